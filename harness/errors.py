@@ -1,0 +1,21 @@
+"""The one family of errors; only the command line turns it into a stderr line and an exit code."""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Something ran and failed. The message says what was found and what is allowed, in one line."""
+
+    exit_code = 1
+
+
+class InputError(HarnessError):
+    """Bad usage or bad input: a missing, truncated, mismatched or unsupported file, name or option."""
+
+    exit_code = 2
+
+
+class InconclusiveError(HarnessError):
+    """The work ran, but its evidence decides nothing either way."""
+
+    exit_code = 3

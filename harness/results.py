@@ -1,0 +1,102 @@
+"""Tidy rows to tables on disk: Markdown, CSV, JSON and LaTeX, each beside the command that repeats it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness import __version__
+from harness.files import write_json, write_text
+
+FORMATS = ("md", "csv", "json", "tex")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with a name, what they were computed from, and how to compute them again.
+
+    `inputs` are digests or settings that decide the numbers; `notes` are printed under the table.
+    """
+
+    name: str
+    title: str
+    rows: pd.DataFrame
+    command: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def this_command() -> str:
+    """The command line that is running, as a user would type it."""
+    return shlex.join(["harness", *sys.argv[1:]])
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that can move a number."""
+    names = ("av", "bjontegaard", "imageio-ffmpeg", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "scipy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"harness": __version__, "python": platform.python_version(), **found}
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """A GitHub table; floats with four significant decimals, missing values as a dash.
+
+    >>> print(markdown(pd.DataFrame({"model": ["a"], "mae": [0.25]})))
+    | model | mae |
+    | --- | --- |
+    | a | 0.2500 |
+    """
+    lines = ["| " + " | ".join(map(str, rows.columns)) + " |", "| " + " | ".join("---" for _ in rows.columns) + " |"]
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def cell(value: Any) -> str:
+    """One value as a table shows it."""
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"
+    return str(value).replace("|", "\\|")
+
+
+def write_table(table: Table, folder: Path) -> list[Path]:
+    """Write `<name>.md|csv|json|tex` into `folder`, each whole or not at all."""
+    paths = [Path(folder) / f"{table.name}.{suffix}" for suffix in FORMATS]
+    notes = "".join(f"\n- {note}" for note in table.notes)
+    inputs = "".join(f"\n- {key}: `{value}`" for key, value in table.inputs.items())
+    body = f"# {table.title}\n\n{markdown(table.rows)}\n"
+    body += f"\nNotes:{notes}\n" if notes else ""
+    body += f"\nInputs:{inputs}\n" if inputs else ""
+    write_text(paths[0], body + f"\nRepeat with: `{table.command}`\n")
+    write_text(paths[1], table.rows.to_csv(index=False))
+    content = {
+        "title": table.title,
+        "command": table.command,
+        "inputs": table.inputs,
+        "notes": list(table.notes),
+        "versions": library_versions(),
+        "rows": json.loads(table.rows.to_json(orient="records", double_precision=15)),
+    }
+    write_json(paths[2], content)
+    write_text(paths[3], _latex(table.rows))
+    return paths
+
+
+def _latex(rows: pd.DataFrame) -> str:
+    def escaped(text: str) -> str:
+        return "".join({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#"}.get(char, char) for char in text)
+
+    lines = [r"\begin{tabular}{" + "l" * len(rows.columns) + "}", r"\toprule"]
+    lines.append(" & ".join(escaped(str(name)) for name in rows.columns) + r" \\")
+    lines.append(r"\midrule")
+    lines += [" & ".join(escaped(cell(value)) for value in row) + r" \\" for row in rows.itertuples(index=False)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

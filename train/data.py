@@ -1,0 +1,168 @@
+"""Training pairs, decoded once into flat memory-mapped arrays, and the seeded crops cut from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from corpora.loader import Pair, listing_digest
+from harness.errors import HarnessError, InputError
+from harness.files import whole_file
+
+CACHE_VERSION = 1
+MASK_THRESHOLD = 127  # DUTS masks hold grey values; above this is foreground
+
+
+def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tuple[list[int], list[int]]:
+    """Indices (train, validation) into the pairs sorted by image name, upstream's fold to the digit.
+
+    >>> train, held = validation_split(10_553)
+    >>> len(train), len(held), held[:3]
+    (10025, 528, [418, 5865, 8371])
+    """
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    held_out = max(64, round(fraction * count))
+    if held_out >= count:
+        raise InputError(f"{count} pairs leave nothing to train on after {held_out} are held out")
+    return order[held_out:], order[:held_out]
+
+
+@dataclass(frozen=True)
+class DecodedSet:
+    """Decoded pairs, back to back: pixel `p` of pair `i` lies at `offsets[i] + p`.
+
+    `pixels` uint8 `[P, 3]` RGB, `truth` uint8 `[P]` 0/1, `offsets`, `heights`, `widths` int64 `[N]`.
+    """
+
+    pixels: np.ndarray
+    truth: np.ndarray
+    offsets: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image uint8 `[H, W, 3]` and mask uint8 `[H, W]` of one pair, as views."""
+        start, height, width = int(self.offsets[index]), int(self.heights[index]), int(self.widths[index])
+        stop = start + height * width
+        return (
+            self.pixels[start:stop].reshape(height, width, 3),
+            self.truth[start:stop].reshape(height, width),
+        )
+
+
+def resized_pair(image: Path, mask: Path, short_side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Decode one pair and bring its short side to `short_side`: image bilinear, mask nearest then binary."""
+    try:
+        with Image.open(image) as picture, Image.open(mask) as drawn:
+            rgb, grey = picture.convert("RGB"), drawn.convert("L")
+    except OSError as error:
+        raise InputError(f"cannot decode {image.name} or its mask: {error}") from error
+    if rgb.size != grey.size:
+        raise InputError(f"{image.name}: image is {rgb.size}, its mask {grey.size} (must be equal)")
+    width, height = rgb.size
+    scale = short_side / min(width, height)
+    size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
+    if size != rgb.size:
+        rgb = rgb.resize(size, Image.Resampling.BILINEAR)
+        grey = grey.resize(size, Image.Resampling.NEAREST)
+    return np.asarray(rgb), (np.asarray(grey) > MASK_THRESHOLD).astype(np.uint8)
+
+
+def decoded_set(
+    pairs: Sequence[Pair],
+    short_side: int,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DecodedSet:
+    """The decoded pairs at `short_side`, from `cache` or decoded into it (one file each, renamed when whole)."""
+    key = f"{listing_digest(list(pairs))[:16]}-{len(pairs)}-{short_side}-v{CACHE_VERSION}"
+    index_file = cache / f"{key}.json"
+    if not index_file.exists():
+        _decode_into(list(pairs), short_side, cache, key, progress)
+    index = json.loads(index_file.read_text())
+    heights, widths = np.array(index["heights"], np.int64), np.array(index["widths"], np.int64)
+    areas = heights * widths
+    total = int(areas.sum())
+    try:
+        pixels = np.memmap(cache / f"{key}.rgb", np.uint8, "r", shape=(total, 3))
+        truth = np.memmap(cache / f"{key}.mask", np.uint8, "r", shape=(total,))
+    except (OSError, ValueError) as error:
+        raise HarnessError(f"decoded cache {cache / key} is damaged, delete it: {error}") from error
+    return DecodedSet(pixels, truth, np.cumsum(areas) - areas, heights, widths)
+
+
+def _decode_into(
+    pairs: list[Pair], short_side: int, cache: Path, key: str, progress: Callable[[int, int], None]
+) -> None:
+    heights, widths = [], []
+    images, masks = [pair.image for pair in pairs], [pair.mask for pair in pairs]
+    with (
+        whole_file(cache / f"{key}.json") as index_part,
+        whole_file(cache / f"{key}.rgb") as rgb_part,
+        whole_file(cache / f"{key}.mask") as mask_part,
+    ):
+        with (
+            rgb_part.open("wb") as rgb_file,
+            mask_part.open("wb") as mask_file,
+            ProcessPoolExecutor(os.cpu_count()) as pool,
+        ):
+            decoded = pool.map(resized_pair, images, masks, [short_side] * len(pairs), chunksize=32)
+            for done, (rgb, mask) in enumerate(decoded, 1):
+                rgb_file.write(rgb.tobytes())
+                mask_file.write(mask.tobytes())
+                heights.append(mask.shape[0])
+                widths.append(mask.shape[1])
+                progress(done, len(pairs))
+        index_part.write_text(json.dumps({"heights": heights, "widths": widths}))
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """Which pair, where, and whether mirrored, for every sample of an epoch: int64 `[N]` arrays."""
+
+    pair: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
+    flip: np.ndarray
+
+
+def plan_epoch(data: DecodedSet, chosen: Sequence[int], crop: int, seed: int, epoch: int) -> CropPlan:
+    """The shuffled random crops of one epoch, a pure function of `(seed, epoch)`: a resumed run repeats it."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+    pair = rng.permutation(np.asarray(chosen, np.int64))
+    top = (rng.random(len(pair)) * (data.heights[pair] - crop + 1)).astype(np.int64)
+    left = (rng.random(len(pair)) * (data.widths[pair] - crop + 1)).astype(np.int64)
+    return CropPlan(pair, top, left, rng.integers(0, 2, len(pair)))
+
+
+def cut(data: DecodedSet, plan: CropPlan, samples: slice, crop: int) -> tuple[np.ndarray, np.ndarray]:
+    """The planned crops of `samples`: images uint8 `[B, crop, crop, 3]`, masks uint8 `[B, crop, crop]`."""
+    indices = range(*samples.indices(len(plan.pair)))
+    images = np.empty((len(indices), crop, crop, 3), np.uint8)
+    masks = np.empty((len(indices), crop, crop), np.uint8)
+    for row, index in enumerate(indices):
+        image, mask = data.pair(int(plan.pair[index]))
+        top, left = int(plan.top[index]), int(plan.left[index])
+        step = -1 if plan.flip[index] else 1
+        images[row] = image[top : top + crop, left : left + crop][:, ::step]
+        masks[row] = mask[top : top + crop, left : left + crop][:, ::step]
+    return images, masks
+
+
+def centre_crops(data: DecodedSet, chosen: Sequence[int], crop: int) -> tuple[np.ndarray, np.ndarray]:
+    """The centre crops of the chosen pairs, in their order, shaped as `cut` shapes them."""
+    pair = np.asarray(chosen, np.int64)
+    plan = CropPlan(pair, (data.heights[pair] - crop) // 2, (data.widths[pair] - crop) // 2, np.zeros_like(pair))
+    return cut(data, plan, slice(0, len(pair)), crop)

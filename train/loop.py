@@ -1,0 +1,306 @@
+"""The training loop: recipe and corpus in, a run folder with weights, history and curve out."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+
+from corpora.loader import Pair, listing_digest
+from harness.errors import HarnessError, InputError
+from harness.files import read_json, whole_file, write_json
+from train.batches import Batches, HostBatches, ResidentBatches, normalised
+from train.data import DecodedSet, decoded_set, plan_epoch, validation_split
+from train.losses import LOSSES
+from train.recipe import Recipe
+from train.students.registry import build_student
+from train.validation import ValidationIoU, validation_iou
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of `history.jsonl`; the progress view shows the same values."""
+
+    epoch: int
+    loss: float
+    val_iou: float
+    val_iou_per_image: float
+    lr: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where it lies, its best epoch and that epoch's validation IoU."""
+
+    folder: Path
+    best_epoch: int
+    best: ValidationIoU
+    history: list[EpochRow]
+
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+def train(
+    recipe: Recipe,
+    pairs: list[Pair],
+    folder: Path,
+    cache: Path,
+    device: str = "auto",
+    resume: bool = False,
+    threads: int | None = None,
+    progress: Progress = lambda stage, done, total, values: None,
+) -> Run:
+    """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
+
+    Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
+    """
+    chosen_device = pick_device(device)
+    rank, world = join_group()
+    if threads:
+        torch.set_num_threads(threads)
+    if chosen_device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(recipe.seed)
+
+    pairs = pairs[: recipe.limit] if recipe.limit else pairs
+    _claim(folder, recipe, pairs, chosen_device, world, resume, rank)
+    data, held_data = _decode_in_turn(pairs, recipe, cache, rank, world, progress)
+    kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
+    if len(kept) < recipe.batch_size:
+        raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
+
+    student = build_student(recipe.student).to(chosen_device, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(student.parameters(), recipe.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
+    loss_of = LOSSES[recipe.loss]
+    first, history = 1, list[EpochRow]()
+    if resume and (folder / "checkpoint.pt").exists():
+        first, history = _restore(folder, student, optimiser, schedule, chosen_device)
+
+    forward = _forward(student, chosen_device, world)
+    batches = _batches(data, chosen_device)
+    slices = rank_slices(len(kept), recipe.batch_size, rank, world)
+    best_iou = max((row.val_iou for row in history), default=-1.0)
+    for epoch in range(first, recipe.epochs + 1):
+        started, total_loss, seen = time.monotonic(), 0.0, 0
+        lr = float(schedule.get_last_lr()[0])
+        student.train()
+        plan = plan_epoch(data, kept, recipe.crop_size, recipe.seed, epoch)
+        for step, (images, truth) in enumerate(batches.epoch(plan, slices, recipe.crop_size), 1):
+            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(chosen_device.type, torch.bfloat16):
+                logits = forward(images)
+            loss = loss_of(logits, truth)
+            loss.backward()
+            optimiser.step()
+            total_loss += float(loss.detach())
+            seen += len(images) * world
+            speed = seen / (time.monotonic() - started)
+            values = {"loss": total_loss / step, "images/s": speed}
+            progress(f"epoch {epoch}/{recipe.epochs}", step, len(slices), values)
+        if not np.isfinite(total_loss):
+            raise HarnessError(f"epoch {epoch}: the loss is {total_loss}; lower the learning rate")
+        schedule.step()
+        student.eval()
+        score = validation_iou(_maps(student, chosen_device), held_data, held, recipe.crop_size)
+        seconds = time.monotonic() - started
+        row = EpochRow(epoch, total_loss / len(slices), score.batched, score.per_image, lr, speed, seconds)
+        history.append(row)
+        if rank == 0:
+            if score.batched > best_iou:
+                best_iou = score.batched
+                _save(folder / "best.pt", {"student": student.state_dict(), "row": asdict(row)})
+            _checkpoint(folder, student, optimiser, schedule, history)
+            progress("validated", epoch, recipe.epochs, {"loss": row.loss, "IoU": score.batched})
+    best = max(history, key=lambda row: row.val_iou)
+    if rank == 0:
+        _save(folder / "final.pt", {"student": student.state_dict()})
+        draw_curve(history, folder / "curve.png", f"{recipe.student}, seed {recipe.seed}")
+    return Run(folder, best.epoch, ValidationIoU(best.val_iou, best.val_iou_per_image), history)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu` or `cuda` to a device; `InputError` for CUDA that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"unknown device {name!r} (allowed: auto, cpu, cuda)")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, and torch finds none (allowed here: cpu)")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def join_group() -> tuple[int, int]:
+    """`(rank, world size)`; joins the process group when `torchrun` started us."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (distributed.get_rank(), world) if world > 1 else (0, 1)
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to reuse freed blocks: returning them made every step fault its activations in again."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        arena_max, mmap_max, trim_threshold, top_pad = -8, -4, -1, -2
+        for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 1 << 28)):
+            mallopt(option, value)
+
+
+def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slice]:
+    """The slices of an epoch's samples that one rank trains on; the last partial batch is dropped.
+
+    >>> rank_slices(100, 32, 1, 2)[0]
+    slice(16, 32, None)
+    """
+    if batch_size % world:
+        raise InputError(f"batch size {batch_size} does not divide among {world} processes")
+    share = batch_size // world
+    starts = range(0, count - batch_size + 1, batch_size)
+    return [slice(start + rank * share, start + (rank + 1) * share) for start in starts]
+
+
+def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
+    """Loss and validation IoU over epochs, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row.epoch for row in history]
+    axes.plot(epochs, [row.loss for row in history], color="tab:gray", label="training loss")
+    axes.set(xlabel="epoch", ylabel="loss", title=title)
+    right = axes.twinx()
+    right.plot(epochs, [row.val_iou for row in history], color="tab:blue", label="validation IoU")
+    right.set_ylabel("validation IoU@0.5")
+    figure.legend(loc="outside lower center", ncols=2)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=110)
+
+
+def _claim(
+    folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device, world: int, resume: bool, rank: int
+) -> None:
+    described = {
+        "recipe": recipe.as_dict(),
+        "pairs": len(pairs),
+        "listing_sha256": listing_digest(pairs),
+        "world_size": world,
+    }
+    about = folder / "run.json"
+    if about.exists():
+        found = read_json(about)
+        if not resume:
+            raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
+        for key, value in described.items():
+            if found.get(key) != value:
+                raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
+    elif rank == 0:
+        versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+        machine = {"device": device.type, "processor": processor_name(device), "threads": torch.get_num_threads()}
+        write_json(about, described | {"versions": versions, "machine": machine})
+
+
+def processor_name(device: torch.device) -> str:
+    """The GPU's or CPU's model name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _decode_in_turn(
+    pairs: list[Pair], recipe: Recipe, cache: Path, rank: int, world: int, progress: Progress
+) -> tuple[DecodedSet, DecodedSet]:
+    if world > 1 and rank > 0:
+        distributed.barrier()  # rank 0 fills the cache first
+
+    def decode(short_side: int) -> DecodedSet:
+        return decoded_set(pairs, short_side, cache, lambda done, total: progress("decoding", done, total, {}))
+
+    decoded = decode(recipe.short_side), decode(recipe.val_short_side)
+    if world > 1 and rank == 0:
+        distributed.barrier()
+    return decoded
+
+
+def _forward(student: torch.nn.Module, device: torch.device, world: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    if world > 1:
+        return torch.nn.parallel.DistributedDataParallel(_Logits(student))
+    if device.type == "cuda":
+        return torch.compile(student.logits)
+    return student.logits  # on the CPU compiled code was measured slower than oneDNN's own
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, student: torch.nn.Module) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.student.logits(images)
+
+
+def _batches(data: DecodedSet, device: torch.device) -> Batches:
+    return ResidentBatches(data, device) if device.type == "cuda" else HostBatches(data, device)
+
+
+def _maps(student: torch.nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
+    @torch.inference_mode()
+    def maps(images: np.ndarray) -> np.ndarray:
+        return student(normalised(torch.from_numpy(images).to(device)))[:, 0].cpu().numpy()
+
+    return maps
+
+
+def _checkpoint(folder: Path, student: Any, optimiser: Any, schedule: Any, history: list[EpochRow]) -> None:
+    with whole_file(folder / "history.jsonl") as part:
+        part.write_text("".join(json.dumps(asdict(row)) + "\n" for row in history))
+    state = {
+        "student": student.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "torch_random": torch.get_rng_state(),
+        "history": [asdict(row) for row in history],
+    }
+    _save(folder / "checkpoint.pt", state)
+
+
+def _restore(
+    folder: Path, student: Any, optimiser: Any, schedule: Any, device: torch.device
+) -> tuple[int, list[EpochRow]]:
+    state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
+    student.load_state_dict(state["student"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["torch_random"].cpu())
+    history = [EpochRow(**row) for row in state["history"]]
+    return len(history) + 1, history
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    with whole_file(path) as part:
+        torch.save(state, part)
+
+
+def history_of(folder: Path) -> Iterator[EpochRow]:
+    """The epochs that a run folder has recorded."""
+    for line in (folder / "history.jsonl").read_text().splitlines():
+        yield EpochRow(**json.loads(line))

@@ -1,0 +1,54 @@
+"""The building blocks that the students v1 and v2 share."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """Conv3x3 without bias, batch normalisation, ReLU: `[N, inputs, H, W]` to `[N, outputs, H, W]`."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNetStudent(nn.Module):
+    """The three-level U-Net of v1 and v2; they differ only in `up(inputs, outputs)`.
+
+    `forward` takes ImageNet-normalised RGB `[N, 3, H, W]` (sides multiples of 8) and returns
+    saliency in [0, 1], `[N, 1, H, W]`; `logits` is the same before the sigmoid, for the loss.
+    """
+
+    channels = (16, 32, 48)
+    decoder_channels = (32, 16, 8)
+
+    def __init__(self, up: type[nn.Module]) -> None:
+        super().__init__()
+        narrow, middle, wide = self.channels
+        self.enc1 = nn.Sequential(conv_bn_relu(3, narrow), conv_bn_relu(narrow, narrow))
+        self.enc2 = nn.Sequential(conv_bn_relu(narrow, middle), conv_bn_relu(middle, middle))
+        self.enc3 = nn.Sequential(conv_bn_relu(middle, wide), conv_bn_relu(wide, wide))
+        self.pool = nn.MaxPool2d(2)
+        self.bottleneck = conv_bn_relu(wide, wide)
+        third, second, first = self.decoder_channels
+        self.up3, self.dec3 = up(wide, wide - 16), conv_bn_relu(wide - 16 + wide, third)
+        self.up2, self.dec2 = up(third, second), conv_bn_relu(second + middle, second)
+        self.up1, self.dec1 = up(second, first), conv_bn_relu(first + narrow, first)
+        self.head = nn.Conv2d(first, 1, 1)
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """The map before its sigmoid, `[N, 1, H, W]`."""
+        skip1 = self.enc1(image)
+        skip2 = self.enc2(self.pool(skip1))
+        skip3 = self.enc3(self.pool(skip2))
+        deep = self.bottleneck(self.pool(skip3))
+        deep = self.dec3(torch.cat((self.up3(deep), skip3), dim=1))
+        deep = self.dec2(torch.cat((self.up2(deep), skip2), dim=1))
+        deep = self.dec1(torch.cat((self.up1(deep), skip1), dim=1))
+        return self.head(deep)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.logits(image))
