@@ -1,0 +1,122 @@
+"""What is known about one corpus: where it comes from, how it lies on disk, what its terms are."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+
+HERE = Path(__file__).parent
+ROLES = ("train", "test", "clips")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One archive: mirrors tried in turn, and what the bytes must be where that is known.
+
+    `hash` is `sha256:HEX` or `md5:HEX`, as pooch reads it.
+    """
+
+    file: str
+    urls: tuple[str, ...]
+    bytes: int | None = None
+    hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders, relative to the set's own folder, of images and masks.
+
+    In a clip set each holds one folder of frames (or, for images, one video file) per clip.
+    Suffixes are given only where images and masks share one folder.
+    """
+
+    images: str
+    masks: str
+    image_suffixes: tuple[str, ...] = ()
+    mask_suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A known edition of the set, told from the others by the content digest that `verify` prints."""
+
+    name: str
+    count: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One corpus. `count` is the number of pairs (or clips) that its authors published."""
+
+    name: str
+    title: str
+    role: str
+    count: int
+    folders: tuple[str, ...]
+    layouts: tuple[Layout, ...]
+    licence: str
+    terms: str
+    citation: str
+    homepage: str = ""
+    sources: tuple[Source, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    generated: bool = False
+    notes: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What `count` counts: `pairs` or `clips`."""
+        return "clips" if self.role == "clips" else "pairs"
+
+
+def manifest_names() -> list[str]:
+    """Names of all corpora that ship with the harness, sorted."""
+    return sorted(path.stem for path in HERE.glob("*.toml"))
+
+
+def load_manifest(name: str) -> Manifest:
+    """The manifest called `name`, or the one in a file when `name` is a path ending in `.toml`.
+
+    Names are matched without regard to case. Raises `InputError` for an unknown name or a broken file.
+
+    >>> load_manifest("ecssd").count
+    1000
+    """
+    if name.endswith(".toml"):
+        return _read(Path(name))
+    path = HERE / f"{name.lower()}.toml"
+    if name.lower() not in manifest_names():
+        raise InputError(f"unknown corpus {name!r} (allowed: {', '.join(manifest_names())}, or a manifest *.toml)")
+    return _read(path)
+
+
+@cache
+def _read(path: Path) -> Manifest:
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read manifest {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    for key, kind in (("sources", Source), ("layouts", Layout), ("variants", Variant)):
+        fields[key] = tuple(_build(kind, entry, f"{path}: {key}") for entry in fields.get(key, []))
+    manifest: Manifest = _build(Manifest, fields, str(path))
+    if manifest.role not in ROLES:
+        raise InputError(f"{path}: role {manifest.role!r} (allowed: {', '.join(ROLES)})")
+    if not manifest.layouts or not manifest.folders:
+        raise InputError(f"{path}: at least one folder name and one [[layouts]] entry are needed")
+    return manifest
+
+
+def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"{where}: {str(error).replace(kind.__name__ + '.__init__() ', '')}") from error
