@@ -1,0 +1,218 @@
+"""The FFmpeg program: find it, ask it what it can do, run it so that it never outlives or hangs its caller."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from harness.errors import HarnessError, InputError
+
+STALL_SECONDS = 300.0
+_EMPTY_WORDS = re.compile(r"^(Conversion failed!|Exiting .*|Error while filtering.*|\[.*\] Terminating thread.*)$")
+
+
+@dataclass(frozen=True)
+class FFmpeg:
+    """One FFmpeg program: `version` is its own word, `found` says where it was found."""
+
+    path: Path
+    version: str
+    found: str
+
+    @functools.cached_property
+    def encoders(self) -> frozenset[str]:
+        """Names of its video encoders."""
+        return frozenset(re.findall(r"^ V[.A-Z]{5} (\S+)", _ask(self.path, "-encoders"), re.MULTILINE)) - {"="}
+
+    @functools.cached_property
+    def filters(self) -> frozenset[str]:
+        """Names of its filters."""
+        return frozenset(re.findall(r"^ [.A-Z|]{2,3} (\S+) +\S*->", _ask(self.path, "-filters"), re.MULTILINE))
+
+    def require(self, *, encoder: str | None = None, filter: str | None = None) -> None:
+        """`InputError` when this FFmpeg lacks a named encoder or filter."""
+        for kind, name, known in (("encoder", encoder, self.encoders), ("filter", filter, self.filters)):
+            if name and name not in known:
+                raise InputError(
+                    f"{self.path} ({self.version}) has no {kind} {name!r} (set HARNESS_FFMPEG to one that has)"
+                )
+
+    def run(
+        self,
+        args: Sequence[str | Path],
+        *,
+        progress: Callable[[int], None] | None = None,
+        total: int | None = None,
+        timeout: float | None = STALL_SECONDS,
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Run with `args` to the end and return what it wrote on stderr (warnings and errors).
+
+        `progress` is called with the number of frames written so far, at most `total`. `timeout` is how many
+        seconds it may go without writing anything more. Raises `HarnessError` with FFmpeg's own last words when it
+        fails, is killed or hangs; on any way out, Ctrl-C included, the whole process group is gone.
+        """
+        command = [str(self.path), "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-y"]
+        command += ["-progress", "pipe:1", "-nostats", *map(str, args)]
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env} if env else None,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        try:
+            words = _watch(child, progress, total, timeout)
+        finally:
+            _kill_group(child)
+        if child.returncode:
+            raise HarnessError(f"FFmpeg {_fate(child.returncode)}: {last_words(words)}")
+        return "\n".join(words)
+
+
+def find_ffmpeg() -> FFmpeg:
+    """`HARNESS_FFMPEG`, else the one on PATH if it has libvmaf, else the one inside imageio-ffmpeg.
+
+    Raises `InputError` when `HARNESS_FFMPEG` names something that is not FFmpeg.
+    """
+    return _find(os.environ.get("HARNESS_FFMPEG"), shutil.which("ffmpeg"))
+
+
+@functools.cache
+def _find(named: str | None, on_path: str | None) -> FFmpeg:
+    if named:
+        path = shutil.which(named)
+        if not path:
+            raise InputError(f"HARNESS_FFMPEG={named}: no such program")
+        return _introduce(Path(path), "HARNESS_FFMPEG")
+    if on_path:
+        candidate = _introduce(Path(on_path), "PATH")
+        if "libvmaf" in candidate.filters:
+            return candidate
+    return _introduce(Path(imageio_ffmpeg.get_ffmpeg_exe()), "imageio-ffmpeg")
+
+
+def _introduce(path: Path, found: str) -> FFmpeg:
+    match = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
+    if not match:
+        raise InputError(f"{path} ({found}) does not answer -version as FFmpeg does")
+    return FFmpeg(path, match[1], found)
+
+
+@functools.cache
+def _ask(path: Path, *question: str) -> str:
+    try:
+        answer = subprocess.run(
+            [path, "-hide_banner", *question] if question != ("-version",) else [path, "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{path} does not run: {error}") from error
+    return answer.stdout
+
+
+def last_words(lines: Iterable[str]) -> str:
+    """The last two lines of FFmpeg's stderr that say something, without addresses; levels below error dropped."""
+    said = [re.sub(r" @ 0x[0-9a-f]+", "", line).strip() for line in lines]
+    errors = [line for line in said if "[error]" in line or "[fatal]" in line] or said
+    bare = [re.sub(r"\[(error|fatal|warning)\] ?", "", line) for line in errors]
+    telling = [line for line in bare if line and not _EMPTY_WORDS.match(line)]
+    return " | ".join(dict.fromkeys(telling[-2:])) or "it said nothing"
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    progress: Callable[[int], None] | None,
+    total: int | None,
+    timeout: float | None,
+) -> deque[str]:
+    """Follow stdout (progress) and stderr until the child ends; raise when nothing advances for `timeout` seconds."""
+    assert child.stdout and child.stderr
+    words: deque[str] = deque(maxlen=200)
+    reports: queue.Queue[str | None] = queue.Queue()
+    readers = [
+        threading.Thread(target=_drain, args=(child.stderr, words.append), daemon=True),
+        threading.Thread(target=_drain, args=(child.stdout, reports.put, True), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + timeout if timeout else None
+    while True:
+        wait = max(0.0, deadline - time.monotonic()) if deadline else None
+        try:
+            line = reports.get(timeout=wait)
+        except queue.Empty:
+            _kill_group(child)
+            frame = seen.get("frame", "0")
+            said = f"; it said: {last_words(words)}" if words else ""
+            raise HarnessError(
+                f"FFmpeg hung: nothing new for {timeout:g} s after frame {frame}, killed{said}"
+            ) from None
+        if line is None:
+            break
+        name, _, value = line.partition("=")
+        if name in ("frame", "out_time_us", "total_size") and seen.get(name) != value:
+            seen[name] = value
+            deadline = time.monotonic() + timeout if timeout else None
+            if progress and name == "frame" and value.isdecimal():
+                progress(min(int(value), total) if total else int(value))
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise HarnessError(f"FFmpeg hung: closed its output and did not end within {timeout:g} s, killed") from None
+    readers[0].join(5)
+    return words
+
+
+def _drain(stream: Iterable[bytes], take: Callable[..., None], mark_end: bool = False) -> None:
+    for line in stream:
+        take(line.decode("utf-8", "replace").rstrip())
+    if mark_end:
+        take(None)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for stream in (child.stdout, child.stderr):
+        if stream and child.returncode is not None:
+            stream.close()
+
+
+def _fate(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"failed (exit code {code})"
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: a harness killed outright takes its FFmpeg along."""
+    assert _libc
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

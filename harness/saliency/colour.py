@@ -1,0 +1,91 @@
+"""YUV to RGB twice: as the `mobilesal` extractor does it, defect included, and as the stream means it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.errors import InputError
+from harness.media.clips import UNSPECIFIED, Frame
+
+# Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
+_LUMA_WEIGHTS = {
+    "bt709": (0.2126, 0.0722),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+    "bt2020c": (0.2627, 0.0593),
+}
+
+
+def contract_rgb(frame: Frame) -> np.ndarray:
+    """Steps 1 and 2 of the extractor: 8-bit YUV to uint8 RGB `[H, W, 3]`, bit for bit.
+
+    Nearest chroma, float32 arithmetic in the order of `mobilesal.c`, limited range and its own coefficients whatever
+    the stream says. Raises `InputError` for 4:0:0 and for more than 8 bits.
+    """
+    if frame.u is None or frame.v is None:
+        raise InputError(f"mobilesal reads no {frame.pix_fmt}: chroma is 4:0:0 (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)")
+    if frame.bit_depth != 8:
+        raise InputError(
+            f"mobilesal reads no {frame.pix_fmt}: {frame.bit_depth} bits (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)"
+        )
+    y = _LUMA[frame.y]
+    u, v = _CHROMA[frame.u], _CHROMA[frame.v]
+    red = y + _spread(_RED_V * v, frame)
+    green = y - _spread(_GREEN_U * u, frame) - _spread(_GREEN_V * v, frame)
+    blue = y + _spread(_BLUE_U * u, frame)
+    rgb = np.empty((*y.shape, 3), np.uint8)
+    for channel, plane in enumerate((red, green, blue)):
+        np.clip(plane, 0, 1, out=plane)
+        plane *= np.float32(255)
+        plane += np.float32(0.5)
+        rgb[..., channel] = plane  # the cast truncates
+    return rgb
+
+
+# Times the float32 reciprocal: a true division differs in the last bit, and then in the sixth decimal of the mean.
+_LUMA = (np.arange(256, dtype=np.float32) - np.float32(16)) * (np.float32(1) / np.float32(219))
+_CHROMA = (np.arange(256, dtype=np.float32) - np.float32(128)) * (np.float32(1) / np.float32(224))
+_RED_V, _GREEN_U, _GREEN_V, _BLUE_U = np.array([1.28033, 0.21482, 0.38059, 2.12798], np.float32)
+
+
+def true_rgb(frame: Frame) -> np.ndarray:
+    """YUV to uint8 RGB `[H, W, 3]` by the stream's own matrix and range, any bit depth, nearest chroma.
+
+    An unspecified matrix is BT.709 from 720 lines up, else BT.601; an unspecified range is limited: what players do.
+    """
+    depth_scale = np.float32(1 / (1 << (frame.bit_depth - 8)))
+    full = frame.range == "pc"
+    luma_zero, luma_span, chroma_span = (0.0, 255.0, 255.0) if full else (16.0, 219.0, 224.0)
+    if full:  # the top code is 2**n - 1, no shifted 255
+        depth_scale = np.float32(255 / ((1 << frame.bit_depth) - 1))
+    y = (frame.y * depth_scale - np.float32(luma_zero)) * np.float32(1 / luma_span)
+    if frame.u is None or frame.v is None:
+        return np.repeat(_to_bytes(y)[..., None], 3, axis=2)
+    middle = np.float32(1 << (frame.bit_depth - 1))
+    u = (frame.u - middle) * np.float32(depth_scale / chroma_span)
+    v = (frame.v - middle) * np.float32(depth_scale / chroma_span)
+    if frame.matrix == "gbr":
+        raise InputError("a stream of matrix gbr is no YUV (allowed: a YUV matrix, or convert it first)")
+    guess = "bt709" if frame.height >= 720 else "smpte170m"
+    kr, kb = _LUMA_WEIGHTS[guess if frame.matrix == UNSPECIFIED else frame.matrix]
+    red = y + _spread(np.float32(2 * (1 - kr)) * v, frame)
+    blue = y + _spread(np.float32(2 * (1 - kb)) * u, frame)
+    green_part = np.float32(2 * kr * (1 - kr) / (1 - kr - kb)) * v + np.float32(2 * kb * (1 - kb) / (1 - kr - kb)) * u
+    green = y - _spread(green_part, frame)
+    return np.stack([_to_bytes(red), _to_bytes(green), _to_bytes(blue)], axis=-1)
+
+
+def _to_bytes(plane: np.ndarray) -> np.ndarray:
+    return (np.clip(plane, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _spread(plane: np.ndarray, frame: Frame) -> np.ndarray:
+    """Chroma to luma size by repeating samples; odd sides cut the last one."""
+    if frame.chroma in ("420", "422"):
+        plane = plane.repeat(2, axis=1)
+    if frame.chroma == "420":
+        plane = plane.repeat(2, axis=0)
+    return plane[: frame.height, : frame.width]
