@@ -1,0 +1,180 @@
+"""From a policy to rules, from rules and measurements to checks: pure functions, nothing is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.policy import Policy, Profile
+from harness.verdict import Check, Measurement, Outcome
+
+OBJECT_SIZES = ("small", "medium", "large")
+FACTS = {
+    "graph": "loads in the extractor: names, dynamic axes, opset, operators, one file",
+    "registry": "registry, sidecar and file agree",
+    "sizes": "runs at every size of the policy",
+    "finite": "finite on black, white, noise and a picture",
+    "range": "map within [0, 1]",
+}
+
+
+class Kind(StrEnum):
+    """How a measurement is held against a threshold: by the bound of its interval that is worse for the candidate."""
+
+    SUPERIOR = "superior"  # low > threshold
+    AT_LEAST = "at_least"  # low >= threshold
+    AT_MOST = "at_most"  # high <= threshold
+    FACT = "fact"  # value is 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One declared requirement. `whole` is the number of items that a complete measurement covers."""
+
+    group: str
+    name: str
+    key: str
+    kind: Kind
+    threshold: float = 1.0
+    primary: bool = False
+    whole: int | None = None
+    unit: str = ""
+
+
+def rules_of(policy: Policy, profile: Profile, native: bool = False) -> tuple[Rule, ...]:
+    """Every rule that the policy declares for a profile, in the order that a verdict lists them.
+
+    `native` says that a native `mobilesal` was found, so that parity with it is required too.
+    """
+    rules = [Rule("contract", name, f"contract.{key}", Kind.FACT, unit="fact") for key, name in FACTS.items()]
+    for corpus in profile.accuracy:
+        rules += _accuracy(policy, corpus, profile.pairs[corpus])
+    feature, roi, cost = policy.feature, policy.roi, policy.cost
+    rules += [
+        Rule("feature", "spread over clips", "feature.spread", Kind.SUPERIOR, feature.spread_above),
+        Rule("feature", "drift under compression", "feature.drift", Kind.AT_MOST, feature.drift_within),
+        Rule("feature", "drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, feature.drift_allowance),
+    ]
+    if native:
+        rules.append(Rule("feature", "native parity", "feature.parity", Kind.AT_MOST, feature.parity_within))
+    points = "points"
+    rules += [
+        Rule("roi", "map moves the bits", "roi.effect", Kind.FACT, unit="fact"),
+        Rule("roi", "BD-rate gain", "roi.bdrate_gain", Kind.AT_LEAST, -roi.bdrate_allowance, unit=points),
+        Rule(
+            "roi", "gain over the centre prior", "roi.centre_gain", Kind.SUPERIOR, roi.centre_margin, True, unit=points
+        ),
+        Rule("roi", "whole-frame VMAF gain", "roi.vmaf_gain", Kind.AT_LEAST, -roi.vmaf_allowance, unit=points),
+    ]
+    for height, width in cost.sizes:
+        key = f"cost.time_ratio.{width}x{height}"
+        rules.append(Rule("cost", f"time ratio at {width}x{height}", key, Kind.AT_MOST, cost.time_ratio, unit="ratio"))
+    rules.append(Rule("cost", "memory ratio", "cost.memory_ratio", Kind.AT_MOST, cost.memory_ratio, unit="ratio"))
+    return tuple(rules)
+
+
+def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
+    accuracy = policy.accuracy
+
+    def rule(measure: str, kind: Kind, threshold: float, primary: bool = False, part: str = "") -> Rule:
+        where = f"{part} objects of {corpus}" if part else corpus
+        key = ".".join(filter(None, ("accuracy", corpus, part, measure, "gain")))
+        count = None if part else whole
+        return Rule("accuracy", f"{measure} gain on {where}", key, kind, threshold, primary, count)
+
+    rules = [rule(accuracy.primary, Kind.SUPERIOR, accuracy.primary_margin, primary=True)]
+    rules += [rule(name, Kind.AT_LEAST, -allowed) for name, allowed in accuracy.allowances.items()]
+    loss = -accuracy.size_allowance
+    return rules + [rule(accuracy.size_measure, Kind.AT_LEAST, loss, part=part) for part in OBJECT_SIZES]
+
+
+def judge(
+    rules: Sequence[Rule],
+    measurements: Iterable[Measurement],
+    level: float,
+    missing: Mapping[str, str] | None = None,
+) -> tuple[Check, ...]:
+    """One check per rule, whatever was measured; what was not is INCONCLUSIVE with the reason in `missing`.
+
+    Primary rules form one family: Holm's adjusted p-value must not exceed `1 - level`, and a p-value that is missing
+    counts as 1, so that leaving a measurement out never helps another.
+    """
+    found = {item.key: item for item in measurements}
+    family = {rule.key: _p_value(rule, found.get(rule.key)) for rule in rules if rule.primary}
+    adjusted = holm(family)
+    absent = missing or {}
+    return tuple(_check(rule, found.get(rule.key), adjusted.get(rule.key), 1 - level, absent) for rule in rules)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's step-down adjusted p-values (Holm 1979, Scandinavian Journal of Statistics 6:65).
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    adjusted: dict[str, float] = {}
+    running = 0.0
+    for rank, (key, p_value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        running = max(running, min(1.0, p_value * (len(p_values) - rank)))
+        adjusted[key] = running
+    return adjusted
+
+
+def _p_value(rule: Rule, item: Measurement | None) -> float:
+    if item is None or not item.finite or item.p_value is None or item.null != rule.threshold:
+        return 1.0
+    return item.p_value
+
+
+def _check(
+    rule: Rule, item: Measurement | None, p_adjusted: float | None, alpha: float, absent: Mapping[str, str]
+) -> Check:
+    value = low = high = margin = None
+    if item is None:
+        outcome = Outcome.INCONCLUSIVE
+        reason = absent.get(rule.key) or absent.get(rule.group) or "not measured"
+    elif not item.finite:
+        outcome, reason = Outcome.INCONCLUSIVE, "not a finite number"
+    else:
+        value, low, high = item.value, item.low, item.high
+        outcome, margin, reason = _bounds(rule, item)
+        if outcome is Outcome.PASS and rule.whole is not None and item.count != rule.whole:
+            outcome, reason = Outcome.INCONCLUSIVE, f"partial: {item.count or 0} of {rule.whole} items"
+        elif outcome is Outcome.PASS and p_adjusted is not None and p_adjusted > alpha:
+            outcome, reason = Outcome.INCONCLUSIVE, f"Holm-adjusted p {p_adjusted:.3g} exceeds {alpha:.3g}"
+    return Check(
+        group=rule.group,
+        name=rule.name,
+        key=rule.key,
+        rule=str(rule.kind),
+        primary=rule.primary,
+        unit=rule.unit,
+        value=value,
+        low=low,
+        high=high,
+        threshold=rule.threshold,
+        margin=margin,
+        p_adjusted=p_adjusted if item is not None else None,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _bounds(rule: Rule, item: Measurement) -> tuple[Outcome, float | None, str]:
+    if rule.kind is Kind.FACT:
+        held = item.value == 1
+        return (Outcome.PASS if held else Outcome.FAIL), None, item.note or ("holds" if held else "does not hold")
+    if item.low is None or item.high is None:
+        return Outcome.INCONCLUSIVE, None, "measured without an interval"
+    low, high = item.low, item.high
+    sign = -1 if rule.kind is Kind.AT_MOST else 1  # held against the threshold from above, whatever the direction
+    worse, better = (-high, -low) if sign < 0 else (low, high)
+    limit = sign * rule.threshold
+    strict = rule.kind is Kind.SUPERIOR
+    margin = worse - limit
+    if worse > limit or (worse == limit and not strict):
+        return Outcome.PASS, margin, item.note or "clears the threshold"
+    if better < limit or (better == limit and strict):
+        return Outcome.FAIL, margin, item.note or "the whole interval misses the threshold"
+    return Outcome.INCONCLUSIVE, margin, item.note or "the interval reaches across the threshold"
