@@ -1,0 +1,137 @@
+"""From a saliency map to one quantiser offset per block: block mean first, then a zero mean over the area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import InputError
+
+QP_PER_OCTAVE = 6.0  # H.264 and HEVC double their quantiser step, and about halve their bits, every 6 QP
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What an encoder can take, in QP: `low` to `high` in multiples of `step`, at most `levels` distinct values."""
+
+    low: float = -26.0
+    high: float = 26.0
+    step: float = 1.0
+    levels: int | None = None
+
+
+@dataclass(frozen=True)
+class Strength:
+    """The plain knob: offsets run from `-qp` where saliency is 1 to `+qp` where it is 0, before the zero mean."""
+
+    qp: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.qp <= 26:
+            raise InputError(f"strength {self.qp:g} (allowed: above 0, at most 26 QP)")
+
+    def raw(self, means: np.ndarray, areas: np.ndarray) -> np.ndarray:
+        """Offsets in QP before they are made neutral: `-qp * (2 s - 1)`; float `[rows, columns]`."""
+        return -self.qp * (2 * means - 1)
+
+    def __str__(self) -> str:
+        return f"strength:{self.qp:g}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """The other knob: the most salient `pixels` (share of the area) get `bits` (share of the bits).
+
+    The step between inside and outside follows from bits halving every 6 QP, with the plain encode's bits taken as
+    spread evenly over the area.
+    """
+
+    pixels: float
+    bits: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.pixels < 1 and 0 < self.bits < 1):
+            raise InputError(f"share {self.pixels:g}:{self.bits:g} (allowed: two shares, each between 0 and 1)")
+        if self.bits <= self.pixels:
+            raise InputError(f"share {self.pixels:g}:{self.bits:g} (allowed: more bits than pixels)")
+
+    def raw(self, means: np.ndarray, areas: np.ndarray) -> np.ndarray:
+        """Offsets in QP, two values: inside the most salient blocks (ties included), and 0 elsewhere."""
+        odds = self.bits * (1 - self.pixels) / (self.pixels * (1 - self.bits))
+        return np.where(most_salient(means, areas, self.pixels), -QP_PER_OCTAVE * np.log2(odds), 0.0)
+
+    def __str__(self) -> str:
+        return f"share:{self.pixels:g}:{self.bits:g}"
+
+
+Knob = Strength | Share
+
+
+def block_areas(height: int, width: int, block: int) -> np.ndarray:
+    """Pixels of each block of the ceiling grid, `[ceil(H/block), ceil(W/block)]`; blocks at the edges are partial.
+
+    >>> block_areas(1080, 1920, 16).shape
+    (68, 120)
+    """
+    rows = np.minimum(block, height - np.arange(0, height, block))
+    columns = np.minimum(block, width - np.arange(0, width, block))
+    return np.outer(rows, columns).astype(np.float64)
+
+
+def block_means(saliency: np.ndarray, block: int) -> np.ndarray:
+    """Mean saliency `[H, W]` of each block of the ceiling grid, over the pixels that exist."""
+    height, width = saliency.shape
+    sums = np.add.reduceat(saliency.astype(np.float64), np.arange(0, height, block), axis=0)
+    sums = np.add.reduceat(sums, np.arange(0, width, block), axis=1)
+    return sums / block_areas(height, width, block)
+
+
+def most_salient(means: np.ndarray, areas: np.ndarray, share: float) -> np.ndarray:
+    """Blocks that make up the most salient `share` of the area, as a boolean grid; equal blocks stay together."""
+    order = np.argsort(-means, axis=None, kind="stable")
+    covered = np.cumsum(areas.ravel()[order])
+    last = min(int(np.searchsorted(covered, share * covered[-1] * (1 - 1e-12))), order.size - 1)
+    threshold = means.ravel()[order[last]]
+    inside: np.ndarray = means >= threshold
+    return inside if inside.mean() < 1 else means > threshold
+
+
+def neutral(raw: np.ndarray, areas: np.ndarray, steps: Steps) -> np.ndarray:
+    """Shift, clamp and quantise offsets so that their mean over the area is 0 to within half a step.
+
+    Offsets that merely add up to a coarser picture would look like a saving; these redistribute.
+    """
+    step = steps.step
+    while True:
+        settled = _settled(raw, areas, steps, step)
+        if steps.levels is None or np.unique(settled).size <= steps.levels:
+            return settled
+        step += steps.step
+
+
+def _settled(raw: np.ndarray, areas: np.ndarray, steps: Steps, step: float) -> np.ndarray:
+    low, high = np.ceil(steps.low / step) * step, np.floor(steps.high / step) * step
+
+    def at(shift: float) -> np.ndarray:
+        return np.round(np.clip(raw - shift, low, high) / step) * step + 0.0  # -0 becomes 0
+
+    def mean(offsets: np.ndarray) -> float:
+        return float((offsets * areas).sum() / areas.sum())
+
+    left, right = float(raw.min()), float(raw.max())  # at `left` all offsets are >= 0, at `right` all are <= 0
+    unrounded = (left, right)
+    for _ in range(50):
+        middle = (left + right) / 2
+        left, right = (middle, right) if mean(at(middle)) > 0 else (left, middle)
+        centre = sum(unrounded) / 2
+        positive = mean(np.clip(raw - centre, low, high)) > 0
+        unrounded = (centre, unrounded[1]) if positive else (unrounded[0], centre)
+    candidates = [at(left), at(right), at(sum(unrounded) / 2)]
+    return min(candidates, key=lambda offsets: abs(mean(offsets)))
+
+
+def offsets_of(saliency: np.ndarray, knob: Knob, block: int, steps: Steps) -> np.ndarray:
+    """Offsets in QP for a map `[H, W]` in [0, 1]: `[ceil(H/block), ceil(W/block)]`, negative where bits should go."""
+    areas = block_areas(*saliency.shape, block)
+    return neutral(knob.raw(block_means(saliency, block), areas), areas, steps)
