@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from harness.errors import InputError
-from harness.files import read_json
+from harness.files import read_json, sha256_of, whole_file, write_json
+from harness.saliency.contract import INPUT, OUTPUT, check_graph
 
 PRODUCTION = "production"
+LICENCE = "BSD-3-Clause-Plus-Patent"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What `verify` says of one model (or of the registry): `problem` is None when all is well."""
+
+    subject: str
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -53,3 +65,72 @@ def find_model(asked: str, folder: Path | None = None) -> ModelFile:
         return ModelFile(path.stem, path, None)
     known = ", ".join([PRODUCTION, *(entry["id"] for entry in entries(folder))])
     raise InputError(f"unknown model {asked!r} (allowed: {known}, or a path to an .onnx file)")
+
+
+def verify(folder: Path | None = None) -> list[Finding]:
+    """Check every entry: schema, hash, graph, sidecar. Each model yields one `Finding`; the registry as such too."""
+    tiny = (folder or model_folder()) / "tiny"
+    registry = read_json(tiny / "registry.json")
+    schema_errors = jsonschema.Draft202012Validator(registry_schema()).iter_errors(registry)
+    if error := next(schema_errors, None):
+        where = "/".join(map(str, error.absolute_path)) or "top level"
+        return [Finding("registry.json", f"{where}: {error.message}")]
+    ids = [entry["id"] for entry in registry["models"]]
+    findings = [Finding("registry.json", "an id stands twice" if len(set(ids)) < len(ids) else None)]
+    return findings + [Finding(entry["id"], _problem(tiny, entry)) for entry in registry["models"]]
+
+
+def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
+    """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced)."""
+    tiny = (folder or model_folder()) / "tiny"
+    path = tiny / "registry.json"
+    registry = read_json(path) if path.exists() else {"schema_version": 1, "models": []}
+    kept = [other for other in registry["models"] if other["id"] != entry["id"]]
+    registry["models"] = sorted([*kept, entry], key=lambda item: item["id"])
+    jsonschema.Draft202012Validator(registry_schema()).validate(registry)
+    target = tiny / entry["onnx"]
+    with whole_file(target) as part:
+        part.write_bytes(onnx.read_bytes())
+    write_json(target.with_suffix(".json"), sidecar)
+    write_json(path, registry)
+    return target
+
+
+def entry_for(model_id: str, onnx: Path, description: str, notes: str, smoke: bool = False) -> dict[str, Any]:
+    """A registry entry for a file that passes `check_graph`."""
+    facts = check_graph(onnx)
+    entry = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": sha256_of(onnx)}
+    entry |= {"opset": facts.opset, "description": description, "notes": notes, "quant_mode": "fp32"}
+    return entry | {"license": LICENCE} | ({"smoke": True} if smoke else {})
+
+
+def sidecar_for(entry: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """The sidecar that belongs to `entry`, in upstream's format plus the file's hash."""
+    ports = {"input_name": INPUT, "output_name": OUTPUT}
+    head = {"name": entry["id"], "kind": "nr", "onnx_opset": entry["opset"], **ports}
+    return head | {"notes": entry["notes"], "sha256": entry["sha256"], "training": training}
+
+
+def registry_schema() -> dict[str, Any]:
+    """The JSON Schema of `registry.json`, written from upstream's description of the format."""
+    schema: dict[str, Any] = read_json(Path(__file__).parent / "schemas" / "registry.schema.json")
+    return schema
+
+
+def _problem(tiny: Path, entry: dict[str, Any]) -> str | None:
+    path = tiny / entry["onnx"]
+    try:
+        found = sha256_of(path)
+        if found != entry["sha256"]:
+            return f"{path.name}: sha256 is {found}, the registry says {entry['sha256']}"
+        facts = check_graph(path)
+        if entry.get("opset", facts.opset) != facts.opset:
+            return f"{path.name}: opset is {facts.opset}, the registry says {entry['opset']}"
+        sidecar = read_json(path.with_suffix(".json"))
+    except InputError as error:
+        return str(error)
+    expected = sidecar_for(entry | {"opset": facts.opset}, {})
+    for key in ("name", "kind", "onnx_opset", "input_name", "output_name", "sha256"):
+        if sidecar.get(key) != expected[key]:
+            return f"{path.stem}.json: {key} is {sidecar.get(key)!r}, the file has {expected[key]!r}"
+    return None

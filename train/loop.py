@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import DecodedSet, decoded_set, plan_epoch, validation_split
 from train.losses import LOSSES
 from train.recipe import Recipe
+from train.students.blocks import Student
 from train.students.registry import build_student
 from train.validation import ValidationIoU, validation_iou
 
@@ -83,7 +84,8 @@ def train(
     if len(kept) < recipe.batch_size:
         raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
 
-    student = build_student(recipe.student).to(chosen_device, memory_format=torch.channels_last)
+    student = build_student(recipe.student).to(chosen_device)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(student.parameters(), recipe.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
     loss_of = LOSSES[recipe.loss]
@@ -241,7 +243,7 @@ def _decode_in_turn(
     return decoded
 
 
-def _forward(student: torch.nn.Module, device: torch.device, world: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def _forward(student: Student, device: torch.device, world: int) -> Callable[[torch.Tensor], torch.Tensor]:
     if world > 1:
         return torch.nn.parallel.DistributedDataParallel(_Logits(student))
     if device.type == "cuda":
@@ -250,7 +252,9 @@ def _forward(student: torch.nn.Module, device: torch.device, world: int) -> Call
 
 
 class _Logits(torch.nn.Module):
-    def __init__(self, student: torch.nn.Module) -> None:
+    """`logits` as a module of its own, which data-parallel training wraps."""
+
+    def __init__(self, student: Student) -> None:
         super().__init__()
         self.student = student
 
@@ -298,9 +302,3 @@ def _restore(
 def _save(path: Path, state: dict[str, Any]) -> None:
     with whole_file(path) as part:
         torch.save(state, part)
-
-
-def history_of(folder: Path) -> Iterator[EpochRow]:
-    """The epochs that a run folder has recorded."""
-    for line in (folder / "history.jsonl").read_text().splitlines():
-        yield EpochRow(**json.loads(line))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -15,17 +17,27 @@ def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class UNetStudent(nn.Module):
+class Student(nn.Module):
+    """A saliency network: `logits` for the loss, `forward` for the map."""
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """The map before its sigmoid, `[N, 1, H, W]`."""
+        raise NotImplementedError
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.logits(image))
+
+
+class UNetStudent(Student):
     """The three-level U-Net of v1 and v2; they differ only in `up(inputs, outputs)`.
 
-    `forward` takes ImageNet-normalised RGB `[N, 3, H, W]` (sides multiples of 8) and returns
-    saliency in [0, 1], `[N, 1, H, W]`; `logits` is the same before the sigmoid, for the loss.
+    Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides multiples of 8.
     """
 
     channels = (16, 32, 48)
     decoder_channels = (32, 16, 8)
 
-    def __init__(self, up: type[nn.Module]) -> None:
+    def __init__(self, up: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
         narrow, middle, wide = self.channels
         self.enc1 = nn.Sequential(conv_bn_relu(3, narrow), conv_bn_relu(narrow, narrow))
@@ -40,7 +52,6 @@ class UNetStudent(nn.Module):
         self.head = nn.Conv2d(first, 1, 1)
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """The map before its sigmoid, `[N, 1, H, W]`."""
         skip1 = self.enc1(image)
         skip2 = self.enc2(self.pool(skip1))
         skip3 = self.enc3(self.pool(skip2))
@@ -48,7 +59,5 @@ class UNetStudent(nn.Module):
         deep = self.dec3(torch.cat((self.up3(deep), skip3), dim=1))
         deep = self.dec2(torch.cat((self.up2(deep), skip2), dim=1))
         deep = self.dec1(torch.cat((self.up1(deep), skip1), dim=1))
-        return self.head(deep)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.logits(image))
+        logits: torch.Tensor = self.head(deep)
+        return logits

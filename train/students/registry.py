@@ -7,33 +7,34 @@ from typing import NamedTuple
 
 from torch import nn
 
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from train.students import v1, v2
+from train.students.blocks import Student
 
 
-class Student(NamedTuple):
+class Design(NamedTuple):
     """A builder and the trainable parameters that it must yield."""
 
-    build: Callable[[], nn.Module]
+    build: Callable[[], Student]
     parameters: int
 
 
 STUDENTS = {
-    "v1": Student(v1.build, v1.PARAMETERS),
-    "v2": Student(v2.build, v2.PARAMETERS),
+    "v1": Design(v1.build, v1.PARAMETERS),
+    "v2": Design(v2.build, v2.PARAMETERS),
 }
 
 
-def build_student(name: str) -> nn.Module:
+def build_student(name: str) -> Student:
     """A freshly initialised student; `InputError` for an unknown name, or when its size is not as declared."""
     if name not in STUDENTS:
         raise InputError(f"unknown student {name!r} (allowed: {', '.join(STUDENTS)})")
-    student = STUDENTS[name]
-    module = student.build()
-    parameters = trainable_parameters(module)
-    if parameters != student.parameters:
-        raise InputError(f"student {name} has {parameters} trainable parameters, not {student.parameters}")
-    return module
+    design = STUDENTS[name]
+    student = design.build()
+    parameters = trainable_parameters(student)
+    if parameters != design.parameters:
+        raise HarnessError(f"student {name} has {parameters} trainable parameters, not {design.parameters}")
+    return student
 
 
 def trainable_parameters(module: nn.Module) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from train.students.blocks import UNetStudent
+from train.students.blocks import Student, UNetStudent
 
 PARAMETERS = 112_841
 
@@ -16,6 +16,6 @@ class TransposedUp(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, kernel_size=2, stride=2, bias=False)
 
 
-def build() -> nn.Module:
+def build() -> Student:
     """The untrained student, 112,841 trainable parameters."""
     return UNetStudent(TransposedUp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from train.students.blocks import UNetStudent
+from train.students.blocks import Student, UNetStudent
 
 PARAMETERS = 123_721
 
@@ -19,6 +19,6 @@ class ResizeUp(nn.Sequential):
         )
 
 
-def build() -> nn.Module:
+def build() -> Student:
     """The untrained student, 123,721 trainable parameters."""
     return UNetStudent(ResizeUp)

@@ -1,0 +1,74 @@
+"""`harness registry`: the models that ship."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import registry
+from harness.errors import HarnessError
+from harness.saliency.placeholder import PLACEHOLDER_ID, write_placeholder
+
+commands = typer.Typer(no_args_is_help=True, help="List and verify the models that ship.")
+Folder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the sub-commands to the application."""
+    app.add_typer(commands, name="registry")
+
+
+@commands.command("list")
+def list_models(models: Folder = None, as_json: AsJson = False) -> None:
+    """Show every registered model.
+
+    Example: `harness registry list`
+    """
+    found = registry.entries(models)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    table = Table("id", "opset", "sha256", "notes")
+    for entry in found:
+        table.add_row(entry["id"], str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", ""))
+    Console().print(table)
+
+
+@commands.command("verify")
+def verify_models(models: Folder = None, as_json: AsJson = False) -> None:
+    """Check hashes, graphs, sidecars and the registry's schema; exit 1 on the first that is wrong.
+
+    Example: `harness registry verify`
+    """
+    findings = registry.verify(models)
+    if as_json:
+        typer.echo(json.dumps([{"subject": f.subject, "problem": f.problem} for f in findings], indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}")
+    wrong = [finding for finding in findings if finding.problem]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise HarnessError(f"{wrong[0].subject}: {wrong[0].problem}{more}")
+
+
+@commands.command("placeholder")
+def placeholder(models: Folder = None) -> None:
+    """Generate the placeholder model and register it.
+
+    Example: `harness registry placeholder`
+    """
+    notes = "Smoke-test graph: 1x1 convolution and sigmoid, no training."
+    with TemporaryDirectory() as folder:
+        graph = Path(folder) / f"{PLACEHOLDER_ID}.onnx"
+        write_placeholder(graph)
+        entry = registry.entry_for(PLACEHOLDER_ID, graph, "Untrained placeholder for smoke tests.", notes, smoke=True)
+        target = registry.register(entry, registry.sidecar_for(entry, {}), graph, models)
+    typer.echo(f"wrote {target}")

@@ -1,0 +1,68 @@
+"""From a trained student to the ONNX file that the extractor loads, checked against PyTorch."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harness.errors import HarnessError
+from harness.files import sha256_of, whole_file
+from harness.saliency.contract import INPUT, OPSET, OUTPUT, GraphFacts, check_graph
+from harness.saliency.model import SaliencyModel
+from train.batches import normalised
+from train.students.blocks import Student
+
+PARITY_LIMIT = 1e-5
+PARITY_SIZES = ((256, 256), (64, 96), (360, 640), (480, 848))  # (height, width), multiples of 8
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The written file, its hash, and its largest difference to PyTorch over `PARITY_SIZES`."""
+
+    path: Path
+    sha256: str
+    facts: GraphFacts
+    max_abs_diff: float
+
+
+def export(student: Student, path: Path) -> Exported:
+    """Write `student` to `path` (batch normalisation folded); raises `HarnessError` when it drifts from PyTorch."""
+    student = student.cpu().eval()
+    with whole_file(path) as part:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch announces its other exporter, which writes opset 18
+            torch.onnx.export(
+                student,
+                (torch.zeros(1, 3, 64, 64),),
+                str(part),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {2: "H", 3: "W"}, OUTPUT: {2: "H", 3: "W"}},
+            )
+        facts = check_graph(part)
+        if unfolded := {"BatchNormalization"} & set(facts.operators):
+            raise HarnessError(f"{path}: {unfolded.pop()} was not folded into its convolution")
+        difference = max_abs_difference(student, SaliencyModel.load(part))
+        if not difference <= PARITY_LIMIT:
+            raise HarnessError(f"{path}: differs from PyTorch by {difference:.2e} (allowed: {PARITY_LIMIT:.0e})")
+    return Exported(path, sha256_of(path), facts, difference)
+
+
+@torch.inference_mode()
+def max_abs_difference(student: Student, model: SaliencyModel) -> float:
+    """Largest absolute difference between PyTorch and ONNX Runtime over `PARITY_SIZES`, on noise and on shapes."""
+    rng = np.random.default_rng(17)
+    worst = 0.0
+    for height, width in PARITY_SIZES:
+        picture = rng.integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+        picture[:, height // 4 : height // 2, width // 4 : width // 2] = (200, 40, 30)
+        expected = student(normalised(torch.from_numpy(picture)).contiguous())[:, 0].numpy()
+        worst = max(worst, float(np.abs(expected - model.maps(picture)).max()))
+    return worst
