@@ -39,8 +39,8 @@ def model_folder() -> Path:
     if chosen := os.environ.get("HARNESS_MODELS"):
         return Path(chosen)
     package = Path(__file__).parent
-    beside = package.parent / "model"
-    return beside if (beside / "tiny").is_dir() else package / "shipped" / "model"
+    checkout = package.parent
+    return checkout / "model" if (checkout / "pyproject.toml").exists() else package / "shipped" / "model"
 
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -71,8 +71,8 @@ def verify(folder: Path | None = None) -> list[Finding]:
     """Check every entry: schema, hash, graph, sidecar. Each model yields one `Finding`; the registry as such too."""
     tiny = (folder or model_folder()) / "tiny"
     registry = read_json(tiny / "registry.json")
-    schema_errors = jsonschema.Draft202012Validator(registry_schema()).iter_errors(registry)
-    if error := next(schema_errors, None):
+    validator: Any = jsonschema.Draft202012Validator(registry_schema())
+    for error in validator.iter_errors(registry):
         where = "/".join(map(str, error.absolute_path)) or "top level"
         return [Finding("registry.json", f"{where}: {error.message}")]
     ids = [entry["id"] for entry in registry["models"]]
@@ -99,7 +99,7 @@ def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder:
 def entry_for(model_id: str, onnx: Path, description: str, notes: str, smoke: bool = False) -> dict[str, Any]:
     """A registry entry for a file that passes `check_graph`."""
     facts = check_graph(onnx)
-    entry = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": sha256_of(onnx)}
+    entry: dict[str, Any] = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": sha256_of(onnx)}
     entry |= {"opset": facts.opset, "description": description, "notes": notes, "quant_mode": "fp32"}
     return entry | {"license": LICENCE} | ({"smoke": True} if smoke else {})
 

@@ -12,19 +12,24 @@ from rich.console import Console
 from harness import __version__
 from harness.errors import HarnessError
 
-COMMANDS: tuple[str, ...] = ()  # modules of this package, in the order that --help shows
+COMMANDS: tuple[str, ...] = ("train", "registry")  # modules of this package, in the order that --help shows
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Train, evaluate, score, ROI-encode and gate the mobilesal saliency students."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"harness {__version__}")
         raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Train, evaluate, score, ROI-encode and gate the mobilesal saliency students."""
 
 
 def main() -> None:

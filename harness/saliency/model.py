@@ -53,7 +53,10 @@ class SaliencyModel:
         return cls(name or path.stem, found, facts, session)
 
     def maps(self, rgb: np.ndarray) -> np.ndarray:
-        """Saliency of uint8 RGB `[N, H, W, 3]` as float32 `[N, H, W]` in [0, 1]; any H and W."""
+        """Saliency of uint8 RGB `[N, H, W, 3]` as float32 `[N, H, W]` in [0, 1]; any H and W.
+
+        The contract's batch is 1, so pictures go through one at a time.
+        """
         if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3:
             raise InputError(f"pictures are {rgb.dtype} {rgb.shape} (allowed: uint8 [N, H, W, 3])")
         _, height, width, _ = rgb.shape
@@ -62,10 +65,10 @@ class SaliencyModel:
             rgb = np.pad(rgb, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
         planes = np.ascontiguousarray(normalised(rgb).transpose(0, 3, 1, 2))
         try:
-            (maps,) = self.session.run([OUTPUT], {INPUT: planes})
+            maps = [self.session.run([OUTPUT], {INPUT: plane[None]})[0] for plane in planes]
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise HarnessError(f"{self.name}: inference failed: {str(error).splitlines()[0]}") from error
-        return maps[:, 0, :height, :width]
+        return np.concatenate(maps)[:, 0, :height, :width]
 
     def map_of(self, rgb: np.ndarray, working: WorkingSize = NATIVE) -> np.ndarray:
         """Saliency of one picture uint8 `[H, W, 3]` at a working size, scaled back (bilinear): float32 `[H, W]`."""

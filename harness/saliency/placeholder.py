@@ -16,15 +16,18 @@ PLACEHOLDER_ID = "mobilesal_placeholder_v0"
 
 def write_placeholder(path: Path) -> None:
     """Write the placeholder: the sigmoid of the mean of the three normalised channels."""
-    axes = [1, 3, "H", "W"], [1, 1, "H", "W"]
+    ports = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, channels, "H", "W"])
+        for name, channels in ((INPUT, 3), (OUTPUT, 1))
+    ]
     graph = helper.make_graph(
         [
             helper.make_node("Conv", [INPUT, "weight", "bias"], ["logits"], kernel_shape=[1, 1]),
             helper.make_node("Sigmoid", ["logits"], [OUTPUT]),
         ],
         PLACEHOLDER_ID,
-        [helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, axes[0])],
-        [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, axes[1])],
+        ports[:1],
+        ports[1:],
         [
             numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 3, np.float32), "weight"),
             numpy_helper.from_array(np.zeros(1, np.float32), "bias"),

@@ -1,0 +1,174 @@
+"""`harness train`, `export`, `validate`, `runs`: students from recipe to registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from corpora.loader import cache_folder, load_pairs
+from harness.errors import InputError
+from harness.registry import find_model
+from harness.results import this_command, write_table
+from harness.saliency.model import SaliencyModel
+
+if TYPE_CHECKING:
+    from train.validation import ValidationIoU
+
+CorpusName = Annotated[str, typer.Option("--corpus", help="Training corpus.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Where the corpus lies [default: HARNESS_CORPORA, cache].")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("train")(train)
+    app.command("export")(export)
+    app.command("validate")(validate)
+    app.command("runs")(runs)
+
+
+def train(
+    student: Annotated[str, typer.Option("--student", help="Which student: v1 or v2.")],
+    corpus: CorpusName = "duts-tr",
+    root: Root = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/<student>-seed<seed>].")] = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="TOML recipe [default: the student's own].")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Override the recipe's epochs.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Override the recipe's seed.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Train on the first M pairs only.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads [default: all].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last epoch.")] = False,
+    register_as: Annotated[str | None, typer.Option("--register", help="Registry id to publish as.")] = None,
+    models: Annotated[Path | None, typer.Option("--models", help="Model folder to publish into.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Train a student from scratch; the run folder gets weights, history, curve, ONNX file and sidecar.
+
+    Example: `harness train --student v1 --corpus duts-tr --epochs 1 --limit 640`
+    """
+    _need_torch()
+    from train.loop import train as run_training
+    from train.publish import export_run, publish
+    from train.recipe import load_recipe
+
+    chosen = load_recipe(student, recipe, epochs=epochs, seed=seed, limit=limit)
+    pairs = load_pairs(corpus, root)
+    folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
+    with _progress() as show:
+        run = run_training(
+            chosen, pairs, folder, cache_folder().parent / "decoded", device, resume, threads, _reporter(show)
+        )
+    exported = export_run(folder)
+    result: dict[str, Any] = {
+        "run": str(folder),
+        "best_epoch": run.best_epoch,
+        "val_iou_mean@0.5": run.best.batched,
+        "onnx": str(exported.path),
+        "sha256": exported.sha256,
+        "pt_onnx_max_abs_diff": exported.max_abs_diff,
+    }
+    if register_as:
+        result["registered"] = str(publish(folder, register_as, models))
+    _print(result, as_json)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    model_id: Annotated[str, typer.Option("--id", help="Registry id, such as saliency_student_v1.")],
+    models: Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's].")] = None,
+) -> None:
+    """Publish a run's best epoch: ONNX file, sidecar and registry entry.
+
+    Example: `harness export runs/v1-seed42 --id saliency_student_v1`
+    """
+    _need_torch()
+    from train.publish import publish
+
+    typer.echo(f"wrote {publish(run, model_id, models)}")
+
+
+def validate(
+    model: Annotated[str, typer.Option("--model", help="Registry id or .onnx path.")],
+    corpus: CorpusName = "duts-tr",
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Validation IoU of any ONNX student on the training corpus's held-out fold, by upstream's protocol.
+
+    Example: `harness validate --model saliency_student_v2 --root /data/DUTS-TR`
+    """
+    from train.data import decoded_set, validation_split
+    from train.recipe import Recipe
+    from train.validation import validation_iou
+
+    file, recipe = find_model(model), Recipe("any")
+    pairs = load_pairs(corpus, root)
+    loaded = SaliencyModel.load(file.path, file.name, file.sha256)
+    with _progress() as show:
+        decode = _reporter(show)
+        cache = cache_folder().parent / "decoded"
+        data = decoded_set(pairs, recipe.val_short_side, cache, lambda n, total: decode("decoding", n, total, {}))
+    _, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
+    score: ValidationIoU = validation_iou(loaded.maps, data, held, recipe.crop_size)
+    result = {"model": file.name, "pairs": len(held), "val_iou_mean@0.5": score.batched}
+    _print(result | {"val_iou_mean@0.5 per image": score.per_image}, as_json)
+
+
+def runs(
+    folders: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the table and the curves go.")] = Path("results/train"),
+) -> None:
+    """One table over training runs, with their curves.
+
+    Example: `harness runs runs/v1-seed42 runs/v2-seed42 --out results/train`
+    """
+    _need_torch()
+    from harness.files import whole_file
+    from train.publish import compare_runs
+
+    for path in write_table(compare_runs(folders, this_command()), out):
+        typer.echo(f"wrote {path}")
+    for folder in folders:
+        for name, suffix in (("curve.png", ".png"), ("history.jsonl", ".jsonl")):
+            with whole_file(out / f"{folder.name}{suffix}") as part:
+                part.write_bytes((folder / name).read_bytes())
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise InputError("training needs torch: install the extra with `pip install 'harness[train]'`") from error
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<14}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(), TextColumn("{task.fields[values]}"), console=Console(stderr=True),
+    )  # fmt: skip
+
+
+def _reporter(show: Progress) -> Callable[[str, int, int, dict[str, float]], None]:
+    tasks: dict[str, Any] = {}
+
+    def report(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if stage not in tasks:
+            tasks[stage] = show.add_task(stage, total=total, values="")
+        text = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
+        show.update(tasks[stage], completed=done, values=text)
+
+    return report
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    for key, value in result.items():
+        typer.echo(f"{key}: {value:.5f}" if isinstance(value, float) and value > 1e-3 else f"{key}: {value}")

@@ -1,0 +1,130 @@
+"""From run folders to what ships: ONNX file, sidecar, registry entry, and the table over runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from harness import registry
+from harness.errors import InputError
+from harness.files import read_json, write_json
+from harness.results import Table
+from train.export import Exported, export
+from train.loop import EpochRow, draw_curve
+from train.students.registry import build_student, trainable_parameters
+
+ONNX_NAME = "student.onnx"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run folder says of itself."""
+
+    folder: Path
+    about: dict[str, Any]
+    history: list[EpochRow]
+
+    @property
+    def best(self) -> EpochRow:
+        """The first epoch with the highest validation IoU, the one that is exported."""
+        return max(self.history, key=lambda row: row.val_iou)
+
+    @property
+    def unfinished(self) -> str | None:
+        """What is missing to the recipe, as a sentence for notes; None for a full run on the full set."""
+        recipe, done = self.about["recipe"], len(self.history)
+        if done < recipe["epochs"]:
+            return f"interim: epoch {self.best.epoch} of a run that stands at {done} of {recipe['epochs']}"
+        return f"limited: trained on the first {recipe['limit']} pairs" if recipe["limit"] else None
+
+
+def read_run(folder: Path) -> RunFacts:
+    """Read a run folder; `InputError` when it is none or has no finished epoch."""
+    about = read_json(folder / "run.json")
+    lines = (folder / "history.jsonl").read_text().splitlines() if (folder / "history.jsonl").exists() else []
+    if not lines:
+        raise InputError(f"{folder}: no finished epoch yet")
+    return RunFacts(folder, about, [EpochRow(**json.loads(line)) for line in lines])
+
+
+def export_run(folder: Path) -> Exported:
+    """Write the best epoch as `student.onnx` beside a sidecar `student.json` in the run folder."""
+    run = read_run(folder)
+    recipe = run.about["recipe"]
+    student = build_student(recipe["student"])
+    state = torch.load(folder / "best.pt", map_location="cpu", weights_only=True)
+    student.load_state_dict(state["student"])
+    exported = export(student, folder / ONNX_NAME)
+    write_json(folder / "export.json", _training(run, exported, trainable_parameters(student)))
+    draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
+    return exported
+
+
+def publish(folder: Path, model_id: str, models: Path | None = None) -> Path:
+    """Export a run and register it as `model_id`: ONNX file, sidecar and entry in the model folder."""
+    exported, run = export_run(folder), read_run(folder)
+    student = run.about["recipe"]["student"]
+    notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
+    description = f"Saliency student {student}, trained from scratch on DUTS-TR."
+    entry = registry.entry_for(model_id, exported.path, description, notes)
+    sidecar = registry.sidecar_for(entry, read_json(folder / "export.json"))
+    return registry.register(entry, sidecar, exported.path, models)
+
+
+def compare_runs(folders: list[Path], command: str) -> Table:
+    """One row per run: student, seed, validation IoU by both averages, epoch, time, device, parity, size, hash."""
+    rows = []
+    for folder in folders:
+        exported, run = export_run(folder), read_run(folder)
+        recipe, machine = run.about["recipe"], run.about["machine"]
+        rows.append(
+            {
+                "student": recipe["student"],
+                "seed": recipe["seed"],
+                "parameters": read_json(folder / "export.json")["param_count"],
+                "val_iou_mean@0.5 (batches of 32)": run.best.val_iou,
+                "val_iou_mean@0.5 (per image)": run.best.val_iou_per_image,
+                "best epoch": run.best.epoch,
+                "epochs": f"{len(run.history)}/{recipe['epochs']}",
+                "pairs": run.about["pairs"],
+                "hours": sum(row.seconds for row in run.history) / 3600,
+                "device": f"{machine['processor']} ({machine['device']}, {machine['threads']} threads)",
+                "pt_onnx_max_abs_diff": f"{exported.max_abs_diff:.2e}",
+                "bytes": exported.facts.bytes,
+                "sha256": exported.sha256[:12],
+            }
+        )
+    notes = tuple(f"{run.folder.name}: {run.unfinished}" for run in map(read_run, folders) if run.unfinished)
+    inputs = {folder.name: read_json(folder / "run.json")["listing_sha256"] for folder in folders}
+    return Table("students", "Training runs", pd.DataFrame(rows), command, inputs, notes)
+
+
+def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, Any]:
+    recipe, best = run.about["recipe"], run.best
+    return {
+        "best_val_iou": best.val_iou,
+        "best_val_iou_per_image": best.val_iou_per_image,
+        "best_epoch": best.epoch,
+        "param_count": parameters,
+        "epochs": recipe["epochs"],
+        "epochs_done": len(run.history),
+        "batch_size": recipe["batch_size"],
+        "lr": recipe["lr"],
+        "crop_size": recipe["crop_size"],
+        "seed": recipe["seed"],
+        "loss": recipe["loss"],
+        "optimizer": recipe["optimizer"],
+        "schedule": recipe["schedule"],
+        "dataset": "DUTS-TR",
+        "dataset_url": "https://saliencydetection.net/duts/",
+        "dataset_pairs": run.about["pairs"],
+        "dataset_listing_sha256": run.about["listing_sha256"],
+        "pt_onnx_max_abs_diff": exported.max_abs_diff,
+        "versions": run.about["versions"],
+        "machine": run.about["machine"],
+    }
