@@ -1,0 +1,46 @@
+"""Measures of a saliency map against a ground-truth mask; `docs/measures.md` has the formulas and conventions."""
+
+from __future__ import annotations
+
+from harness.measures import (
+    blocks,
+    dice,
+    distributions,
+    emeasure,
+    fmeasure,
+    iou,
+    mae,
+    plcc,
+    reliability,
+    sizes,
+    smeasure,
+    weightedf,
+)
+from harness.measures.base import Means, Measure, Reading, Sample, Sums, Truth
+
+__all__ = ["MEASURES", "Means", "Measure", "Reading", "Sample", "Sums", "Truth", "headline", "reading"]
+
+MEASURES: tuple[Measure, ...] = (
+    iou,
+    blocks,
+    sizes,
+    dice,
+    fmeasure,
+    weightedf,
+    smeasure,
+    emeasure,
+    plcc,
+    mae,
+    distributions,
+    reliability,
+)
+
+
+def reading(sample: Sample) -> Reading:
+    """All measures of one image, by key."""
+    return {key: value for measure in MEASURES for key, value in measure.reading(sample).items()}
+
+
+def headline(means: Means) -> dict:
+    """All numbers of a set, by key; the leading axes of `means` (resamples) are kept."""
+    return {key: value for measure in MEASURES for key, value in measure.headline(means).items()}

@@ -1,0 +1,193 @@
+"""What every measure shares: one prepared image, what it says, and sums over images that add exactly.
+
+A measure is two functions. `reading(sample)` is what one image says: numbers and curves by key, NaN where undefined.
+`headline(means)` is what a set says, and reads nothing but means over images. So shards add up to the whole,
+and a bootstrap interval is the same `headline` on resampled means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from harness.errors import InputError
+from harness.measures.nearest import Nearest, nearest
+
+LEVELS = 256
+THRESHOLDS = np.arange(LEVELS) / (LEVELS - 1)
+EPS = np.spacing(1.0)
+
+Reading = dict[str, float | np.ndarray]
+Means = Mapping[str, np.ndarray]
+
+
+class Measure(Protocol):
+    """What a module of this package offers."""
+
+    def reading(self, sample: Sample) -> Reading:
+        """Numbers and curves of one image; NaN marks an undefined number."""
+        ...
+
+    def headline(self, means: Means) -> dict[str, np.ndarray]:
+        """Numbers of a set from means over its images; leading axes of the means (resamples) are kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A ground-truth mask, bool `[H, W]`; what only depends on it is shared by all the maps compared with it."""
+
+    mask: np.ndarray
+
+    @cached_property
+    def count(self) -> int:
+        """Foreground pixels."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def near(self) -> Nearest:
+        """Distances to the foreground; only for a mask that has some."""
+        return nearest(self.mask)
+
+    @cached_property
+    def stencil(self) -> Image.Image:
+        """The mask as Pillow wants it."""
+        return Image.fromarray(self.mask.view(np.uint8) * np.uint8(255))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A saliency map beside its truth: float64 `[H, W]` in [0, 1], with everything several measures need."""
+
+    values: np.ndarray
+    truth: Truth
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, saliency: np.ndarray, truth: Truth | np.ndarray, minmax: bool = False) -> Sample:
+        """Check a map (uint8 `[H, W]`, or float in [0, 1]) and prepare it.
+
+        `minmax` stretches each map to [0, 1], as PySODMetrics does; a flat map stays as it is.
+        Raises `InputError` for other shapes, types, NaN, and values outside [0, 1].
+        """
+        truth = truth if isinstance(truth, Truth) else Truth(truth)
+        if truth.mask.dtype != bool or truth.mask.ndim != 2 or not truth.mask.size:
+            raise InputError(f"truth is {truth.mask.dtype} {truth.mask.shape} (allowed: bool [H, W])")
+        if saliency.shape != truth.mask.shape:
+            raise InputError(f"map is {_size(saliency)} and its truth {_size(truth.mask)} (must be equal)")
+        if saliency.dtype != np.uint8 and saliency.dtype.kind != "f":
+            raise InputError(f"map is {saliency.dtype} (allowed: uint8, or float in [0, 1])")
+        values = saliency / 255.0 if saliency.dtype == np.uint8 else saliency.astype(np.float64, order="C")
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):  # false for NaN too
+            found = "NaN" if np.isnan(low) else f"values from {low:.4g} to {high:.4g}"
+            raise InputError(f"map holds {found} (allowed: 0 to 1)")
+        if minmax and high > low:
+            values = (values - low) / (high - low)
+            low, high = 0.0, 1.0
+        return cls(values, truth, low, high)
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the map."""
+        return float(self.values.mean())
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """Map values on the truth's foreground, `[count]`."""
+        return self.values[self.truth.mask]
+
+    @cached_property
+    def histograms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels per 8-bit level `floor(255 v)`, of the foreground and of the background: int64 `[256]` each."""
+        levels = Image.fromarray((self.values * 255).astype(np.uint8))
+        foreground = np.array(levels.histogram(self.truth.stencil))
+        return foreground, np.array(levels.histogram()) - foreground
+
+    @cached_property
+    def above(self) -> tuple[np.ndarray, np.ndarray]:
+        """Foreground and background pixels at or above each of the 256 levels: int64 `[256]` each."""
+        foreground, background = self.histograms
+        return foreground[::-1].cumsum()[::-1], background[::-1].cumsum()[::-1]
+
+    @cached_property
+    def above_half(self) -> tuple[int, int]:
+        """Foreground and background pixels strictly above 0.5."""
+        hits = int(np.count_nonzero(self.inside > 0.5))
+        return hits, int(np.count_nonzero(self.values > 0.5)) - hits
+
+    @cached_property
+    def above_adaptive(self) -> tuple[int, int]:
+        """Foreground and background pixels at or above `min(2 mean, 1)`."""
+        threshold = min(2 * self.mean, 1.0)
+        hits = int(np.count_nonzero(self.inside >= threshold))
+        return hits, int(np.count_nonzero(self.values >= threshold)) - hits
+
+
+def _size(array: np.ndarray) -> str:
+    return "x".join(map(str, array.shape[::-1]))
+
+
+def ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:
+    """Division where 0/0 is 0, the field's convention for precision, recall, F and IoU."""
+    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(denominator)), where=denominator != 0)
+
+
+_ONE = 2.0**36  # of the fixed-point sums: steps of 1.5e-11, room for 10**8
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Totals of readings in fixed point (int64): they add without rounding, in any order and any sharding.
+
+    >>> a, b = Sums.of({"mae": 0.1}), Sums.of({"mae": float("nan")})
+    >>> (a + b).images, (a + b).undefined("mae"), round(float((a + b).means()["mae"]), 9)
+    (2, 1, 0.1)
+    """
+
+    images: int = 0
+    totals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    defined: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, reading: Reading) -> Sums:
+        """The sums of one image."""
+        totals, defined = {}, {}
+        for key, value in reading.items():
+            number = np.asarray(value, np.float64)
+            known = not np.isnan(number).any()
+            totals[key] = np.rint(number * _ONE).astype(np.int64) if known else np.zeros(number.shape, np.int64)
+            defined[key] = int(known)
+        return cls(1, totals, defined)
+
+    @classmethod
+    def over(cls, readings: Iterable[Reading]) -> Sums:
+        """The sums of many images."""
+        return sum(map(cls.of, readings), cls())
+
+    def __add__(self, other: Sums) -> Sums:
+        if not self.images or not other.images:
+            return other if not self.images else self
+        if self.totals.keys() != other.totals.keys():
+            raise InputError(f"sums of different measures: {sorted(self.totals.keys() ^ other.totals.keys())}")
+        totals = {key: self.totals[key] + other.totals[key] for key in self.totals}
+        defined = {key: self.defined[key] + other.defined[key] for key in self.defined}
+        return Sums(self.images + other.images, totals, defined)
+
+    def undefined(self, key: str) -> int:
+        """Images where `key` has no value."""
+        return self.images - self.defined[key]
+
+    def means(self) -> Means:
+        """Mean over the images where defined, by key; NaN where no image is."""
+        return {
+            key: total / _ONE / self.defined[key] if self.defined[key] else np.full(total.shape, np.nan)
+            for key, total in self.totals.items()
+        }
