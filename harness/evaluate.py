@@ -1,0 +1,352 @@
+"""Saliency maps against human masks: every measure on every image of a split, several models side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from corpora.loader import Pair, listing_digest
+from harness import measures
+from harness.errors import HarnessError, InputError
+from harness.files import whole_file
+from harness.measures import Sample, Sums, Truth
+from harness.registry import find_model
+from harness.saliency.model import SaliencyModel
+from harness.saliency.sources import (
+    CENTRE_PRIOR,
+    CentrePrior,
+    Mapper,
+    MapSource,
+    ModelSource,
+    read_grey,
+    read_rgb,
+)
+from harness.saliency.working_size import NATIVE, WorkingSize
+
+CHUNK = 25  # images that one worker measures between two reports
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that changes numbers.
+
+    `minmax` stretches each map to [0, 1] first; mask pixels above `truth_threshold` (0..255) are foreground;
+    every model runs at each of `working_sizes`. Maps are scaled to the truth's size bilinearly.
+    """
+
+    working_sizes: tuple[WorkingSize, ...] = (NATIVE,)
+    minmax: bool = False
+    truth_threshold: int = 128
+
+    def described(self) -> dict[str, str]:
+        """As a table records them."""
+        return {
+            "working size": ", ".join(map(str, self.working_sizes)),
+            "map range": "per-image min-max" if self.minmax else "raw",
+            "truth": f"mask > {self.truth_threshold}",
+            "map to truth size": "bilinear",
+            "colour": "decoded RGB",
+        }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the result: a source of maps at a working size."""
+
+    source: MapSource
+    working: WorkingSize
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """Model and working size as tables show them; `-` where the size does not matter."""
+        return self.source.name, str(self.working) if self.source.sees else "-"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know once."""
+
+    arms: tuple[Arm, ...]
+    options: Options
+    save_maps: Path | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one arm gave on some images: exact sums, and per image the scalars `[n, K]` and curves `[n, ...]`."""
+
+    sums: Sums
+    scalars: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm on one split: exact sums, one row per image, and float32 curves `[images, thresholds]` by key."""
+
+    split: str
+    model: str
+    working_size: str
+    digest: str
+    sums: Sums
+    rows: pd.DataFrame
+    curves: dict[str, np.ndarray]
+
+    def headline(self) -> dict[str, float]:
+        """All numbers of this arm, and how many images left PLCC undefined."""
+        found = {key: float(value) for key, value in measures.headline(self.sums.means()).items()}
+        return {**found, "plcc_undefined": float(self.sums.undefined("plcc"))}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of all arms on all splits; `asked` counts the images of each split before any limit."""
+
+    results: tuple[ArmResult, ...]
+    asked: Mapping[str, int]
+    options: Options
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """One row per split, model, working size and image."""
+        return pd.concat([result.rows for result in self.results], ignore_index=True)
+
+    def table(self) -> pd.DataFrame:
+        """One row per arm: images evaluated of images in the split, then every number."""
+        return pd.DataFrame(
+            [
+                {
+                    "split": result.split,
+                    "model": result.model,
+                    "working_size": result.working_size,
+                    "images": f"{result.sums.images}/{self.asked[result.split]}",
+                    **result.headline(),
+                }
+                for result in self.results
+            ]
+        )
+
+
+def find_source(asked: str) -> MapSource:
+    """A registry id, `production`, a path to an .onnx file, or `centre-prior`; `InputError` lists what exists."""
+    if asked == CENTRE_PRIOR:
+        return CentrePrior()
+    found = find_model(asked)
+    loaded = SaliencyModel.load(found.path, found.name, found.sha256, 1)  # refuse a bad file before any work starts
+    return ModelSource(found.name, found.path, loaded.sha256)
+
+
+def evaluate(
+    models: Sequence[MapSource | str],
+    splits: Mapping[str, Sequence[Pair]],
+    options: Options = Options(),
+    *,
+    limit: int | None = None,
+    workers: int = 1,
+    store: Path | None = None,
+    save_maps: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Measure each model on each split, all images unless `limit` says how many first ones.
+
+    `store` keeps finished parts, so that a killed run resumes; `save_maps` receives 8-bit PNG maps at
+    `<model>/<working size>/<split>/<image>.png`. With `workers` > 1 processes share the images.
+    Raises `InputError` for any pair that cannot be measured: no image is skipped.
+    """
+    sources = [find_source(model) if isinstance(model, str) else model for model in models]
+    _refuse_duplicates([source.name for source in sources])
+    task = Task(tuple(_arms(sources, options)), options, save_maps)
+    results: list[ArmResult] = []
+    chosen = {split: list(pairs)[:limit] for split, pairs in splits.items()}
+    total, done = sum(map(len, chosen.values())), 0
+    for split, pairs in chosen.items():
+        if not pairs:
+            raise InputError(f"split {split} holds no images")
+        folder = store / _key(task, split, pairs) if store else None
+        parts: dict[int, list[Part]] = {}
+        for start, part in _measured(task, split, pairs, workers, folder):
+            parts[start] = part
+            done += len(pairs[start : start + CHUNK])
+            progress(done, total)
+        ordered = [parts[start] for start in sorted(parts)]
+        results += [_result(split, pairs, arm, [part[i] for part in ordered]) for i, arm in enumerate(task.arms)]
+    return Evaluation(tuple(results), {split: len(pairs) for split, pairs in splits.items()}, options)
+
+
+def _arms(sources: Sequence[MapSource], options: Options) -> Iterator[Arm]:
+    for source in sources:
+        for working in options.working_sizes if source.sees else options.working_sizes[:1]:
+            yield Arm(source, working)
+
+
+def _refuse_duplicates(names: list[str]) -> None:
+    if not names:
+        raise InputError("nothing to evaluate: give at least one model or folder of maps")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two models are called {twice[0]!r} (rename a file: tables go by its stem)")
+
+
+def _key(task: Task, split: str, pairs: list[Pair]) -> str:
+    facts = [
+        split,
+        listing_digest(pairs),
+        [[arm.label, arm.source.digest] for arm in task.arms],
+        task.options.described(),
+        str(task.save_maps),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _measured(
+    task: Task, split: str, pairs: list[Pair], workers: int, folder: Path | None
+) -> Iterator[tuple[int, list[Part]]]:
+    """Parts by their first image, as they finish; those that `folder` holds come first, new ones are put there."""
+    starts = []
+    for start in range(0, len(pairs), CHUNK):
+        path = folder / f"{start:06d}.npz" if folder else None
+        if path and path.is_file():
+            yield start, _read_parts(path)
+        else:
+            starts.append(start)
+    work = ((start, split, pairs[start : start + CHUNK]) for start in starts)
+    for start, parts in _in_processes(task, work, workers) if workers > 1 else _here(task, work):
+        if folder:
+            _write_parts(folder / f"{start:06d}.npz", parts)
+        yield start, parts
+
+
+Work = Iterator[tuple[int, str, list[Pair]]]
+
+
+def _here(task: Task, work: Work) -> Iterator[tuple[int, list[Part]]]:
+    mappers = [arm.source.open(0) for arm in task.arms]
+    for start, split, pairs in work:
+        yield start, _parts(task, mappers, split, pairs)
+
+
+def _in_processes(task: Task, work: Work, workers: int) -> Iterator[tuple[int, list[Part]]]:
+    context = multiprocessing.get_context("spawn")  # a forked ONNX Runtime session would deadlock
+    with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
+        pending = {pool.submit(_work, *item) for item in work}
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise HarnessError("a worker process died (out of memory?); run again to resume") from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_task: Task
+_mappers: list[Mapper]
+
+
+def _start_worker(task: Task) -> None:
+    global _task, _mappers
+    _task, _mappers = task, [arm.source.open(1) for arm in task.arms]
+
+
+def _work(start: int, split: str, pairs: list[Pair]) -> tuple[int, list[Part]]:
+    return start, _parts(_task, _mappers, split, pairs)
+
+
+def _parts(task: Task, mappers: list[Mapper], split: str, pairs: list[Pair]) -> list[Part]:
+    """One `Part` per arm."""
+    readings: list[list[measures.Reading]] = [[] for _ in task.arms]
+    for pair in pairs:
+        rgb, truth = read_pair(pair, task.options.truth_threshold)
+        for arm, mapper, into in zip(task.arms, mappers, readings, strict=True):
+            saliency = mapper(f"{split}/{pair.name}", rgb, arm.working)
+            try:
+                sample = Sample.of(saliency, truth, task.options.minmax)
+            except InputError as error:
+                raise InputError(f"{arm.source.name} on {pair.image}: {error}") from error
+            into.append(measures.reading(sample))
+            if task.save_maps:
+                _save_map(task.save_maps.joinpath(*map(_plain, arm.label), split, f"{pair.name}.png"), saliency)
+    return [_part(found) for found in readings]
+
+
+def read_pair(pair: Pair, truth_threshold: int) -> tuple[np.ndarray, Truth]:
+    """Picture uint8 `[H, W, 3]` and truth; `InputError` when unreadable or of different sizes."""
+    rgb, mask = read_rgb(pair.image), read_grey(pair.mask)
+    if rgb.shape[:2] != mask.shape:
+        image_size, mask_size = ("x".join(map(str, array.shape[1::-1])) for array in (rgb, mask))
+        raise InputError(f"{pair.mask}: mask is {mask_size}, its image {image_size} (must be equal)")
+    return rgb, Truth(mask > truth_threshold)
+
+
+def _plain(label: str) -> str:
+    return label.replace(":", "-")
+
+
+def _save_map(path: Path, saliency: np.ndarray) -> None:
+    levels = saliency if saliency.dtype == np.uint8 else np.rint(saliency * 255).astype(np.uint8)
+    with whole_file(path) as temporary:
+        Image.fromarray(levels).save(temporary)
+
+
+def _part(readings: list[measures.Reading]) -> Part:
+    scalars = {
+        key: np.array([r[key] for r in readings], np.float64) for key in readings[0] if not _curve(readings, key)
+    }
+    curves = {key: np.array([r[key] for r in readings], np.float32) for key in readings[0] if _curve(readings, key)}
+    return Part(Sums.over(readings), scalars, curves)
+
+
+def _curve(readings: list[measures.Reading], key: str) -> bool:
+    return np.ndim(readings[0][key]) > 0
+
+
+def _write_parts(path: Path, parts: list[Part]) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for index, part in enumerate(parts):
+        arrays[f"{index}|images"] = np.array(part.sums.images)
+        arrays |= {f"{index}|total|{key}": value for key, value in part.sums.totals.items()}
+        arrays |= {f"{index}|defined|{key}": np.array(value) for key, value in part.sums.defined.items()}
+        arrays |= {f"{index}|scalar|{key}": value for key, value in part.scalars.items()}
+        arrays |= {f"{index}|curve|{key}": value for key, value in part.curves.items()}
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _read_parts(path: Path) -> list[Part]:
+    found: dict[int, dict[str, dict[str, np.ndarray]]] = {}
+    images: dict[int, int] = {}
+    with np.load(path) as arrays:
+        for name in arrays.files:
+            index, kind, *key = name.split("|")
+            if kind == "images":
+                images[int(index)] = int(arrays[name])
+            else:
+                found.setdefault(int(index), {}).setdefault(kind, {})[key[0]] = arrays[name]
+    parts = []
+    for index in sorted(found):
+        kinds = found[index]
+        defined = {key: int(value) for key, value in kinds["defined"].items()}
+        parts.append(Part(Sums(images[index], kinds["total"], defined), kinds["scalar"], kinds["curve"]))
+    return parts
+
+
+def _result(split: str, pairs: list[Pair], arm: Arm, parts: list[Part]) -> ArmResult:
+    model, working = arm.label
+    scalars = {key: np.concatenate([part.scalars[key] for part in parts]) for key in parts[0].scalars}
+    curves = {key: np.concatenate([part.curves[key] for part in parts]) for key in parts[0].curves}
+    if not scalars["object_share"].any():
+        raise InputError(f"split {split}: all {len(pairs)} masks are empty at this truth threshold")
+    names = {"split": split, "model": model, "working_size": working, "image": [pair.name for pair in pairs]}
+    sums = sum((part.sums for part in parts), Sums())
+    return ArmResult(split, model, working, arm.source.digest, sums, pd.DataFrame({**names, **scalars}), curves)
