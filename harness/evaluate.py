@@ -19,8 +19,9 @@ from corpora.loader import Pair, listing_digest
 from harness import measures
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
-from harness.measures import Sample, Sums, Truth
+from harness.measures import Sample, Sums, Truth, drift
 from harness.registry import find_model
+from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
 from harness.saliency.model import SaliencyModel
 from harness.saliency.sources import (
     CENTRE_PRIOR,
@@ -41,35 +42,45 @@ class Options:
     """Everything that changes numbers.
 
     `minmax` stretches each map to [0, 1] first; mask pixels above `truth_threshold` (0..255) are foreground;
-    every model runs at each of `working_sizes`. Maps are scaled to the truth's size bilinearly.
+    every model runs at each of `working_sizes`, on the picture and after each of `distortions`. `colour` is `rgb`, the
+    decoded picture, or `mobilesal`, what the extractor makes of it. Maps are scaled to the truth's size bilinearly.
     """
 
     working_sizes: tuple[WorkingSize, ...] = (NATIVE,)
+    distortions: tuple[Distortion, ...] = ()
+    colour: str = "rgb"
     minmax: bool = False
     truth_threshold: int = 128
 
     def described(self) -> dict[str, str]:
         """As a table records them."""
         return {
+            "distortion": ", ".join(map(str, (CLEAN, *self.distortions))),
             "working size": ", ".join(map(str, self.working_sizes)),
             "map range": "per-image min-max" if self.minmax else "raw",
             "truth": f"mask > {self.truth_threshold}",
             "map to truth size": "bilinear",
-            "colour": "decoded RGB",
+            "colour": self.colour,
         }
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of the result: a source of maps at a working size."""
+    """One row of the result: a source of maps at a working size after a distortion."""
 
     source: MapSource
     working: WorkingSize
+    distortion: Distortion
 
     @property
-    def label(self) -> tuple[str, str]:
-        """Model and working size as tables show them; `-` where the size does not matter."""
-        return self.source.name, str(self.working) if self.source.sees else "-"
+    def label(self) -> tuple[str, str, str]:
+        """Model, working size and distortion as tables show them; `-` where the size does not matter."""
+        return self.source.name, str(self.working) if self.source.sees else "-", str(self.distortion)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The label as folder names."""
+        return tuple(part.replace(":", "-") for part in self.label)
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class ArmResult:
     split: str
     model: str
     working_size: str
+    distortion: str
     digest: str
     sums: Sums
     rows: pd.DataFrame
@@ -118,7 +130,7 @@ class Evaluation:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """One row per split, model, working size and image."""
+        """One row per split, model, working size, distortion and image."""
         return pd.concat([result.rows for result in self.results], ignore_index=True)
 
     def table(self) -> pd.DataFrame:
@@ -129,6 +141,7 @@ class Evaluation:
                     "split": result.split,
                     "model": result.model,
                     "working_size": result.working_size,
+                    "distortion": result.distortion,
                     "images": f"{result.sums.images}/{self.asked[result.split]}",
                     **result.headline(),
                 }
@@ -160,7 +173,7 @@ def evaluate(
     """Measure each model on each split, all images unless `limit` says how many first ones.
 
     `store` keeps finished parts, so that a killed run resumes; `save_maps` receives 8-bit PNG maps at
-    `<model>/<working size>/<split>/<image>.png`. With `workers` > 1 processes share the images.
+    `<model>/<working size>/<distortion>/<split>/<image>.png`. With `workers` > 1 processes share the images.
     Raises `InputError` for any pair that cannot be measured: no image is skipped.
     """
     sources = [find_source(model) if isinstance(model, str) else model for model in models]
@@ -186,7 +199,8 @@ def evaluate(
 def _arms(sources: Sequence[MapSource], options: Options) -> Iterator[Arm]:
     for source in sources:
         for working in options.working_sizes if source.sees else options.working_sizes[:1]:
-            yield Arm(source, working)
+            for distortion in (CLEAN, *options.distortions) if source.sees else (CLEAN,):
+                yield Arm(source, working, distortion)
 
 
 def _refuse_duplicates(names: list[str]) -> None:
@@ -266,18 +280,30 @@ def _work(start: int, split: str, pairs: list[Pair]) -> tuple[int, list[Part]]:
 def _parts(task: Task, mappers: list[Mapper], split: str, pairs: list[Pair]) -> list[Part]:
     """One `Part` per arm."""
     readings: list[list[measures.Reading]] = [[] for _ in task.arms]
+    distortions = dict.fromkeys(arm.distortion for arm in task.arms)
     for pair in pairs:
         rgb, truth = read_pair(pair, task.options.truth_threshold)
+        pictures = {distortion: _seen(distortion.of(rgb), task.options.colour) for distortion in distortions}
+        clean: dict[tuple, np.ndarray] = {}
         for arm, mapper, into in zip(task.arms, mappers, readings, strict=True):
-            saliency = mapper(f"{split}/{pair.name}", rgb, arm.working)
+            saliency = mapper(f"{split}/{pair.name}", pictures[arm.distortion], arm.working)
             try:
                 sample = Sample.of(saliency, truth, task.options.minmax)
             except InputError as error:
                 raise InputError(f"{arm.source.name} on {pair.image}: {error}") from error
-            into.append(measures.reading(sample))
+            found = measures.reading(sample)
+            if arm.distortion == CLEAN:
+                clean[arm.source, arm.working] = saliency
+            else:
+                found |= drift.reading(saliency, clean[arm.source, arm.working])
+            into.append(found)
             if task.save_maps:
-                _save_map(task.save_maps.joinpath(*map(_plain, arm.label), split, f"{pair.name}.png"), saliency)
+                _save_map(task.save_maps.joinpath(*arm.folders, split, f"{pair.name}.png"), saliency)
     return [_part(found) for found in readings]
+
+
+def _seen(rgb: np.ndarray, colour: str) -> np.ndarray:
+    return as_extractor_reads(rgb) if colour == "mobilesal" else rgb
 
 
 def read_pair(pair: Pair, truth_threshold: int) -> tuple[np.ndarray, Truth]:
@@ -287,10 +313,6 @@ def read_pair(pair: Pair, truth_threshold: int) -> tuple[np.ndarray, Truth]:
         image_size, mask_size = ("x".join(map(str, array.shape[1::-1])) for array in (rgb, mask))
         raise InputError(f"{pair.mask}: mask is {mask_size}, its image {image_size} (must be equal)")
     return rgb, Truth(mask > truth_threshold)
-
-
-def _plain(label: str) -> str:
-    return label.replace(":", "-")
 
 
 def _save_map(path: Path, saliency: np.ndarray) -> None:
@@ -342,11 +364,14 @@ def _read_parts(path: Path) -> list[Part]:
 
 
 def _result(split: str, pairs: list[Pair], arm: Arm, parts: list[Part]) -> ArmResult:
-    model, working = arm.label
+    model, working, distortion = arm.label
     scalars = {key: np.concatenate([part.scalars[key] for part in parts]) for key in parts[0].scalars}
     curves = {key: np.concatenate([part.curves[key] for part in parts]) for key in parts[0].curves}
     if not scalars["object_share"].any():
         raise InputError(f"split {split}: all {len(pairs)} masks are empty at this truth threshold")
-    names = {"split": split, "model": model, "working_size": working, "image": [pair.name for pair in pairs]}
+    names = {"split": split, "model": model, "working_size": working, "distortion": distortion}
     sums = sum((part.sums for part in parts), Sums())
-    return ArmResult(split, model, working, arm.source.digest, sums, pd.DataFrame({**names, **scalars}), curves)
+    rows = pd.DataFrame({"image": [pair.name for pair in pairs], **scalars})
+    for place, (key, value) in enumerate(names.items()):
+        rows.insert(place, key, value)
+    return ArmResult(split, model, working, distortion, arm.source.digest, sums, rows, curves)

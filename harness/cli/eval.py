@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,9 +13,11 @@ from rich.table import Table
 
 from corpora.loader import load_pairs
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
+from harness.saliency.distort import Distortion
 from harness.saliency.sources import MapFolder
 from harness.saliency.working_size import WorkingSize
 
+Colour = Literal["rgb", "mobilesal"]
 SHOWN = (
     "iou_mean@0.5",
     "maxf_mean_curve",
@@ -43,6 +45,10 @@ def run(
     working_size: Annotated[
         str, typer.Option("--working-size", help="Comma list of native, N, short:N, WxH: what the model sees.")
     ] = "native",
+    distort: Annotated[str | None, typer.Option(help="Also after compression: crf=23,33,43 or jpeg=80,50.")] = None,
+    colour: Annotated[
+        Colour, typer.Option(help="What models see: the picture, or the extractor's idea of it.")
+    ] = "rgb",
     minmax: Annotated[bool, typer.Option("--minmax", help="Stretch each map to 0..1 first.")] = False,
     truth_threshold: Annotated[int, typer.Option(min=0, max=254, help="Mask pixels above it are foreground.")] = 128,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images of each split.")] = None,
@@ -55,6 +61,7 @@ def run(
     Example: `harness eval --split ecssd --root corpora --model production --model centre-prior`
     """
     sizes = tuple(WorkingSize.parse(text.strip()) for text in working_size.split(","))
+    distortions = Distortion.parse_list(distort) if distort else ()
     pairs = {name: load_pairs(name, root) for name in split}
     sources: list[MapSource] = [find_source(name) for name in model or []]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
@@ -65,7 +72,7 @@ def run(
         evaluation = evaluate(
             sources,
             pairs,
-            Options(sizes, minmax, truth_threshold),
+            Options(sizes, distortions, colour, minmax, truth_threshold),
             limit=limit,
             workers=workers,
             save_maps=save_maps,
@@ -80,7 +87,13 @@ def run(
 def _show(evaluation: Evaluation) -> None:
     """Measures down, arms across: names stay readable in a narrow terminal."""
     rows = evaluation.table().to_dict(orient="records")
-    table = Table("", *("\n".join((row["split"], row["model"], row["working_size"], row["images"])) for row in rows))
+    table = Table(
+        "",
+        *(
+            "\n".join((row["split"], row["model"], row["working_size"], row["distortion"], row["images"]))
+            for row in rows
+        ),
+    )
     for key in SHOWN:
         table.add_row(key, *(f"{row[key]:.4f}" for row in rows))
     Console().print(table)

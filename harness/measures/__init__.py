@@ -6,6 +6,7 @@ from harness.measures import (
     blocks,
     dice,
     distributions,
+    drift,
     emeasure,
     fmeasure,
     iou,
@@ -43,4 +44,5 @@ def reading(sample: Sample) -> Reading:
 
 def headline(means: Means) -> dict:
     """All numbers of a set, by key; the leading axes of `means` (resamples) are kept."""
-    return {key: value for measure in MEASURES for key, value in measure.headline(means).items()}
+    found = {key: value for measure in MEASURES for key, value in measure.headline(means).items()}
+    return found | drift.headline(means)

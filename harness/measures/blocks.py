@@ -33,7 +33,7 @@ def reading(sample: Sample) -> Reading:
     for side in SIDES:
         salient, true = block_means(sample.values, side) > 0.5, block_means(sample.truth.mask, side) > 0.5
         union = np.count_nonzero(salient | true)
-        found[f"iou_block{side}@0.5"] = np.count_nonzero(salient & true) / union if union else np.nan
+        found[f"iou_block{side}@0.5"] = int(np.count_nonzero(salient & true)) / int(union) if union else np.nan
     return found
 
 

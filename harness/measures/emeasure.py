@@ -11,7 +11,8 @@ def alignment(hits: np.ndarray | int, false: np.ndarray | int, count: int, size:
     """E of binary maps given by their foreground and background counts, against `count` of `size` true pixels.
 
     The mean over pixels of `((2 a b / (a^2 + b^2)) + 1)^2 / 4`, a and b the map and truth less their means;
-    it has four distinct values, so counts suffice. Divides by `size - 1`, as the authors' code does.
+    it has four distinct values, so counts suffice. Divides by `size - 1`, as the authors' code does
+    (by 1 for one pixel).
     """
     hits, false = np.asarray(hits), np.asarray(false)
     positive = hits + false
@@ -27,7 +28,7 @@ def alignment(hits: np.ndarray | int, false: np.ndarray | int, count: int, size:
         total = np.zeros(positive.shape)
         for number, a, b in zip(pixels, of_map, of_truth, strict=True):
             total += number * (2 * a * b / (a * a + b * b + EPS) + 1) ** 2 / 4
-    return total / (size - 1 + EPS)
+    return total / max(size - 1, 1)
 
 
 def reading(sample: Sample) -> Reading:
