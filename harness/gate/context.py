@@ -1,0 +1,60 @@
+"""What every group of checks is given: the two models, the policy, where data lies and where evidence goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.files import sha256_of
+from harness.policy import Policy, Profile
+from harness.registry import ModelFile, find_model
+from harness.saliency.model import SaliencyModel
+from harness.verdict import Side
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model file with the hash that it has now; `registered` when it was asked for by its registry id."""
+
+    file: ModelFile
+    sha256: str
+
+    @classmethod
+    def of(cls, asked: str, models: Path | None = None) -> Contender:
+        """Find a registry id, `production` or a path; `InputError` when there is no such file."""
+        file = find_model(asked, models)
+        return cls(file, sha256_of(file.path))
+
+    @property
+    def registered(self) -> bool:
+        return self.file.sha256 is not None
+
+    @property
+    def side(self) -> Side:
+        """What a verdict says of it."""
+        return Side(self.file.name, self.sha256, self.file.path.name)
+
+    def load(self, threads: int | None = None) -> SaliencyModel:
+        """Verify and open it; `InputError` when the extractor would refuse it."""
+        return SaliencyModel.load(self.file.path, self.file.name, self.file.sha256, threads)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run of the gate."""
+
+    incumbent: Contender
+    candidate: Contender
+    policy: Policy
+    profile: Profile
+    out: Path
+    root: Path | None = None
+    models: Path | None = None
+    workers: int = 1
+    announce: Callable[[str], None] = field(default=print, repr=False)
+
+    @property
+    def pair(self) -> tuple[Contender, Contender]:
+        """Incumbent, candidate."""
+        return self.incumbent, self.candidate
