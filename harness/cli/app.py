@@ -12,7 +12,12 @@ from rich.console import Console
 from harness import __version__
 from harness.errors import HarnessError
 
-COMMANDS: tuple[str, ...] = ("train", "registry", "eval")  # modules of this package, in the order that --help shows
+COMMANDS: tuple[str, ...] = (
+    "train",
+    "eval",
+    "gate",
+    "registry",
+)  # modules of this package, in the order that --help shows
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.gate import run_gate
@@ -61,20 +62,27 @@ def print_verdict(verdict: Verdict) -> None:
     """The table of checks and the decision, on the terminal."""
     console = Console(highlight=False)
     table = Table(title=f"{verdict.candidate.id} against {verdict.incumbent.id} (profile {verdict.profile})")
-    for heading in ("check", "value", "interval", "rule", "outcome", "why"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("value", "interval") else "left")
+    table.add_column("check")
+    table.add_column("value and interval", no_wrap=True)
+    table.add_column("rule", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
     group = verdict.checks[0].group
     for check in verdict.checks:
         if check.group != group:
             table.add_section()
             group = check.group
-        outcome = f"[{COLOURS[check.outcome]}]{check.outcome}[/]"
         name = f"{check.name} *" if check.primary else check.name
-        value, bounds = shown(check.value, check.unit), interval(check).replace("[", r"\[")
-        table.add_row(name, value, bounds, rule_text(check), outcome, check.reason.replace("[", r"\["))
+        value = " ".join(text for text in (shown(check.value, check.unit), interval(check)) if text != "–") or "–"
+        outcome = f"[{COLOURS[check.outcome]}]{check.outcome}[/]"
+        table.add_row(escape(name), escape(value), rule_text(check), outcome)
     console.print(table)
     console.print("* primary: Holm's correction over these", style="dim")
     colour = {Decision.PROMOTE: "green", Decision.HOLD: "red", Decision.INCONCLUSIVE: "yellow"}[verdict.decision]
     console.print(f"[bold {colour}]{verdict.decision}[/]  {summary(verdict)}")
+    for check in verdict.checks:
+        if check.outcome is not Outcome.PASS:
+            console.print(
+                f"  [{COLOURS[check.outcome]}]{check.outcome}[/] {escape(check.name)}: {escape(check.reason)}"
+            )
     for limit in verdict.limits:
         console.print(f"  {limit}", style="dim")

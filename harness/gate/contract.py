@@ -67,7 +67,7 @@ def _runs(model: SaliencyModel, context: Context) -> list[Measurement]:
     return [
         fact("contract.sizes", True, listed),
         fact("contract.finite", finite, "all values finite" if finite else "NaN or infinite values"),
-        fact("contract.range", bool(0 <= low and high <= 1), f"values within {span}"),
+        fact("contract.range", bool(low >= 0 and high <= 1), f"values within {span}"),
     ]
 
 
