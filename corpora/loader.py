@@ -16,6 +16,7 @@ __all__ = [
     "Corpus",
     "Pair",
     "cache_folder",
+    "clips_of",
     "find_corpus",
     "images_in",
     "listing_digest",
@@ -89,7 +90,7 @@ def load_clips(name: str, root: Path | str | None = None) -> list[ClipPair]:
     if manifest.role != "clips":
         raise InputError(f"{manifest.name} is a set of images; clip sets are: {', '.join(_names_of('clips'))}")
     corpus = find_corpus(manifest, root)
-    frames = {path.stem: path for path in _clips_of(corpus.images)}
+    frames = {path.stem: path for path in clips_of(corpus.images)}
     masks = {path.name: path for path in corpus.masks.iterdir() if path.is_dir() and not path.name.startswith(".")}
     _refuse_unpaired(frames.keys() ^ masks.keys(), corpus.images, corpus.masks, "clips")
     if not frames:
@@ -120,6 +121,15 @@ def images_in(folder: Path, suffixes: Iterable[str] = ()) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder}: {'no such folder' if not folder.exists() else error.strerror}") from error
     return [folder / name for name in names if name.lower().endswith(allowed) and not name.startswith(".")]
+
+
+def clips_of(folder: Path) -> list[Path]:
+    """Folders and video files of `folder`, hidden ones left out: one per clip."""
+    return [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
+    ]
 
 
 def find_corpus(manifest: Manifest, root: Path | str | None = None) -> Corpus:
@@ -164,14 +174,6 @@ def listing_digest(pairs: list[Pair]) -> str:
         for path in (pair.image, pair.mask):
             digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _clips_of(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
-    ]
 
 
 def _names_of(unit: str) -> list[str]:

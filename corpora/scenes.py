@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 Field = Callable[[Array, Array, float], Array]  # (u, v, time) -> signed distance: negative inside, in object units
 
 TILE = 256  # side of an object's texture in texels, repeated
-EXTENT = 1.7  # no shape or shadow reaches further from its centre, in radii
+EXTENT = 2.1  # no shape or shadow reaches further from its centre, in radii
 MARGIN = 0.35  # the background reaches this share of the frame's side beyond every edge, for the camera to pan
 
 

@@ -1,0 +1,171 @@
+"""Is this corpus whole? Count, pair, decode and hash every file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from corpora.loader import Corpus, Pair, clips_of, images_in
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `verify` found. Paths are relative to `folder`; `variant` is the known edition with this digest, or "".
+
+    `digest` is the SHA-256 over the sorted lines `NAME SHA256` of all image and mask files.
+    """
+
+    name: str
+    folder: str
+    unit: str
+    count: int
+    expected: int
+    files: int
+    unpaired: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    digest: str
+    variant: str
+
+    @property
+    def sound(self) -> bool:
+        """True when every file is paired, decodes, and has its partner's size; a subset can be sound."""
+        return self.count > 0 and not (self.unpaired or self.unreadable or self.mismatched)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "sound": self.sound}
+
+
+def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -> Check:
+    """Decode and hash every file of `corpus` with `workers` threads; `progress` hears (done, total)."""
+    pairs: list[Pair] = []
+    videos: list[tuple[Path, Path]] = []
+    unpaired: list[Path] = []
+    count = 0
+    for images, masks in _folders(corpus):
+        if images.is_file() and masks.is_dir():
+            videos.append((images, masks))
+            count += 1
+        elif images.is_dir() and masks.is_dir():
+            found, alone = _pair(corpus, images, masks)
+            pairs += found
+            unpaired += alone
+            count += 1 if corpus.manifest.unit == "clips" else len(found)
+        else:
+            unpaired.append(images if images.exists() else masks)
+
+    work = [partial(_look_at_pair, pair) for pair in pairs] + [partial(_look_at_video, *video) for video in videos]
+    seen = _Seen()
+    with ThreadPoolExecutor(workers) as pool:  # Pillow, PyAV and hashlib release the lock while they work
+        for done, part in enumerate(pool.map(lambda job: job(), work), start=1):
+            seen.add(part)
+            if progress:
+                progress(done, len(work))
+
+    def relative(paths: list[Path]) -> tuple[str, ...]:
+        return tuple(sorted(path.relative_to(corpus.folder).as_posix() for path in paths))
+
+    lines = sorted(f"{path.relative_to(corpus.folder).as_posix()} {sha}\n" for path, sha in seen.hashes.items())
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return Check(
+        name=corpus.manifest.name,
+        folder=str(corpus.folder),
+        unit=corpus.manifest.unit,
+        count=count,
+        expected=corpus.manifest.count,
+        files=len(seen.hashes),
+        unpaired=relative(unpaired),
+        unreadable=relative(seen.unreadable),
+        mismatched=relative(seen.mismatched),
+        digest=digest,
+        variant=next((known.name for known in corpus.manifest.variants if known.digest == digest), ""),
+    )
+
+
+class _Seen:
+    """Hashes and faults of the files looked at so far."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[Path, str] = {}
+        self.unreadable: list[Path] = []
+        self.mismatched: list[Path] = []
+
+    def add(self, other: _Seen) -> None:
+        self.hashes |= other.hashes
+        self.unreadable += other.unreadable
+        self.mismatched += other.mismatched
+
+    def hash(self, path: Path) -> None:
+        try:
+            with path.open("rb") as stream:
+                self.hashes[path] = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            self.unreadable.append(path)
+
+    def size_of(self, path: Path) -> tuple[int, int] | None:
+        """Width and height of an image that decodes to its last row; None, and noted, when it does not."""
+        self.hash(path)
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return image.size
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+            if path not in self.unreadable:
+                self.unreadable.append(path)
+            return None
+
+
+def _look_at_pair(pair: Pair) -> _Seen:
+    seen = _Seen()
+    image, mask = seen.size_of(pair.image), seen.size_of(pair.mask)
+    if image and mask and image != mask:
+        seen.mismatched.append(pair.mask)
+    return seen
+
+
+def _look_at_video(video: Path, masks: Path) -> _Seen:
+    """A video must decode to as many frames as it has masks, each of its size."""
+    import av
+
+    seen = _Seen()
+    seen.hash(video)
+    sizes = []
+    try:
+        with av.open(str(video)) as container:
+            sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
+    except (OSError, ValueError, IndexError):
+        seen.unreadable.append(video)
+        return seen
+    found = [(path, seen.size_of(path)) for path in images_in(masks)]
+    if len(found) != len(sizes):
+        seen.mismatched.append(video)
+    seen.mismatched += [path for (path, size), frame in zip(found, sizes, strict=False) if size and size != frame]
+    return seen
+
+
+def _folders(corpus: Corpus) -> Iterator[tuple[Path, Path]]:
+    """The image and mask folders to compare; a video stands in for its image folder."""
+    if corpus.manifest.unit == "pairs":
+        yield corpus.images, corpus.masks
+        return
+    frames = {path.stem: path for path in clips_of(corpus.images)}
+    masks = {path.name: path for path in clips_of(corpus.masks)}
+    for clip in sorted(frames.keys() | masks.keys()):
+        yield frames.get(clip, corpus.images / clip), masks.get(clip, corpus.masks / clip)
+
+
+def _pair(corpus: Corpus, images: Path, masks: Path) -> tuple[list[Pair], list[Path]]:
+    found = {path.stem: path for path in images_in(images, corpus.layout.image_suffixes)}
+    truth = {path.stem: path for path in images_in(masks, corpus.layout.mask_suffixes)}
+    pairs = [Pair(stem, found[stem], truth[stem]) for stem in sorted(found.keys() & truth.keys())]
+    alone = [found.get(stem) or truth[stem] for stem in found.keys() ^ truth.keys()]
+    return pairs, alone

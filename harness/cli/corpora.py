@@ -1,0 +1,168 @@
+"""`harness corpora`: list, fetch, verify and generate corpora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="The set's own folder or one that holds it; else HARNESS_CORPORA, then the cache."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add this module's commands to the command line."""
+    parent.add_typer(app, name="corpora")
+
+
+@app.command("list")
+def list_(root: Root = None, json: AsJson = False) -> None:
+    """Every corpus that the harness knows, its role, its licence, and where it was found.
+
+    Example: `harness corpora list --root ../shared/corpora`
+    """
+    from corpora.loader import find_corpus, load_manifest, manifest_names
+    from harness.errors import InputError
+
+    rows = []
+    for name in manifest_names():
+        manifest = load_manifest(name)
+        try:
+            folder = str(find_corpus(manifest, root).folder)
+        except InputError:
+            folder = ""
+        fields = ("name", "title", "role", "count", "unit", "licence", "terms", "citation", "homepage", "notes")
+        rows.append({field: getattr(manifest, field) for field in fields} | {"folder": folder})
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    if json:
+        _print_json(rows)
+        return
+    table = Table("corpus", "role", "holds", "found in", "licence", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        found = row["folder"] or "[dim]not found[/]"
+        table.add_row(row["name"], row["role"], f"{row['count']:,} {row['unit']}", found, row["licence"])
+    Console().print(table)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    into: Annotated[Path | None, typer.Option(help="Folder to put the set in; the user's cache by default.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Download a corpus, check its bytes, unpack it. Run it again after an interruption.
+
+    Example: `harness corpora fetch ecssd`
+    """
+    from corpora.fetch import fetch as fetch_corpus
+    from corpora.loader import load_manifest
+
+    manifest = load_manifest(name)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not manifest.generated:
+        notes.print(f"{manifest.title}: {manifest.licence} {manifest.terms}", markup=False)
+    corpus = fetch_corpus(
+        manifest, into, note=lambda text: notes.print(text, markup=False, style="dim"), progressbar=notes.is_terminal
+    )
+    if json:
+        _print_json({"name": manifest.name, "folder": str(corpus.folder)})
+    else:
+        typer.echo(f"{manifest.title} is in {corpus.folder}")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    root: Root = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode and hash.")] = 2,
+    json: AsJson = False,
+) -> None:
+    """Decode and hash every file; exit 1 when one is unpaired, unreadable or of another size than its partner.
+
+    Example: `harness corpora verify ecssd --root ../shared/corpora/ECSSD`
+    """
+    from corpora.loader import find_corpus, load_manifest
+    from corpora.verify import verify as verify_corpus
+    from harness.errors import HarnessError
+
+    corpus = find_corpus(load_manifest(name), root)
+    with _bar(f"verifying {corpus.manifest.name}") as bar:
+        task = bar.add_task("", total=None)
+        check = verify_corpus(corpus, workers, lambda done, total: bar.update(task, completed=done, total=total))
+    if json:
+        _print_json(check.as_json())
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_row("folder", check.folder)
+        table.add_row(check.unit, f"{check.count:,} of {check.expected:,} published, {check.files:,} files")
+        for kind in ("unpaired", "unreadable", "mismatched"):
+            paths: tuple[str, ...] = getattr(check, kind)
+            more = " …" if len(paths) > 5 else ""
+            table.add_row(kind, f"{len(paths):,}  {', '.join(paths[:5])}{more}" if paths else "0")
+        table.add_row("digest", check.digest)
+        table.add_row("edition", check.variant or "unknown: no pinned digest matches")
+        Console(soft_wrap=True, highlight=False).print(table)
+    if not check.sound:
+        faults = ", ".join(f"{len(getattr(check, kind))} {kind}" for kind in ("unpaired", "unreadable", "mismatched"))
+        raise HarnessError(f"{check.name} in {check.folder} is not sound: {faults}; {check.count} {check.unit}")
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write `synth` and `synth-clips` in.")],
+    images: Annotated[int, typer.Option(min=1, help="Number of images.")] = 24,
+    size: Annotated[str, typer.Option(help="Image size in pixels, WxH.")] = "320x240",
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 3,
+    clip_size: Annotated[str, typer.Option(help="Clip size in pixels, WxH, even.")] = "320x192",
+    frames: Annotated[int, typer.Option(min=1, help="Frames per clip, at 25 frames/s.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Generate salient objects with exact masks: PNG pairs and y4m clips, for demonstrations and tests.
+
+    Example: `harness corpora synth /tmp/corpora --images 8 --clips 1`
+    """
+    from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
+
+    image_options = ImageOptions(images, _size(size), seed)
+    clip_options = ClipOptions(clips, frames, _size(clip_size), seed)
+    with _bar("drawing") as bar:
+        task = bar.add_task("", total=images)
+        image_folder = write_images(out, image_options, lambda done, _: bar.update(task, completed=done))
+        task = bar.add_task("", total=clips)
+        clip_folder = write_clips(out, clip_options, lambda done, _: bar.update(task, completed=done))
+    if json:
+        _print_json({"synth": str(image_folder), "synth-clips": str(clip_folder)})
+    else:
+        typer.echo(f"{images} images in {image_folder}\n{clips} clips of {frames} frames in {clip_folder}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from harness.errors import InputError
+
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise InputError(f"size {text!r} (allowed: WIDTHxHEIGHT, such as 320x240)")
+    return int(width), int(height)
+
+
+def _bar(what: str) -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
