@@ -13,6 +13,7 @@ from harness import __version__
 from harness.errors import HarnessError
 
 COMMANDS: tuple[str, ...] = (
+    "corpora",
     "train",
     "eval",
     "gate",
