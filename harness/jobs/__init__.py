@@ -1,0 +1,8 @@
+"""Work as jobs: hashed by content, run on any `concurrent.futures` executor, computed once."""
+
+from harness.jobs.executors import open_executor
+from harness.jobs.job import Job
+from harness.jobs.run import run_jobs
+from harness.jobs.store import Store
+
+__all__ = ["Job", "Store", "open_executor", "run_jobs"]

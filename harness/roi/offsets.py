@@ -133,5 +133,6 @@ def _settled(raw: np.ndarray, areas: np.ndarray, steps: Steps, step: float) -> n
 
 def offsets_of(saliency: np.ndarray, knob: Knob, block: int, steps: Steps) -> np.ndarray:
     """Offsets in QP for a map `[H, W]` in [0, 1]: `[ceil(H/block), ceil(W/block)]`, negative where bits should go."""
-    areas = block_areas(*saliency.shape, block)
+    height, width = saliency.shape
+    areas = block_areas(height, width, block)
     return neutral(knob.raw(block_means(saliency, block), areas), areas, steps)

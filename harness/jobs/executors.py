@@ -1,0 +1,95 @@
+"""Where jobs run: here, in processes of this machine, on a dask cluster or under SLURM; all look like executors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, InputError
+
+ALLOWED = "local, local:WORKERS, dask://HOST:PORT or slurm"
+ANSWER_SECONDS = 10
+
+
+class SerialExecutor(Executor):
+    """Runs each call at once in this process: `local:1`, and the reference that every other executor must equal."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class SubmititExecutor(Executor):
+    """A `concurrent.futures` face on submitit; `cluster` is `slurm`, or `local` and `debug`, which run anywhere."""
+
+    def __init__(self, cluster: str | None = "slurm", folder: Path = Path(".harness-slurm"), **parameters: Any) -> None:
+        try:
+            import submitit
+        except ImportError as error:
+            raise InputError("executor slurm needs submitit (pip install 'harness[slurm]')") from error
+        try:
+            self._inner = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
+        except RuntimeError as error:
+            raise InputError(f"executor slurm: {error} (allowed where sbatch is on PATH)") from error
+        self._inner.update_parameters(**parameters)
+        self._jobs: list[Any] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        job = self._inner.submit(function, *args, **kwargs)
+        self._jobs.append(job)
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=_follow, args=(job, future), daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for job in self._jobs if cancel_futures else ():
+            if not job.done():
+                job.cancel()
+
+
+def _follow(job: Any, future: Future[Any]) -> None:
+    try:
+        future.set_result(job.result())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def open_executor(text: str = "local", workers: int | None = None) -> Executor:
+    """Read `--executor`: `local`, `local:N`, `dask://host:port`, `slurm`; `InputError` says what is allowed.
+
+    Local workers are as many as `workers`, else as the CPUs this process may use.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "local" and (not rest or (rest.isdecimal() and int(rest) > 0)):
+        count = int(rest) if rest else workers or len(os.sched_getaffinity(0))
+        if count == 1:
+            return SerialExecutor()
+        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))  # fork and threads clash
+    if kind == "dask" and rest.startswith("//"):
+        return _dask(rest.removeprefix("//"))
+    if text == "slurm":
+        return SubmititExecutor(timeout_min=240, cpus_per_task=2)
+    raise InputError(f"executor {text!r} (allowed: {ALLOWED})")
+
+
+def _dask(address: str) -> Executor:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError("executor dask needs distributed (pip install 'harness[dask]')") from error
+    try:
+        client = Client(f"tcp://{address}", timeout=ANSWER_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise HarnessError(f"no dask scheduler answers at {address} within {ANSWER_SECONDS} s") from error
+    executor: Executor = client.get_executor(pure=False)
+    return executor
