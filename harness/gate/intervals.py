@@ -27,6 +27,15 @@ def mean_of(key: str, values: np.ndarray, how: Statistics, null: float | None = 
     return Measurement(key, value, low, high, p_value, null, count, note)
 
 
+def bounds_of(
+    key: str, value: float, resampled: np.ndarray, how: Statistics, null: float | None = None, count: int | None = None
+) -> Measurement:
+    """A number with percentile bounds and p-value from its values on bootstrap resamples."""
+    low, high = np.quantile(resampled, _tails(how.level))
+    p_value = None if null is None else _two_sided(resampled, null)
+    return Measurement(key, float(value), float(low), float(high), p_value, null, count)
+
+
 def spread_of(key: str, values: np.ndarray, how: Statistics, note: str = "") -> Measurement:
     """The standard deviation over items (n - 1) with percentile bootstrap bounds over items."""
     values = np.asarray(values, np.float64)
@@ -58,10 +67,12 @@ def _student(values: np.ndarray, how: Statistics, null: float | None) -> tuple[f
 def _bootstrap(values: np.ndarray, how: Statistics, null: float | None) -> tuple[float, float, float | None]:
     means = resampled_means(values, how.resamples, how.seed)
     low, high = np.quantile(means, _tails(how.level))
-    if null is None:
-        return float(low), float(high), None
-    tail = min(float(np.mean(means <= null)), float(np.mean(means >= null)))
-    return float(low), float(high), min(1.0, 2 * max(tail, 1 / how.resamples))
+    return float(low), float(high), None if null is None else _two_sided(means, null)
+
+
+def _two_sided(resampled: np.ndarray, null: float) -> float:
+    tail = min(float(np.mean(resampled <= null)), float(np.mean(resampled >= null)))
+    return min(1.0, 2 * max(tail, 1 / len(resampled)))
 
 
 def _tails(level: float) -> tuple[float, float]:

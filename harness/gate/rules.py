@@ -77,16 +77,14 @@ def rules_of(policy: Policy, profile: Profile, native: bool = False) -> tuple[Ru
 def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
     accuracy = policy.accuracy
 
-    def rule(measure: str, kind: Kind, threshold: float, primary: bool = False, part: str = "") -> Rule:
-        where = f"{part} objects of {corpus}" if part else corpus
-        key = ".".join(filter(None, ("accuracy", corpus, part, measure, "gain")))
-        count = None if part else whole
-        return Rule("accuracy", f"{measure} gain on {where}", key, kind, threshold, primary, count)
+    def rule(measure: str, kind: Kind, threshold: float, primary: bool = False, whole: int | None = None) -> Rule:
+        key = f"accuracy.{corpus}.{measure}.gain"
+        return Rule("accuracy", f"{measure} gain on {corpus}", key, kind, threshold, primary, whole)
 
-    rules = [rule(accuracy.primary, Kind.SUPERIOR, accuracy.primary_margin, primary=True)]
-    rules += [rule(name, Kind.AT_LEAST, -allowed) for name, allowed in accuracy.allowances.items()]
-    loss = -accuracy.size_allowance
-    return rules + [rule(accuracy.size_measure, Kind.AT_LEAST, loss, part=part) for part in OBJECT_SIZES]
+    rules = [rule(accuracy.primary, Kind.SUPERIOR, accuracy.primary_margin, True, whole)]
+    rules += [rule(name, Kind.AT_LEAST, -allowed, whole=whole) for name, allowed in accuracy.allowances.items()]
+    by_size = [accuracy.size_measure.format(size=size) for size in OBJECT_SIZES]
+    return rules + [rule(name, Kind.AT_LEAST, -accuracy.size_allowance) for name in by_size]
 
 
 def judge(
