@@ -84,7 +84,7 @@ def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder:
     """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced)."""
     tiny = (folder or model_folder()) / "tiny"
     path = tiny / "registry.json"
-    registry = read_json(path) if path.exists() else {"schema_version": 1, "models": []}
+    registry: dict[str, Any] = read_json(path) if path.exists() else {"schema_version": 1, "models": []}
     kept = [other for other in registry["models"] if other["id"] != entry["id"]]
     registry["models"] = sorted([*kept, entry], key=lambda item: item["id"])
     jsonschema.Draft202012Validator(registry_schema()).validate(registry)

@@ -52,8 +52,8 @@ class ResidentBatches:
 
     def __init__(self, data: DecodedSet, device: torch.device) -> None:
         self.data, self.device = data, device
-        self.pixels = torch.from_numpy(data.pixels[:]).to(device)
-        self.truth = torch.from_numpy(data.truth[:]).to(device)
+        self.pixels = torch.tensor(data.pixels, device=device)
+        self.truth = torch.tensor(data.truth, device=device)
 
     def epoch(self, plan: CropPlan, slices: list[slice], crop: int) -> Iterator[Batch]:
         width = torch.from_numpy(self.data.widths[plan.pair]).to(self.device)

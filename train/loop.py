@@ -71,14 +71,15 @@ def train(
     """
     chosen_device = pick_device(device)
     rank, world = join_group()
-    if threads:
+    if threads := threads or _threads_of(folder, resume):
         torch.set_num_threads(threads)
     if chosen_device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(recipe.seed)
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
-    _claim(folder, recipe, pairs, chosen_device, world, resume, rank)
+    if rank == 0:
+        _claim(folder, recipe, pairs, chosen_device, world, resume)
     data, held_data = _decode_in_turn(pairs, recipe, cache, rank, world, progress)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     if len(kept) < recipe.batch_size:
@@ -194,9 +195,7 @@ def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
         figure.savefig(part, dpi=110)
 
 
-def _claim(
-    folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device, world: int, resume: bool, rank: int
-) -> None:
+def _claim(folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device, world: int, resume: bool) -> None:
     described = {
         "recipe": recipe.as_dict(),
         "pairs": len(pairs),
@@ -211,10 +210,16 @@ def _claim(
         for key, value in described.items():
             if found.get(key) != value:
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
-    elif rank == 0:
+    else:
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
         machine = {"device": device.type, "processor": processor_name(device), "threads": torch.get_num_threads()}
         write_json(about, described | {"versions": versions, "machine": machine})
+
+
+def _threads_of(folder: Path, resume: bool) -> int | None:
+    """A resumed run keeps its thread count: sums split otherwise would round otherwise."""
+    about = folder / "run.json"
+    return int(read_json(about)["machine"]["threads"]) if resume and about.exists() else None
 
 
 def processor_name(device: torch.device) -> str:
