@@ -53,8 +53,13 @@ def find_model(asked: str, folder: Path | None = None) -> ModelFile:
     """A registry id, `production`, or a path, to a `ModelFile`; `InputError` lists what exists."""
     folder = folder or model_folder()
     if asked == PRODUCTION:
+        if not (folder / "production.json").exists():
+            raise InputError(f"no model is in production yet: {folder / 'production.json'} does not exist")
         pointer = read_json(folder / "production.json")["mobilesal"]
-        return find_model(pointer["id"], folder)
+        found = find_model(pointer["id"], folder)
+        if found.sha256 != pointer["sha256"]:
+            raise InputError(f"{pointer['id']} is in production with another sha256 than the registry has")
+        return found
     for entry in entries(folder):
         if entry["id"] == asked:
             return ModelFile(asked, folder / "tiny" / entry["onnx"], entry["sha256"])

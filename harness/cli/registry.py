@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness import promote as promotion
 from harness import registry
 from harness.errors import HarnessError
+from harness.policy import load_policy
 from harness.saliency.placeholder import PLACEHOLDER_ID, write_placeholder
 
-commands = typer.Typer(no_args_is_help=True, help="List and verify the models that ship.")
+commands = typer.Typer(no_args_is_help=True, help="List, verify and promote the models that ship.")
 Folder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -72,3 +74,28 @@ def placeholder(models: Folder = None) -> None:
         entry = registry.entry_for(PLACEHOLDER_ID, graph, "Untrained placeholder for smoke tests.", notes, smoke=True)
         target = registry.register(entry, registry.sidecar_for(entry, {}), graph, models)
     typer.echo(f"wrote {target}")
+
+
+@commands.command("promote")
+def promote_model(
+    model: Annotated[str, typer.Argument(help="Registry id of the model to put into production.")],
+    verdict: Annotated[Path, typer.Option(help="The gate's verdict.json that says PROMOTE.")],
+    policy: Annotated[Path | None, typer.Option(help="The override that the verdict was made with.")] = None,
+    models: Folder = None,
+) -> None:
+    """Put a model into production on the strength of a verdict; refuses one that is not PROMOTE, stale or partial.
+
+    Example: `harness registry promote saliency_student_v2 --verdict runs/gate/verdict.json`
+    """
+    pointer = promotion.promote(model, verdict, models, load_policy(policy))
+    typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
+
+
+@commands.command("rollback")
+def rollback_model(models: Folder = None) -> None:
+    """Return to the model that was in production before the last promotion.
+
+    Example: `harness registry rollback`
+    """
+    pointer = promotion.rollback(models)
+    typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")

@@ -1,0 +1,140 @@
+"""Which model is in production, and the two acts that change it: promotion by a verdict, and rollback.
+
+`production.json` holds a pointer per extractor and the acts that led there. Replaying the acts gives the pointer:
+a promotion puts a model on top, a rollback takes the top off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from harness.errors import HarnessError, InputError
+from harness.files import read_json, sha256_of, write_json
+from harness.gate.rules import judge, rules_of
+from harness.policy import Policy, load_policy, policy_of
+from harness.registry import find_model, model_folder
+from harness.verdict import Decision, Verdict, read_verdict
+
+SCHEMA = Path(__file__).parent / "schemas" / "production.schema.json"
+EXTRACTOR = "mobilesal"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A model in production; `verdict` is the digest that put it there, None for the one that was there first."""
+
+    id: str
+    sha256: str
+    verdict: str | None
+    since: str
+
+
+def in_production(folder: Path | None = None) -> Pointer | None:
+    """What is in production now, or None."""
+    stack, _ = _read(folder)
+    return stack[-1] if stack else None
+
+
+def promote(model_id: str, verdict_file: Path, folder: Path | None = None, policy: Policy | None = None) -> Pointer:
+    """Put a registered model into production on the strength of a verdict.
+
+    Raises `HarnessError` for a verdict that does not say PROMOTE, is partial, or is stale: made under another policy
+    than `policy` (the shipped one), for other weights, or against another incumbent than the one in production.
+    Raises `InputError` for a file that is no verdict or was changed by hand.
+    """
+    verdict = read_verdict(verdict_file)
+    policy = policy or load_policy()
+    _refuse_unjust(verdict, policy, verdict_file)
+    if verdict.candidate.id != model_id:
+        raise HarnessError(f"{verdict_file} is about {verdict.candidate.id}, not {model_id}")
+    _refuse_other_file(model_id, verdict.candidate.sha256, "the verdict", folder)
+    current = in_production(folder)
+    if current and current.sha256 != verdict.incumbent.sha256:
+        raise HarnessError(
+            f"{verdict_file} is stale: it compares with {verdict.incumbent.id}, in production is {current.id}"
+        )
+    if current and current.sha256 == verdict.candidate.sha256:
+        raise HarnessError(f"{model_id} is in production already")
+    pointer = Pointer(model_id, verdict.candidate.sha256, verdict.digest, _now())
+    stack, history = _read(folder)
+    return _write([*stack, pointer], [*history, {"act": "promote", **asdict(pointer)}], folder)
+
+
+def rollback(folder: Path | None = None) -> Pointer:
+    """Return to the model that was in production before; `HarnessError` when there is none or it has changed."""
+    stack, history = _read(folder)
+    if len(stack) < 2:
+        raise HarnessError("nothing to roll back to: no promotion is on record")
+    left, back = stack[-1], stack[-2]
+    _refuse_other_file(back.id, back.sha256, "production.json", folder)
+    act = {"act": "rollback", "id": left.id, "sha256": left.sha256, "verdict": left.verdict, "since": _now()}
+    return _write(stack[:-1], [*history, act], folder)
+
+
+def _refuse_unjust(verdict: Verdict, policy: Policy, file: Path) -> None:
+    """A verdict counts only if today's rules, applied to what it measured, say the same."""
+    if verdict.decision is not Decision.PROMOTE:
+        raise HarnessError(f"{file} says {verdict.decision}, only PROMOTE can be promoted")
+    if verdict.limits:
+        raise HarnessError(f"{file} is partial: {verdict.limits[0]}")
+    if policy_of(verdict.policy["content"]).sha256 != policy.sha256:
+        raise HarnessError(f"{file} is stale: its policy is not the one in force (sha256 {policy.sha256[:12]}…)")
+    profile = policy.profile(verdict.profile)
+    if not profile.promotable:
+        raise HarnessError(f"{file} is partial: profile {verdict.profile} can promote nothing")
+    native = any(check.key == "feature.parity" for check in verdict.checks)
+    again = judge(rules_of(policy, profile, native), verdict.measurements, policy.statistics.level, verdict.missing)
+    said = {check.key: check.outcome for check in verdict.checks}
+    differs = [check.name for check in again if said.get(check.key) is not check.outcome]
+    if differs or len(again) != len(verdict.checks):
+        what = differs[0] if differs else "the number of checks"
+        raise HarnessError(f"{file} does not follow from its own measurements: {what}")
+
+
+def _refuse_other_file(model_id: str, sha256: str, source: str, folder: Path | None) -> None:
+    model = find_model(model_id, folder)
+    if model.sha256 is None:
+        raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
+    for place, found in (("the registry", model.sha256), ("the file", sha256_of(model.path))):
+        if found != sha256:
+            raise HarnessError(f"{model_id} has changed: {source} has sha256 {sha256[:12]}…, {place} {found[:12]}…")
+
+
+def _path(folder: Path | None) -> Path:
+    return (folder or model_folder()) / "production.json"
+
+
+def _read(folder: Path | None) -> tuple[list[Pointer], list[dict[str, Any]]]:
+    path = _path(folder)
+    if not path.exists():
+        return [], []
+    content = read_json(path)
+    try:
+        jsonschema.validate(content, read_json(SCHEMA))
+    except jsonschema.ValidationError as error:
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        raise InputError(f"{path}: {place}: {error.message}") from error
+    stack: list[Pointer] = [Pointer(**content["first"])] if content["first"] else []
+    for entry in content["history"]:
+        pointer = Pointer(**{key: value for key, value in entry.items() if key != "act"})
+        stack = [*stack, pointer] if entry["act"] == "promote" else stack[:-1]
+    if not stack or asdict(stack[-1]) != content[EXTRACTOR]:
+        raise InputError(f"{path}: its history does not lead to {content[EXTRACTOR]['id']}")
+    return stack, content["history"]
+
+
+def _write(stack: list[Pointer], history: list[dict[str, Any]], folder: Path | None) -> Pointer:
+    first = stack[0] if stack[0].verdict is None else None
+    content = {"schema_version": 1, EXTRACTOR: asdict(stack[-1]), "first": first and asdict(first), "history": history}
+    jsonschema.validate(content, read_json(SCHEMA))
+    write_json(_path(folder), content)
+    return stack[-1]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
