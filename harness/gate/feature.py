@@ -1,0 +1,108 @@
+"""Does the candidate's `saliency_mean` follow the content, and does compression leave it alone?"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+
+from corpora.loader import ClipPair
+from harness.errors import HarnessError
+from harness.gate.context import Context
+from harness.gate.data import clips_of
+from harness.gate.evidence import Evidence
+from harness.gate.intervals import mean_of, spread_of
+from harness.media.clips import Frame, open_clip
+from harness.saliency.mobilesal import extract
+from harness.saliency.model import SaliencyModel
+from harness.stats import pearson
+from harness.verdict import Measurement
+
+GROUP = "feature"
+EVERY = 4  # frames of a clip that are read: neighbours say nearly the same
+ENCODER: Literal["libx264"] = "libx264"
+PRESET = "medium"
+
+
+def inputs(context: Context) -> dict[str, str]:
+    """A digest of the clips' names and sizes."""
+    return {context.profile.clips: clips_digest(clips_of(context))}
+
+
+def gather(context: Context) -> Evidence:
+    """Spread over clips, drift from each clip to its encodes, and the correlation with the incumbent."""
+    clips = clips_of(context)
+    models = [side.load() for side in context.pair]
+    crfs = context.policy.feature.crf
+    means = np.empty((len(clips), 1 + len(crfs), 2))  # clip, itself and its encodes, model
+    for index, clip in enumerate(clips):
+        context.announce(f"feature: {clip.name} ({index + 1} of {len(clips)})")
+        means[index] = _clip_means(clip, models, context)
+    found, rows = _measurements(means, context), []
+    for clip, values in zip(clips, means, strict=True):
+        for label, (old, new) in zip(("reference", *(f"crf {crf}" for crf in crfs)), values, strict=True):
+            rows.append({"clip": clip.name, "version": label, "incumbent": float(old), "candidate": float(new)})
+    return Evidence(GROUP, tuple(found), inputs=inputs(context), tables={"saliency_mean": rows})
+
+
+def clips_digest(clips: Iterable[ClipPair]) -> str:
+    """SHA-256 over names and sizes of all frames, or clip files, and masks."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        files = sorted(clip.frames.iterdir()) if clip.frames.is_dir() else [clip.frames]
+        for path in [*files, *sorted(clip.masks.iterdir())]:
+            digest.update(f"{clip.name}/{path.name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -> np.ndarray:
+    """Mean `saliency_mean` over the frames read, of the clip and of each encode of it: `[1 + crfs, models]`."""
+    source, count = open_clip(clip.frames), context.profile.frames
+    found = [_mean(islice(source, 0, count, EVERY), models)]
+    with tempfile.TemporaryDirectory(prefix="harness-gate-") as scratch:
+        for crf in context.policy.feature.crf:
+            path = Path(scratch, f"{crf}.mkv")
+            _encode(islice(source, count), path, crf)
+            found.append(_mean(islice(open_clip(path), 0, count, EVERY), models))
+    return np.array(found)
+
+
+def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:
+    return np.array([sample.means for sample in extract(frames, models)]).mean(axis=0)
+
+
+def _encode(frames: Iterator[Frame], path: Path, crf: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = None
+        for frame in frames:
+            picture = frame.picture()
+            if stream is None:
+                stream = container.add_stream(ENCODER, rate=25, options={"crf": str(crf), "preset": PRESET})
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.pix_fmt
+            picture.pts = None
+            container.mux(stream.encode(picture))
+        if stream is None:
+            raise HarnessError(f"nothing to encode into {path.name}: no frames")
+        container.mux(stream.encode())
+
+
+def _measurements(means: np.ndarray, context: Context) -> list[Measurement]:
+    """From `[clips, versions, models]`; drift is relative to the clip itself, and a clip's encodes are averaged."""
+    how, clean = context.policy.statistics, means[:, 0]
+    drift = np.abs(means[:, 1:] / np.maximum(clean[:, None], 1e-6) - 1).mean(axis=1)
+    spread = spread_of("feature.spread", clean[:, 1], how)
+    found = [
+        spread,
+        mean_of("feature.drift", drift[:, 1], how, note=f"the incumbent drifts by {drift[:, 0].mean():.3f}"),
+        mean_of("feature.drift_excess", drift[:, 1] - drift[:, 0], how),
+    ]
+    plcc = pearson(clean[:, 0], clean[:, 1])
+    if plcc is not None:
+        found.append(Measurement("feature.plcc_incumbent", plcc, count=len(clean), note="over clips; reported only"))
+    return found
