@@ -16,6 +16,7 @@ COMMANDS: tuple[str, ...] = (
     "corpora",
     "train",
     "eval",
+    "score",
     "gate",
     "registry",
 )  # modules of this package, in the order that --help shows

@@ -101,13 +101,13 @@ class Clip:
     """An opened clip: every iteration decodes it from its start, one frame in memory at a time."""
 
     info: ClipInfo
-    _demuxer: str | None = None
-    _options: tuple[tuple[str, str], ...] = ()
+    demuxer: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
     def __iter__(self) -> Iterator[Frame]:
         if self.info.path.is_dir():
             return _sequence_frames(self.info)
-        return _stream_frames(self.info, self._demuxer, dict(self._options))
+        return _stream_frames(self.info, self.demuxer, dict(self.options))
 
 
 def open_clip(
@@ -216,7 +216,7 @@ def _count_y4m(path: Path) -> int:
         fields = {word[:1]: word[1:] for word in header.decode("ascii", "replace").split()[1:]}
         if not header.startswith(b"YUV4MPEG2 ") or not {"W", "H"} <= fields.keys():
             raise InputError(f"clip {path}: its first bytes are {header[:16]!r} (a y4m begins with YUV4MPEG2 W… H…)")
-        match = re.fullmatch(r"(mono|420|411|422|444)(\D.*?|p?(\d+))?", fields.get("C", "420"))
+        match = re.fullmatch(r"(mono|420|411|422|444)(p?(\d+)|\D.*)?", fields.get("C", "420"))
         if not match or not (fields["W"] + fields["H"]).isdecimal():
             raise InputError(f"clip {path}: y4m header {header.decode('ascii', 'replace').strip()!r} is not understood")
         width, height = int(fields["W"]), int(fields["H"])

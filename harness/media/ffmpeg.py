@@ -24,7 +24,10 @@ import imageio_ffmpeg
 from harness.errors import HarnessError, InputError
 
 STALL_SECONDS = 300.0
-_EMPTY_WORDS = re.compile(r"^(Conversion failed!|Exiting .*|Error while filtering.*|\[.*\] Terminating thread.*)$")
+_EMPTY_WORDS = re.compile(
+    r"Conversion failed!|Exiting .*|Error while filtering.*|.*Terminating thread.*|"
+    r"(\[AVFilterGraph\] )?Error initializing filters|Error : .*|Error opening output files: .*"
+)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,14 @@ class FFmpeg:
         total: int | None = None,
         timeout: float | None = STALL_SECONDS,
         env: dict[str, str] | None = None,
+        stop: threading.Event | None = None,
     ) -> str:
         """Run with `args` to the end and return what it wrote on stderr (warnings and errors).
 
         `progress` is called with the number of frames written so far, at most `total`. `timeout` is how many
-        seconds it may go without writing anything more. Raises `HarnessError` with FFmpeg's own last words when it
-        fails, is killed or hangs; on any way out, Ctrl-C included, the whole process group is gone.
+        seconds it may go without writing anything more; `stop`, set by another thread, ends it early.
+        Raises `HarnessError` with FFmpeg's own last words when it fails, is killed or hangs; on any way out,
+        Ctrl-C included, the whole process group is gone.
         """
         command = [str(self.path), "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-y"]
         command += ["-progress", "pipe:1", "-nostats", *map(str, args)]
@@ -80,7 +85,7 @@ class FFmpeg:
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         try:
-            words = _watch(child, progress, total, timeout)
+            words = _watch(child, progress, total, timeout, stop)
         finally:
             _kill_group(child)
         if child.returncode:
@@ -132,12 +137,26 @@ def _ask(path: Path, *question: str) -> str:
     return answer.stdout
 
 
+def filter_text(name: str, **options: object) -> str:
+    """One filter of a `-filter_complex`, its values escaped for both of FFmpeg's parsers.
+
+    >>> filter_text("libvmaf", log_path="a:b.json", n_threads=2)
+    'libvmaf=log_path=a\\\\\\\\:b.json:n_threads=2'
+    """
+
+    def escaped(value: object) -> str:
+        once = re.sub(r"([\\':])", r"\\\1", str(value))
+        return re.sub(r"([\\'\[\],;])", r"\\\1", once)
+
+    return f"{name}=" + ":".join(f"{key}={escaped(value)}" for key, value in options.items())
+
+
 def last_words(lines: Iterable[str]) -> str:
     """The last two lines of FFmpeg's stderr that say something, without addresses; levels below error dropped."""
     said = [re.sub(r" @ 0x[0-9a-f]+", "", line).strip() for line in lines]
     errors = [line for line in said if "[error]" in line or "[fatal]" in line] or said
     bare = [re.sub(r"\[(error|fatal|warning)\] ?", "", line) for line in errors]
-    telling = [line for line in bare if line and not _EMPTY_WORDS.match(line)]
+    telling = [line for line in bare if line and not _EMPTY_WORDS.fullmatch(line)]
     return " | ".join(dict.fromkeys(telling[-2:])) or "it said nothing"
 
 
@@ -146,6 +165,7 @@ def _watch(
     progress: Callable[[int], None] | None,
     total: int | None,
     timeout: float | None,
+    stop: threading.Event | None,
 ) -> deque[str]:
     """Follow stdout (progress) and stderr until the child ends; raise when nothing advances for `timeout` seconds."""
     assert child.stdout and child.stderr
@@ -172,6 +192,8 @@ def _watch(
             ) from None
         if line is None:
             break
+        if stop and stop.is_set():
+            raise HarnessError("FFmpeg was stopped")
         name, _, value = line.partition("=")
         if name in ("frame", "out_time_us", "total_size") and seen.get(name) != value:
             seen[name] = value

@@ -1,0 +1,116 @@
+"""Reference and distorted clip in step: checked before anything is scored, named when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+
+from harness.errors import InputError
+from harness.media.clips import UNSPECIFIED, Clip, Frame
+from harness.media.y4m import write_y4m
+
+RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Frame `first_reference + i` pairs with `first_distorted + i`, for `i` below `count`."""
+
+    reference: Clip
+    distorted: Clip
+    first_reference: int
+    first_distorted: int
+    count: int
+
+    def distorted_frames(self) -> Iterator[Frame]:
+        """The distorted side's frames; `InputError` when the stream ends before the count is full."""
+        seen = 0
+        for frame in islice(self.distorted, self.first_distorted, self.first_distorted + self.count):
+            seen += 1
+            yield frame
+        if seen != self.count:
+            raise InputError(
+                f"{self.distorted.info.path}: {self.first_distorted + seen} frames decode, "
+                f"its container states {self.first_distorted + self.count} or more"
+            )
+
+
+def pair(
+    reference: Clip,
+    distorted: Clip,
+    *,
+    shortest: bool = False,
+    offset: int = 0,
+    first: int = 0,
+    last: int | None = None,
+) -> Pairing:
+    """Pair reference frame `i` with distorted frame `i + offset`, then keep pairs `first` up to, not with, `last`.
+
+    Sizes, formats, ranges, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
+    `InputError` that names both values.
+    """
+    one, two = reference.info, distorted.info
+    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}")
+    _same("pixel format", one.pix_fmt, two.pix_fmt)
+    if UNSPECIFIED not in (one.range, two.range):
+        _same("colour range", one.range, two.range)
+    if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
+        _same("frame rate", _rate(reference), _rate(distorted))
+    skip_reference, skip_distorted = max(0, -offset), max(0, offset)
+    left, right = count_frames(reference) - skip_reference, count_frames(distorted) - skip_distorted
+    if left != right and not shortest:
+        found = f"{left + skip_reference} against {right + skip_distorted} frames"
+        where = f" at an offset of {offset}" if offset else ""
+        raise InputError(f"reference and distorted do not match: {found}{where} (--shortest scores the common part)")
+    common = min(left, right)
+    end = common if last is None else last
+    if not 0 <= first < end <= common:
+        raise InputError(
+            f"frames {first}:{'' if last is None else last} of {common} pairs (allowed: 0:1 to 0:{common})"
+        )
+    return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first)
+
+
+def _same(what: str, reference: str, distorted: str) -> None:
+    if reference != distorted:
+        raise InputError(f"reference and distorted do not match: {what} {reference} against {distorted}")
+
+
+def _rate(clip: Clip) -> str:
+    return f"{float(clip.info.frame_rate):.6g} fps"
+
+
+def count_frames(clip: Clip) -> int:
+    """Frames of a clip: as stated, else counted by reading its packets without decoding."""
+    if clip.info.frames is not None:
+        return clip.info.frames
+    with av.open(str(clip.info.path)) as container:
+        return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A clip as FFmpeg opens it: a path and the options before `-i`."""
+
+    path: Path
+    options: tuple[tuple[str, str], ...] = ()
+
+    def arguments(self) -> list[str]:
+        """`-option value … -i path`."""
+        return [*(word for name, value in self.options for word in (f"-{name}", value)), "-i", str(self.path)]
+
+
+def as_input(clip: Clip, scratch: Path) -> Input:
+    """The clip as an FFmpeg input; a folder of pictures becomes a y4m in `scratch`, with the samples we iterate."""
+    if clip.info.path.is_dir():
+        path = scratch / f"{clip.info.path.name}.y4m"
+        if not path.exists():
+            write_y4m(path, clip, clip.info.frame_rate)
+        return Input(path)
+    if clip.demuxer:
+        return Input(clip.info.path, (("f", clip.demuxer), *clip.options))
+    return Input(clip.info.path)

@@ -1,0 +1,213 @@
+"""Full-reference metrics by FFmpeg's libvmaf and xpsnr filters, and libvmaf's log: read strictly, pooled, written."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from harness.errors import HarnessError, InputError
+from harness.files import read_json
+from harness.media.ffmpeg import FFmpeg, filter_text
+from harness.media.pairing import Input
+
+DEFAULT_VMAF = "vmaf_v0.6.1"
+FEATURES = {"psnr": "psnr", "ssim": "float_ssim", "ms_ssim": "float_ms_ssim"}
+COLUMNS = {
+    "psnr": ("psnr_y", "psnr_cb", "psnr_cr"),
+    "ssim": ("float_ssim",),
+    "ms_ssim": ("float_ms_ssim",),
+    "xpsnr": ("xpsnr_y", "xpsnr_u", "xpsnr_v"),
+}
+METRICS = tuple(COLUMNS)
+
+
+@dataclass(frozen=True)
+class Log:
+    """Per-frame scores: `frames[n][metric]`, in frame order, all finite; `version` is libvmaf's own word."""
+
+    frames: Mapping[int, Mapping[str, float]]
+    version: str = ""
+
+    def column(self, metric: str) -> np.ndarray:
+        """One metric over the frames, float64 `[N]`."""
+        return np.array([scores[metric] for scores in self.frames.values()], np.float64)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics, in the order they were measured."""
+        return list(next(iter(self.frames.values())))
+
+    def merged(self, columns: Mapping[str, Mapping[int, float]]) -> Log:
+        """With further metrics; `HarnessError` when one lacks a frame."""
+        frames = {number: dict(scores) for number, scores in self.frames.items()}
+        for metric, values in columns.items():
+            if values.keys() != frames.keys():
+                raise HarnessError(f"{metric} has {len(values)} frames, the log has {len(frames)}")
+            for number, value in values.items():
+                frames[number][metric] = value
+        return Log(frames, self.version)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored."""
+
+    reference: Input
+    distorted: Input
+    first_reference: int
+    first_distorted: int
+    count: int
+    rate: Fraction
+    every: int = 1
+
+    def arguments(self, filters: Sequence[str]) -> list[str]:
+        """FFmpeg's arguments to feed the pairs, distorted first, to each of `filters`; pictures are dropped."""
+        sides = ((self.distorted, self.first_distorted, "d"), (self.reference, self.first_reference, "r"))
+        clock = f"settb=AVTB,setpts=N*{self.rate.denominator}/({self.rate.numerator}*TB)"
+        args, chains = [], []
+        for place, (source, first, side) in enumerate(sides):
+            args += ["-noautorotate", *source.arguments()]
+            copies = "".join(f"[{side}{number}]" for number in range(len(filters)))
+            cut = f"trim=start_frame={first}:end_frame={first + self.count}"
+            chains.append(f"[{place}:v:0]{cut},{clock},split={len(filters)}{copies}")
+        chains += [f"[d{number}][r{number}]{text}[out{number}]" for number, text in enumerate(filters)]
+        outputs = [f"-map [out{number}] -fps_mode passthrough -f null -".split() for number in range(len(filters))]
+        return [*args, "-filter_complex", ";".join(chains), *(word for output in outputs for word in output)]
+
+    @property
+    def scored(self) -> range:
+        """Numbers of the pairs that are scored."""
+        return range(0, self.count, self.every)
+
+
+def vmaf_column(model: str) -> str:
+    """The log's name for a VMAF model: `vmaf` for the default one, else the model's version."""
+    return "vmaf" if model == DEFAULT_VMAF else model
+
+
+def measure(
+    ffmpeg: FFmpeg,
+    comparison: Comparison,
+    vmaf_models: Sequence[str] = (DEFAULT_VMAF,),
+    metrics: Sequence[str] = ("psnr", "ssim", "xpsnr"),
+    *,
+    threads: int = 2,
+    progress: Callable[[int], None] | None = None,
+    timeout: float | None = 300.0,
+    stop: Event | None = None,
+) -> Log:
+    """One FFmpeg run over a comparison; frames are paired by number, whatever their timestamps say.
+
+    Raises `InputError` for an unknown metric or an FFmpeg without the filter, `HarnessError` when FFmpeg fails or
+    its log is not complete and finite.
+    """
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise InputError(f"unknown metric {unknown[0]!r} (allowed: {', '.join(METRICS)})")
+    ffmpeg.require(filter="libvmaf")
+    if "xpsnr" in metrics:
+        ffmpeg.require(filter="xpsnr")
+    with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+        log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
+        options: dict[str, Any] = {
+            "log_fmt": "json",
+            "log_path": log_path,
+            "n_threads": threads,
+            "n_subsample": comparison.every,
+        }
+        if vmaf_models:
+            options["model"] = "|".join(f"version={name}:name={vmaf_column(name)}" for name in vmaf_models)
+        if features := [f"name={FEATURES[name]}" for name in metrics if name in FEATURES]:
+            options["feature"] = "|".join(features)
+        compared = [filter_text("libvmaf", **options)]
+        if "xpsnr" in metrics:
+            compared.append(filter_text("xpsnr", stats_file=xpsnr_path))
+        args = comparison.arguments(compared)
+        ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+        wanted = [vmaf_column(name) for name in vmaf_models]
+        wanted += [column for name in metrics if name in FEATURES for column in COLUMNS[name]]
+        log = read_log(log_path, comparison.scored, wanted)
+        if "xpsnr" in metrics:
+            log = log.merged(_read_xpsnr(xpsnr_path, comparison))
+    return log
+
+
+def read_log(path: Path, frames: Sequence[int], metrics: Sequence[str] = ()) -> Log:
+    """Read libvmaf's JSON log; it must hold exactly `frames`, each with every one of `metrics`, all finite.
+
+    Raises `HarnessError` naming the first frame that is missing, unexpected, null or NaN.
+    """
+    content = read_json(path)
+    try:
+        found = {int(entry["frameNum"]): dict(entry["metrics"]) for entry in content["frames"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise HarnessError(f"{path.name} has not the shape of libvmaf's log: {error!r}") from error
+    if list(found) != list(frames):
+        missing = sorted(set(frames) - found.keys())
+        odd = f"frame {missing[0]} is missing" if missing else f"frame {max(found, default=-1)} was not asked for"
+        raise HarnessError(f"libvmaf scored {len(found)} of {len(frames)} frames: {odd}")
+    names = [*metrics, *(name for name in next(iter(found.values()), {}) if name not in metrics)]
+    for number, scores in found.items():
+        for name in names:
+            value = scores.get(name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise HarnessError(f"libvmaf gave {name} = {json.dumps(value)} for frame {number}")
+    return Log(
+        {number: {name: float(scores[name]) for name in names} for number, scores in found.items()},
+        str(content.get("version", "")),
+    )
+
+
+def _read_xpsnr(path: Path, comparison: Comparison) -> dict[str, dict[int, float]]:
+    text = path.read_text() if path.exists() else ""
+    rows = re.findall(r"n: +(\d+) +XPSNR y: +(\S+)(?: +XPSNR u: +(\S+) +XPSNR v: +(\S+))?", text)
+    if [int(row[0]) for row in rows] != list(range(1, comparison.count + 1)):
+        raise HarnessError(f"xpsnr scored {len(rows)} of {comparison.count} frames")
+    columns: dict[str, dict[int, float]] = {}
+    for place, name in enumerate(COLUMNS["xpsnr"], 1):
+        if all(row[place] for row in rows):
+            columns[name] = {number: _decibels(rows[number][place]) for number in comparison.scored}
+    return columns
+
+
+def _decibels(text: str) -> float:
+    value = float(text)
+    if math.isnan(value):
+        raise HarnessError("xpsnr gave NaN")
+    return min(value, 60.0)  # equal planes: where libvmaf's own PSNR stops at 8 bits
+
+
+def pooled(values: np.ndarray) -> dict[str, float]:
+    """min, max, mean and harmonic mean as libvmaf pools them (`harmonic_mean = N / sum(1 / (x + 1)) - 1`).
+
+    >>> pooled(np.array([1.0, 3.0]))["harmonic_mean"]
+    1.666667
+    """
+    harmonic = len(values) / np.sum(1 / (values + 1)) - 1 if np.all(values > -1) else float("nan")
+    stats = {"min": values.min(), "max": values.max(), "mean": values.mean(), "harmonic_mean": harmonic}
+    return {name: round(float(value), 6) for name, value in stats.items()}
+
+
+def as_json(log: Log, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The log in libvmaf's shape, six decimals as it prints them, plus a `harness` block saying how it was made."""
+    frames = [
+        {"frameNum": number, "metrics": {name: round(value, 6) for name, value in scores.items()}}
+        for number, scores in log.frames.items()
+    ]
+    return {
+        "version": log.version,
+        "frames": frames,
+        "pooled_metrics": {name: pooled(log.column(name)) for name in log.metrics},
+        "aggregate_metrics": {},
+        "harness": dict(provenance),
+    }

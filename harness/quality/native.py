@@ -1,0 +1,201 @@
+"""Programs whose own libvmaf knows `mobilesal`: found by asking them to run it, never by their version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from harness.errors import HarnessError, InputError
+from harness.media.clips import Frame
+from harness.media.ffmpeg import FFmpeg, filter_text, last_words
+from harness.media.y4m import write_y4m
+from harness.quality.libvmaf import Comparison, read_log
+
+COLUMN = "saliency_mean"
+MODEL_VARIABLE = "VMAF_MOBILESAL_MODEL_PATH"  # a path in a feature option must not hold a colon; this may
+NAMES = ("vmaf-cli", "ffmpeg-native", "embedded")
+
+
+class NativeExtractor(Protocol):
+    """A program that can compute `saliency_mean` by itself."""
+
+    @property
+    def name(self) -> str:
+        """Its name among `NAMES`."""
+
+    def refusal(self, model: Path) -> str | None:
+        """Run `model` on two small frames; why that fails, or None when it works."""
+
+    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
+        """`saliency_mean` of the distorted side, by frame number."""
+
+
+@dataclass(frozen=True)
+class VmafProgram:
+    """The fork's `vmaf` tool, at `path`."""
+
+    path: Path
+    ffmpeg: FFmpeg
+    name: str = "vmaf-cli"
+
+    def refusal(self, model: Path) -> str | None:
+        """See `NativeExtractor`."""
+        with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+            clip = _probe_clip(Path(scratch))
+            try:
+                self._score(clip, model, Path(scratch, "log.json"), range(2), 1, 60)
+            except HarnessError as error:
+                return str(error)
+        return None
+
+    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
+        """See `NativeExtractor`; the tool reads y4m only, so FFmpeg writes one first."""
+        with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+            clip = Path(scratch, "distorted.y4m")
+            first, count = comparison.first_distorted, comparison.count
+            cut = ["-vf", f"trim=start_frame={first}:end_frame={first + count}", "-fps_mode", "passthrough"]
+            write = ["-noautorotate", *comparison.distorted.arguments(), "-map", "0:v:0", *cut]
+            self.ffmpeg.run([*write, "-f", "yuv4mpegpipe", "-strict", "-1", clip], timeout=timeout)
+            return self._score(clip, model, Path(scratch, "log.json"), comparison.scored, comparison.every, timeout)
+
+    def _score(
+        self, clip: Path, model: Path, log: Path, frames: Sequence[int], every: int, timeout: float | None
+    ) -> dict[int, float]:
+        # only the distorted side is read, and -n skips the VMAF model
+        command: list[str | Path] = [
+            self.path,
+            "-r",
+            clip,
+            "-d",
+            clip,
+            "-n",
+            "--feature",
+            "mobilesal",
+            "--json",
+            "-o",
+            log,
+        ]
+        command += ["--subsample", str(every)] if every > 1 else []
+        _run(command, {MODEL_VARIABLE: str(model)}, timeout)
+        if not log.exists():
+            raise HarnessError(f"{self.path.name} ended well and wrote no log")
+        return _column(log, frames)
+
+
+@dataclass(frozen=True)
+class NativeFFmpeg:
+    """An FFmpeg linked against the fork's libvmaf."""
+
+    ffmpeg: FFmpeg
+    name: str = "ffmpeg-native"
+
+    def refusal(self, model: Path) -> str | None:
+        """See `NativeExtractor`."""
+        with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+            clip = _probe_clip(Path(scratch))
+            try:
+                self._score(["-i", str(clip), "-lavfi", "split[a][b];[a][b]"], model, Path(scratch), range(2), 1, 60)
+            except HarnessError as error:
+                return str(error)
+        return None
+
+    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
+        """See `NativeExtractor`; the distorted side serves as both inputs."""
+        first, count = comparison.first_distorted, comparison.count
+        cut = f"[0:v:0]trim=start_frame={first}:end_frame={first + count},split[a][b];[a][b]"
+        with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+            feed = ["-noautorotate", *comparison.distorted.arguments(), "-lavfi", cut]
+            return self._score(feed, model, Path(scratch), comparison.scored, comparison.every, timeout)
+
+    def _score(
+        self, feed: list[str], model: Path, scratch: Path, frames: Sequence[int], every: int, timeout: float | None
+    ) -> dict[int, float]:
+        self.ffmpeg.require(filter="libvmaf")
+        log = scratch / "log.json"
+        options = {"feature": "name=mobilesal", "log_fmt": "json", "log_path": log, "n_subsample": every}
+        feed = [*feed[:-1], feed[-1] + filter_text("libvmaf", **options)]
+        self.ffmpeg.run([*feed, "-f", "null", "-"], timeout=timeout, env={MODEL_VARIABLE: str(model)})
+        return _column(log, frames)
+
+
+def choose(asked: str, ffmpeg: FFmpeg, model: Path) -> tuple[NativeExtractor | None, str]:
+    """The native extractor to use, or None for the embedded one, and the reason in words.
+
+    `asked` is `auto` or one of `NAMES`. `auto` takes the first that runs `model`. Raises `InputError` when the one
+    asked for does not.
+    """
+    if asked not in ("auto", *NAMES):
+        raise InputError(f"unknown back end {asked!r} (allowed: auto, {', '.join(NAMES)})")
+    if asked == "embedded":
+        return None, "asked for"
+    reasons = []
+    for name, extractor, absent in _candidates(ffmpeg):
+        if asked not in ("auto", name):
+            continue
+        refusal = absent if extractor is None else extractor.refusal(model)
+        if refusal is None:
+            return extractor, "asked for" if asked == name else f"{name} runs mobilesal"
+        if asked == name:
+            raise InputError(f"back end {name} does not work here: {refusal}")
+        reasons.append(f"{name}: {refusal}")
+    return None, "; ".join(reasons)
+
+
+def _candidates(ffmpeg: FFmpeg) -> list[tuple[str, NativeExtractor | None, str]]:
+    named = os.environ.get("HARNESS_VMAF", "vmaf")
+    found = shutil.which(named)
+    program = VmafProgram(Path(found), ffmpeg) if found else None
+    return [
+        ("vmaf-cli", program, f"no program {named!r} (PATH or HARNESS_VMAF)"),
+        ("ffmpeg-native", NativeFFmpeg(ffmpeg), ""),
+    ]
+
+
+def _probe_clip(folder: Path) -> Path:
+    grey = np.full((64, 64), 126, np.uint8)
+    half = np.full((32, 32), 128, np.uint8)
+    path = folder / "probe.y4m"
+    write_y4m(path, [Frame(n, n / 25, grey, half, half, "yuv420p", 8, "420") for n in range(2)], Fraction(25))
+    return path
+
+
+def _column(log: Path, frames: Sequence[int]) -> dict[int, float]:
+    scores = read_log(log, frames, [COLUMN]).frames
+    return {number: values[COLUMN] for number, values in scores.items()}
+
+
+def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | None) -> None:
+    """Run the vmaf tool in a process group of its own, gone on any way out."""
+    name = Path(command[0]).name
+    try:
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise HarnessError(f"{name} does not run: {error.strerror}") from error
+    try:
+        _, said = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise HarnessError(f"{name} did not end within {timeout:g} s, killed") from None
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    if child.returncode:
+        words = last_words(said.decode("utf-8", "replace").splitlines())
+        raise HarnessError(f"{name} failed (exit code {child.returncode}): {words}")

@@ -1,0 +1,254 @@
+"""Scoring a pair of clips: in step or refused, strict with the log, the same numbers by every back end."""
+
+import json
+import os
+import stat
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli.app import app
+from harness.cli.score import register
+from harness.errors import HarnessError, InputError
+from harness.media.clips import open_clip
+from harness.media.ffmpeg import find_ffmpeg
+from harness.media.pairing import pair
+from harness.media.y4m import write_y4m
+from harness.quality.libvmaf import pooled, read_log
+from harness.quality.native import NativeFFmpeg, VmafProgram, choose
+from harness.saliency.mobilesal import extract
+from harness.saliency.model import SaliencyModel
+from harness.score import Plan, score
+from tests.test_mobilesal import VECTORS, synthetic
+
+TINY = VECTORS / "mobilesal_tiny.onnx"
+
+
+def clip(path, count=6, noise=0, size=(64, 64), rate=Fraction(25), depth=8, chroma="420"):
+    rng = np.random.default_rng(5)
+
+    def frames():
+        for index in range(count):
+            frame = synthetic(*size, chroma, index, depth)
+            spoiled = np.clip(frame.y.astype(int) + rng.integers(-noise, noise + 1, frame.y.shape), 0, 2**depth - 1)
+            yield replace(frame, index=index, y=spoiled.astype(frame.y.dtype))
+
+    write_y4m(path, frames(), rate)
+    return open_clip(path)
+
+
+@pytest.fixture
+def pair_of_clips(tmp_path):
+    return clip(tmp_path / "r.y4m"), clip(tmp_path / "d.y4m", noise=12)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return SaliencyModel.load(TINY)
+
+
+def test_one_log_holds_every_metric_of_every_frame(pair_of_clips, tiny, tmp_path):
+    seen = []
+    result = score(*pair_of_clips, [tiny], progress=lambda done, total: seen.append((done, total)))
+    result.write(tmp_path / "log.json")
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert [frame["frameNum"] for frame in log["frames"]] == list(range(6))
+    wanted = {"vmaf", "psnr_y", "psnr_cb", "psnr_cr", "float_ssim", "xpsnr_y", "xpsnr_u", "xpsnr_v", "saliency_mean"}
+    assert all(wanted <= frame["metrics"].keys() for frame in log["frames"])
+    means = [sample.means[0] for sample in extract(pair_of_clips[1], [tiny])]
+    assert [frame["metrics"]["saliency_mean"] for frame in log["frames"]] == [round(mean, 6) for mean in means]
+    assert set(log["pooled_metrics"]["saliency_mean"]) == {"min", "max", "mean", "harmonic_mean"}
+    made = log["harness"]
+    assert made["backend"] == "embedded" and "mobilesal" in made["backend_reason"]
+    assert made["saliency_models"] == {"mobilesal_tiny": tiny.sha256}
+    assert seen[-1] == (6, 6)
+
+
+def test_psnr_of_the_log_is_psnr(pair_of_clips):
+    result = score(*pair_of_clips, [], Plan(metrics=("psnr",)))
+    for number, (one, two) in enumerate(zip(*pair_of_clips, strict=True)):
+        mse = np.mean((one.y.astype(float) - two.y) ** 2)
+        assert result.log.frames[number]["psnr_y"] == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-5)
+
+
+def test_pooling_is_libvmafs_own(shared):
+    log = json.loads((shared / "golden/libby.640x360.crf34.upstream_v1.json").read_text())
+    for name, stats in log["pooled_metrics"].items():
+        values = np.array([frame["metrics"][name] for frame in log["frames"]])
+        assert pooled(values) == pytest.approx(stats, abs=1.1e-6)
+
+
+def test_several_models_get_a_column_each(pair_of_clips, tiny):
+    result = score(
+        *pair_of_clips, [tiny, replace(tiny, name="other")], Plan(vmaf_models=("vmaf_v0.6.1neg",), metrics=())
+    )
+    first = result.log.frames[0]
+    assert first["saliency_mean@mobilesal_tiny"] == first["saliency_mean@other"]
+    assert "vmaf_v0.6.1neg" in first and "vmaf" not in first
+
+
+def test_offset_frames_and_every_pick_the_same_frames_on_both_sides(tmp_path, tiny):
+    reference = clip(tmp_path / "r.y4m", 8)
+    late = tmp_path / "late.y4m"
+    write_y4m(late, [next(iter(reference)), next(iter(reference)), *reference], Fraction(25))
+    plan = Plan(metrics=("psnr",), offset=2, first=1, last=7, every=2)
+    result = score(reference, open_clip(late), [tiny], plan)
+    assert list(result.log.frames) == [0, 2, 4]
+    assert result.log.column("psnr_y").tolist() == [60, 60, 60]
+    means = [sample.means[0] for sample in extract(reference, [tiny])]
+    assert result.log.column("saliency_mean").tolist() == means[1:7:2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"size": (64, 80)}, "size 64x64 against 64x80"),
+        ({"count": 5}, "6 against 5 frames"),
+        ({"rate": Fraction(30)}, "frame rate 25 fps against 30 fps"),
+        ({"depth": 10}, "pixel format yuv420p against yuv420p10le"),
+        ({"chroma": "444"}, "pixel format yuv420p against yuv444p"),
+    ],
+)
+def test_clips_out_of_step_are_refused_with_both_values(tmp_path, change, words):
+    with pytest.raises(InputError, match=f"do not match: {words}"):
+        pair(clip(tmp_path / "r.y4m"), clip(tmp_path / "d.y4m", **change))
+
+
+def test_shortest_and_ranges_are_explicit(tmp_path):
+    reference = clip(tmp_path / "r.y4m", 6)
+    distorted = clip(tmp_path / "d.y4m", 4)
+    assert pair(reference, distorted, shortest=True).count == 4
+    found = pair(reference, distorted, offset=-2)
+    assert (found.first_reference, found.first_distorted, found.count) == (2, 0, 4)
+    with pytest.raises(InputError, match=r"frames 2:9 of 4 pairs \(allowed: 0:1 to 0:4\)"):
+        pair(reference, distorted, shortest=True, first=2, last=9)
+
+
+def write_log(path, frames):
+    content = {"version": "x", "frames": [{"frameNum": n, "metrics": m} for n, m in frames]}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_libvmafs_log_is_never_averaged_over_holes(tmp_path):
+    good = [(0, {"vmaf": 1.0}), (1, {"vmaf": 2.0})]
+    assert read_log(write_log(tmp_path / "a", good), range(2), ["vmaf"]).column("vmaf").tolist() == [1, 2]
+    for frames, words in [
+        (good[:1], "scored 1 of 2 frames: frame 1 is missing"),
+        ([*good, (2, {"vmaf": 1.0})], "scored 3 of 2 frames: frame 2 was not asked for"),
+        ([good[0], (1, {"vmaf": None})], "vmaf = null for frame 1"),
+        ([good[0], (1, {"vmaf": float("nan")})], "vmaf = NaN for frame 1"),
+        ([good[0], (1, {})], "vmaf = null for frame 1"),
+        ([], "scored 0 of 2 frames: frame 0 is missing"),
+    ]:
+        with pytest.raises(HarnessError, match=words):
+            read_log(write_log(tmp_path / "a", frames), range(2), ["vmaf"])
+    (tmp_path / "a").write_text('{"frames": 3}')
+    with pytest.raises(HarnessError, match="shape of libvmaf's log"):
+        read_log(tmp_path / "a", range(2))
+
+
+def test_high_bit_depth_needs_leave_and_is_recorded(tmp_path, tiny):
+    deep = clip(tmp_path / "r.y4m", 2, depth=10)
+    with pytest.raises(InputError, match="10 bits"):
+        score(deep, deep, [tiny], Plan(metrics=()))
+    result = score(deep, deep, [tiny], Plan(metrics=(), allow_highbit=True))
+    assert result.provenance["highbit_rounded_to_8"] == 10
+
+
+def test_stock_ffmpeg_refuses_the_feature_in_its_own_words():
+    refusal = NativeFFmpeg(find_ffmpeg()).refusal(TINY)
+    assert refusal and "mobilesal" in refusal
+    with pytest.raises(InputError, match="ffmpeg-native does not work here"):
+        choose("ffmpeg-native", find_ffmpeg(), TINY)
+
+
+def documented_vmaf(folder, body):
+    """A script that keeps the documented command line of the fork's tool; it stands in for the protocol only."""
+    path = folder / "vmaf"
+    path.write_text(f"#!{sys.executable}\nimport json, os, sys\nargs = sys.argv[1:]\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+ANSWERS = """
+assert args[args.index("--feature") + 1] == "mobilesal" and os.environ["VMAF_MOBILESAL_MODEL_PATH"]
+count = open(args[args.index("-d") + 1], "rb").read().count(b"FRAME")
+frames = [{"frameNum": n, "metrics": {"saliency_mean": n / 8}} for n in range(count)]
+json.dump({"version": "fork", "frames": frames}, open(args[args.index("-o") + 1], "w"))
+"""
+
+
+def test_probe_protocol_of_vmaf_cli_with_a_script_that_answers_as_documented(
+    tmp_path, monkeypatch, pair_of_clips, tiny
+):
+    monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
+    extractor, reason = choose("auto", find_ffmpeg(), TINY)
+    assert isinstance(extractor, VmafProgram) and reason == "vmaf-cli runs mobilesal"
+    result = score(*pair_of_clips, [tiny], Plan(metrics=(), backend="vmaf-cli"))
+    assert result.log.column("saliency_mean").tolist() == [n / 8 for n in range(6)]
+    assert result.provenance["backend"] == "vmaf-cli"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            "print('problem loading feature extractor: mobilesal', file=sys.stderr); sys.exit(1)",
+            "exit code 1.*mobilesal",
+        ),
+        ("pass", "wrote no log"),
+        ("json.dump({'frames': []}, open(args[args.index('-o') + 1], 'w'))", "frame 0 is missing"),
+    ],
+)
+def test_probe_protocol_of_vmaf_cli_with_a_script_that_lacks_the_feature(tmp_path, monkeypatch, body, words):
+    monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, body)))
+    extractor, reason = choose("auto", find_ffmpeg(), TINY)
+    assert extractor is None and "vmaf-cli: " in reason
+    with pytest.raises(InputError, match=words):
+        choose("vmaf-cli", find_ffmpeg(), TINY)
+
+
+if "score" not in [command.name for command in app.registered_commands]:
+    register(app)
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["score", *map(str, args)])
+
+
+def test_the_command_prints_and_writes_the_same_log(pair_of_clips, tmp_path):
+    log = tmp_path / "out" / "log.json"
+    paths = [clip.info.path for clip in pair_of_clips]
+    answer = run(*paths, "--model", TINY, "--json", "--log", log, "--backend", "embedded", "--metric", "psnr")
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout) == json.loads(log.read_text())
+    shown = run(*paths, "--model", TINY, "--metric", "")
+    assert "saliency_mean" in shown.stdout and "embedded" in shown.stdout
+
+
+def test_bad_runs_leave_no_log(pair_of_clips, tmp_path):
+    folder = tmp_path / "out"
+    paths = [clip.info.path for clip in pair_of_clips]
+    for options, words in [
+        (["--vmaf-model", "vmaf_v9"], "could not|failed|problem"),
+        (["--frames", "4:40"], "frames 4:40 of 6 pairs"),
+        (["--backend", "native"], "unknown back end 'native'"),
+        (["--metric", "mos"], "unknown metric 'mos'"),
+    ]:
+        answer = run(*paths, "--model", TINY, "--log", folder / "log.json", *options)
+        assert isinstance(answer.exception, HarnessError), answer.output
+        assert any(word in str(answer.exception) for word in words.split("|")), answer.exception
+        assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/version").exists(), reason="needs an unwritable place")
+def test_unwritable_log_fails_before_the_work(pair_of_clips):
+    paths = [clip.info.path for clip in pair_of_clips]
+    answer = run(*paths, "--model", TINY, "--log", "/proc/no/log.json")
+    assert isinstance(answer.exception, InputError) and "cannot write /proc/no/log.json" in str(answer.exception)
