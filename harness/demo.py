@@ -22,6 +22,6 @@ class Demo:
 
 
 def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
-    """Gate v2 against v1 on generated pictures and clips, and write the report; a second run reuses the first's jobs."""
+    """Gate v2 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
     verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce)
     return Demo(verdict, write_report(verdict, out))
