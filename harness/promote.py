@@ -65,6 +65,18 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None, polic
     return _write([*stack, pointer], [*history, {"act": "promote", **asdict(pointer)}], folder)
 
 
+def begin(model_id: str, folder: Path | None = None) -> Pointer:
+    """Name the model that is in production before any verdict; `HarnessError` once a promotion is on record."""
+    _, history = _read(folder)
+    if history:
+        raise HarnessError("a promotion is on record: from here on only a verdict puts a model into production")
+    model = find_model(model_id, folder)
+    if model.sha256 is None:
+        raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
+    _refuse_other_file(model_id, model.sha256, "the registry", folder)
+    return _write([Pointer(model_id, model.sha256, None, _now())], [], folder)
+
+
 def rollback(folder: Path | None = None) -> Pointer:
     """Return to the model that was in production before; `HarnessError` when there is none or it has changed."""
     stack, history = _read(folder)

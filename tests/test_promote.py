@@ -9,7 +9,7 @@ import pytest
 from harness.errors import HarnessError, InputError
 from harness.gate.rules import judge, rules_of
 from harness.policy import load_policy
-from harness.promote import in_production, promote, rollback
+from harness.promote import begin, in_production, promote, rollback
 from harness.registry import entry_for, find_model, register, sidecar_for
 from harness.verdict import Decision, Measurement, Side, Verdict, write_verdict
 from tests.test_gate_rules import winning
@@ -142,3 +142,14 @@ def test_a_pointer_that_its_history_does_not_lead_to_is_refused(models: Path):
         in_production(models)
     with pytest.raises(InputError, match="another sha256 than the registry"):
         find_model("production", models)
+
+
+def test_begin_names_the_first_until_a_promotion_is_on_record(models: Path, tmp_path: Path) -> None:
+    assert begin("b", models) == in_production(models)
+    assert begin("a", models).id == "a"
+    write_verdict(won(models), tmp_path / "verdict.json")
+    promote("b", tmp_path / "verdict.json", models)
+    with pytest.raises(HarnessError, match="only a verdict"):
+        begin("a", models)
+    with pytest.raises(InputError, match="unknown model"):
+        begin("z", models)

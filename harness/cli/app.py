@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -12,14 +13,18 @@ from rich.console import Console
 from harness import __version__
 from harness.errors import HarnessError
 
-COMMANDS: tuple[str, ...] = (
-    "corpora",
-    "train",
-    "eval",
-    "score",
-    "gate",
-    "registry",
-)  # modules of this package, in the order that --help shows
+# Command groups in the order that --help shows, each with the module of this package that registers it.
+COMMANDS: dict[str, str] = {
+    "corpora": "corpora",
+    "train": "train",
+    "export": "train",
+    "validate": "train",
+    "runs": "train",
+    "eval": "eval",
+    "score": "score",
+    "gate": "gate",
+    "registry": "registry",
+}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -39,12 +44,16 @@ def _root(
     """Train, evaluate, score, ROI-encode and gate the mobilesal saliency students."""
 
 
+def load_commands(asked: list[str]) -> None:
+    """Register the module of the command asked for; all of them for help, completion and unknown words."""
+    wanted = [COMMANDS[name] for name in asked if name in COMMANDS] or list(dict.fromkeys(COMMANDS.values()))
+    for module in wanted:
+        import_module(f"harness.cli.{module}").register(app)
+
+
 def main() -> None:
     """Run the command line; a `HarnessError` becomes one line on stderr and its exit code."""
-    from importlib import import_module
-
-    for name in COMMANDS:
-        import_module(f"harness.cli.{name}").register(app)
+    load_commands(sys.argv[1:2])
     try:
         app()
     except HarnessError as error:

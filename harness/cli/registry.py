@@ -76,6 +76,19 @@ def placeholder(models: Folder = None) -> None:
     typer.echo(f"wrote {target}")
 
 
+@commands.command("begin")
+def begin_with(
+    model: Annotated[str, typer.Argument(help="Registry id of the model that is in production to begin with.")],
+    models: Folder = None,
+) -> None:
+    """Name the model in production before any promotion is on record; later only a verdict changes it.
+
+    Example: `harness registry begin saliency_student_v1`
+    """
+    pointer = promotion.begin(model, models)
+    typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
+
+
 @commands.command("promote")
 def promote_model(
     model: Annotated[str, typer.Argument(help="Registry id of the model to put into production.")],
