@@ -145,11 +145,11 @@ def test_a_pointer_that_its_history_does_not_lead_to_is_refused(models: Path):
 
 
 def test_begin_names_the_first_until_a_promotion_is_on_record(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown model"):
+        begin("z", models)
     assert begin("b", models) == in_production(models)
     assert begin("a", models).id == "a"
     write_verdict(won(models), tmp_path / "verdict.json")
     promote("b", tmp_path / "verdict.json", models)
     with pytest.raises(HarnessError, match="only a verdict"):
         begin("a", models)
-    with pytest.raises(InputError, match="unknown model"):
-        begin("z", models)
