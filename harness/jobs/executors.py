@@ -52,8 +52,8 @@ class SubmititExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        for job in self._jobs if cancel_futures else ():
-            if not job.done():
+        for job in self._jobs:
+            if not wait and not job.done():
                 job.cancel()
 
 

@@ -73,4 +73,7 @@ def _attempt(
                 raise error
         finished = True
     finally:
-        executor.shutdown(wait=finished, cancel_futures=True)
+        if not finished:
+            for future in futures:
+                future.cancel()
+        executor.shutdown(wait=finished)

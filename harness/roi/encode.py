@@ -1,0 +1,311 @@
+"""Encode a clip with a map steering the encoder, or plainly: the same code and options, but for the map."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import numpy as np
+from av.filter import Graph
+
+from harness.errors import HarnessError, InputError
+from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, Clip, ClipInfo, Frame
+from harness.media.ffmpeg import find_ffmpeg
+from harness.roi.encoders.base import Encoder, Settings
+from harness.roi.export import write_kvazaar
+from harness.roi.offsets import Knob, block_areas, block_means, neutral
+from harness.roi.regions import Region, regions_of
+from harness.saliency.sources import Mapper
+from harness.saliency.temporal import Smoother
+from harness.saliency.working_size import WorkingSize
+
+VARIABLE_TIME_BASE = Fraction(1, 90_000)
+HYSTERESIS = 0.05  # of the area: a map that changes less keeps the last one
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one frame asks of the encoder: mean saliency and offset in QP of every block, `[rows, columns]`."""
+
+    means: np.ndarray
+    offsets: np.ndarray
+
+
+Rgb = Callable[[Frame], np.ndarray]
+Item = TypeVar("Item")
+
+
+def plans_of(
+    clip: Clip, mapper: Mapper, rgb: Rgb, working: WorkingSize, knob: Knob, encoder: Encoder, weight: float = 1.0
+) -> Iterator[tuple[Frame, Plan]]:
+    """Frames with their plans. `weight` is the newest map's in the average over time (1: no smoothing)."""
+    areas = block_areas(clip.info.height, clip.info.width, encoder.block)
+    smoother = Smoother(weight)
+    peak = (1 << clip.info.bit_depth) - 1
+    last: np.ndarray | None = None
+    for frame in clip:
+        saliency = np.asarray(mapper(str(frame.index), rgb(frame), working))
+        if saliency.dtype == np.uint8:
+            saliency = saliency.astype(np.float32) / 255
+        means = block_means(smoother.add(saliency, frame.y, peak), encoder.block)
+        offsets = neutral(knob.raw(means, areas), areas, encoder.steps)
+        if last is not None and areas[offsets != last].sum() < HYSTERESIS * areas.sum():
+            offsets = last
+        last = offsets
+        yield frame, Plan(means, offsets)
+
+
+def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
+    """The same items, worked out up to `depth` ahead in another thread: saliency overlaps with encoding."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, end) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(next, items, end))
+            yield item
+
+
+class Attacher:
+    """Attaches regions to frames through a small filter graph, rebuilt only when the regions change.
+
+    PyAV reads region-of-interest side data but cannot write it; FFmpeg's `addroi` can.
+    """
+
+    def __init__(self, info: ClipInfo, time_base: Fraction, fraction: float) -> None:
+        self.info, self.time_base = info, time_base
+        self.scale = fraction + 6 * (info.bit_depth - 8)
+        self.regions: list[Region] = []
+        self.graph: Any = None
+
+    def attach(self, picture: av.VideoFrame, regions: list[Region]) -> av.VideoFrame:
+        """The frame with the regions as side data; the same frame when there is none."""
+        if not regions:
+            return picture
+        if regions != self.regions:
+            self.graph, self.regions = self._build(regions), regions
+        source, sink, _ = self.graph
+        source.push(picture)
+        frame: av.VideoFrame = sink.pull()
+        return frame
+
+    def _build(self, regions: list[Region]) -> tuple[Any, Any, Graph]:
+        graph = Graph()
+        size = {"width": self.info.width, "height": self.info.height, "format": self.info.pix_fmt}
+        source = last = graph.add_buffer(**size, time_base=self.time_base)  # type: ignore[arg-type]
+        for r in regions:
+            text = f"x={r.x}:y={r.y}:w={r.width}:h={r.height}:qoffset={r.offset / self.scale:.6f}"
+            step = graph.add("addroi", text)
+            last.link_to(step)
+            last = step
+        sink = graph.add("buffersink")
+        last.link_to(sink)
+        graph.configure()
+        return source, sink, graph  # the filters do not keep their graph alive
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What came out: `bytes` of video packets and the number of frames."""
+
+    bytes: int
+    frames: int
+
+
+def encode(
+    info: ClipInfo,
+    frames: Iterable[tuple[Frame, Plan | None]],
+    encoder: Encoder,
+    settings: Settings,
+    out: Path,
+    progress: Callable[[int], None] | None = None,
+    copy_from: Path | None = None,
+) -> Encoded:
+    """Encode to `out`, steered where a frame has a plan; audio and subtitles are copied from `copy_from`.
+
+    Raises `InputError` when encoder, options or container refuse the clip, `HarnessError` when encoding fails.
+    """
+    encoder.check(info)
+    if out.suffix.lower() not in encoder.suffixes:
+        raise InputError(
+            f"{out}: {encoder.name} does not write {out.suffix!r} (allowed: {', '.join(encoder.suffixes)})"
+        )
+    run = _through_file if encoder.route == "roi-file" else _through_side_data
+    try:
+        return run(info, frames, encoder, settings, out, progress or (lambda done: None), copy_from)
+    except av.FFmpegError as error:
+        said = f"{error.strerror or error}".strip()
+        raise HarnessError(f"{encoder.name} failed on {info.path}: {said} (options {settings})") from error
+
+
+def _through_side_data(
+    info: ClipInfo,
+    frames: Iterable[tuple[Frame, Plan | None]],
+    encoder: Encoder,
+    settings: Settings,
+    out: Path,
+    progress: Callable[[int], None],
+    copy_from: Path | None,
+) -> Encoded:
+    if encoder.name not in av.codecs_available:
+        raise InputError(f"{encoder.name} is not in this PyAV's FFmpeg (allowed: encoders that it has)")
+    time_base = VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate
+    attacher = Attacher(info, time_base, encoder.fraction)
+    total = count = 0
+    with av.open(str(out), "w") as container, Companions(copy_from) as companions:
+        stream = _add_stream(container, info, encoder, settings, time_base)
+        companions.announce(container)
+
+        def write(picture: av.VideoFrame | None) -> None:
+            nonlocal total
+            for packet in stream.encode(picture):
+                total += packet.size
+                if packet.dts is not None:
+                    companions.copy_until(container, float(packet.dts * packet.time_base))
+                container.mux(packet)
+
+        for frame, plan in frames:
+            picture = frame.picture()
+            picture.pts = round(frame.time / time_base)
+            picture.time_base = time_base
+            _tag(picture, info)
+            if plan is not None:
+                picture = attacher.attach(picture, regions_of(plan.offsets, encoder.block, info.height, info.width))
+            write(picture)
+            count += 1
+            progress(count)
+        write(None)
+        companions.copy_until(container, float("inf"))
+    return Encoded(total, count)
+
+
+def _add_stream(
+    container: Any, info: ClipInfo, encoder: Encoder, settings: Settings, time_base: Fraction
+) -> av.VideoStream:
+    options = encoder.translate(settings)
+    stream: av.VideoStream = container.add_stream(encoder.name, rate=info.frame_rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = info.width, info.height, info.pix_fmt
+    stream.codec_context.time_base = time_base
+    stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
+    _tag(stream.codec_context, info)
+    return stream
+
+
+def _tag(target: Any, info: ClipInfo) -> None:
+    for attribute, names, value in (
+        ("colorspace", MATRICES, info.matrix),
+        ("color_range", RANGES, info.range),
+        ("color_primaries", PRIMARIES, info.primaries),
+        ("color_trc", TRANSFERS, info.transfer),
+    ):
+        code = next((code for code, name in names.items() if name == value), None)
+        if code is not None and hasattr(target, attribute):
+            setattr(target, attribute, code)
+
+
+class Companions:
+    """Audio and subtitle streams of the source, copied packet by packet in step with the video."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path if path is not None and path.is_file() else None
+        self.source: Any = None
+
+    def __enter__(self) -> Companions:
+        if self.path is not None:
+            try:
+                self.source = av.open(str(self.path))
+            except (av.FFmpegError, ValueError):  # raw video: no container, so no companions
+                self.source = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.source is not None:
+            self.source.close()
+
+    def announce(self, container: Any) -> None:
+        """Add the streams to the output; `InputError` when its format does not take one."""
+        self.targets: dict[int, Any] = {}
+        for stream in self.source.streams if self.source is not None else ():
+            if stream.type in ("audio", "subtitle"):
+                try:
+                    self.targets[stream.index] = container.add_stream_from_template(stream)
+                except (av.FFmpegError, ValueError) as error:
+                    raise InputError(f"the output takes no {stream.type} {stream.name} (write .mkv)") from error
+        chosen = [self.source.streams[index] for index in self.targets]
+        self.packets = self.source.demux(chosen) if chosen else iter(())
+        self.waiting = next(self.packets, None)
+
+    def copy_until(self, container: Any, time: float) -> None:
+        """Mux all packets that decode before `time` in seconds."""
+        while self.waiting is not None:
+            packet = self.waiting
+            if packet.dts is not None:
+                if float(packet.dts * packet.time_base) > time:
+                    return
+                packet.stream = self.targets[packet.stream.index]
+                container.mux(packet)
+            self.waiting = next(self.packets, None)
+
+
+def _through_file(
+    info: ClipInfo,
+    frames: Iterable[tuple[Frame, Plan | None]],
+    encoder: Encoder,
+    settings: Settings,
+    out: Path,
+    progress: Callable[[int], None],
+    copy_from: Path | None,
+) -> Encoded:
+    if info.variable_rate:
+        raise InputError(f"{encoder.name} gets a raw stream, and {info.path} has a variable frame rate (use libx264)")
+    ffmpeg = find_ffmpeg()
+    ffmpeg.require(encoder=encoder.name)
+    raw, offsets = out.with_name(out.name + ".y4m"), out.with_name(out.name + ".roi.txt")
+    options = encoder.translate(settings)
+    try:
+        count = write_y4m_with_offsets(info, frames, raw, offsets)
+        if offsets.exists():
+            if any(char in str(offsets) for char in ",="):
+                raise InputError(f"{offsets}: kvazaar's options cannot hold a path with , or = in it")
+            options["kvazaar-params"] = ",".join(filter(None, [options.get("kvazaar-params"), f"roi={offsets}"]))
+        extra: list[str | Path] = ["-i", copy_from] if copy_from is not None and copy_from.is_file() else []
+        copies: list[str | Path] = [
+            "-map",
+            "0:v:0",
+            *(["-map", "1:a?", "-map", "1:s?", "-c:a", "copy", "-c:s", "copy"] if extra else []),
+        ]
+        rate = ["-b:v", f"{settings.bitrate}k"] if settings.bitrate else []
+        flags = [text for name, value in options.items() for text in (f"-{name}", value)]
+        ffmpeg.run(["-i", raw, *extra, *copies, "-c:v", encoder.name, *rate, *flags, out], progress=progress)
+    finally:
+        raw.unlink(missing_ok=True)
+        offsets.unlink(missing_ok=True)
+    with av.open(str(out)) as container:
+        return Encoded(sum(packet.size for packet in container.demux(video=0)), count)
+
+
+def write_y4m_with_offsets(
+    info: ClipInfo, frames: Iterable[tuple[Frame, Plan | None]], raw: Path, offsets: Path | None
+) -> int:
+    """Write frames as y4m, and their offsets, if they have any, as kvazaar's text; the number of frames."""
+    count = 0
+    grids: list[np.ndarray] = []
+    with av.open(str(raw), "w", format="yuv4mpegpipe") as container:
+        stream: Any = container.add_stream("rawvideo", rate=info.frame_rate)
+        stream.width, stream.height, stream.pix_fmt = info.width, info.height, info.pix_fmt
+        for frame, plan in frames:
+            picture = frame.picture()
+            picture.pts, picture.time_base = frame.index, 1 / info.frame_rate
+            container.mux(stream.encode(picture))
+            if plan is not None:
+                grids.append(plan.offsets.astype(np.float32))
+            count += 1
+        container.mux(stream.encode(None))
+    if grids and offsets is not None:
+        write_kvazaar(offsets, grids)
+    return count

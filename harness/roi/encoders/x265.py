@@ -1,0 +1,27 @@
+"""libx265: reads region side data per frame, in 16x16 blocks, through its adaptive quantisation."""
+
+from harness.errors import InputError
+from harness.roi.encoders.base import Encoder, Settings, options_of
+
+_AQ = "x265 reads offsets only with adaptive quantisation"
+
+
+def _translate(settings: Settings) -> dict[str, str]:
+    options = options_of(settings, "crf", 28, {"qp": "x265 drops offsets in constant-QP mode (allowed: crf, bitrate)"})
+    given = dict(part.partition("=")[::2] for part in options.get("x265-params", "").split(":") if part)
+    if given.get("aq-mode") == "0" or "qp" in given:
+        raise InputError(f"x265-params {options['x265-params']} with a map: {_AQ} (allowed: aq-mode 1 to 4, no qp)")
+    params = {"aq-mode": "2", "log-level": "none", **given}
+    options["x265-params"] = ":".join(f"{name}={value}" for name, value in params.items())
+    return options
+
+
+X265 = Encoder(
+    "libx265",
+    "side-data",
+    depths=(8, 10),
+    chroma=("420", "422", "444"),
+    suffixes=(".mkv", ".mp4", ".mov", ".265", ".hevc"),
+    translate=_translate,
+    conditions="adaptive quantisation on, no constant QP",
+)

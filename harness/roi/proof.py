@@ -1,0 +1,148 @@
+"""Proof that a map moved bits: a probe before the run, a comparison with the plain encode after it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from harness.errors import HarnessError, InconclusiveError
+from harness.media.clips import Clip, ClipInfo, Frame, open_clip
+from harness.roi.encode import Plan, encode
+from harness.roi.encoders.base import Encoder, Settings
+from harness.roi.offsets import block_areas, block_means
+
+PROBE_SIZE, PROBE_FRAMES, PROBE_QP = (192, 320), 25, 4.0  # a second at 25 frames per second
+DECILES = 10
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Bytes for a second of video whose left half alone has content: plain, offsets favouring it, and disfavouring."""
+
+    plain: int
+    favoured: int
+    disfavoured: int
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the area by saliency (1: the most salient): mean offset, and luma PSNR of both encodes in dB."""
+
+    decile: int
+    saliency: float
+    offset_qp: float
+    psnr_plain: float
+    psnr_roi: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """ROI against plain: bytes of video, PSNR where bits were added and where they were taken, and by decile."""
+
+    plain_bytes: int
+    roi_bytes: int
+    finer_psnr_change: float
+    coarser_psnr_change: float
+    deciles: tuple[Decile, ...]
+
+
+def probe(encoder: Encoder, settings: Settings) -> Probe:
+    """Encode a second of synthetic video three times; `HarnessError` unless the map moves bits both ways.
+
+    The content lies in the left half alone, so the stream's size is what that region costs.
+    """
+    free = Settings(preset=settings.preset, options=settings.options)  # a bitrate target would hide the size
+    info = ClipInfo(Path("synthetic probe"), PROBE_SIZE[1], PROBE_SIZE[0], "yuv420p", 8, "420", Fraction(25), None)
+    shape = block_areas(*PROBE_SIZE, encoder.block).shape
+    left = np.where(np.arange(shape[1]) < shape[1] // 2, -PROBE_QP, PROBE_QP) * np.ones(shape)
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, grid in (("plain", None), ("left", left), ("right", -left)):
+            plan = None if grid is None else Plan(grid, grid)
+            out = Path(folder) / f"{name}{encoder.suffixes[0]}"
+            sizes.append(encode(info, ((frame, plan) for frame in _probe_frames()), encoder, free, out).bytes)
+    found = Probe(*sizes)
+    if not found.favoured > found.plain > found.disfavoured:
+        raise HarnessError(
+            f"{encoder.name} does not follow a map: the probe took {found.plain} bytes plain, {found.favoured} with "
+            f"its content favoured, {found.disfavoured} disfavoured (needs more, then fewer; {encoder.conditions})"
+        )
+    return found
+
+
+def _probe_frames() -> Iterator[Frame]:
+    rng = np.random.default_rng(0)
+    height, width = PROBE_SIZE
+    coarse = rng.integers(40, 216, (height // 4, width // 8)).astype(np.uint8)
+    texture = np.kron(coarse, np.ones((4, 4), np.uint8))
+    grey = np.full((height // 2, width // 2), 128, np.uint8)
+    for index in range(PROBE_FRAMES):
+        luma = np.full((height, width), 128, np.uint8)
+        noise = rng.integers(0, 24, (height, width // 2)).astype(np.uint8)
+        luma[:, : width // 2] = np.roll(texture, index, axis=1) + noise
+        yield Frame(index, index / 25, luma, grey, grey, "yuv420p", 8, "420")
+
+
+def stream_digest(path: Path) -> str:
+    """SHA-256 over the video packets: equal for bit-identical streams, whatever the container writes around them."""
+    digest = hashlib.sha256()
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            digest.update(bytes(packet))
+    return digest.hexdigest()
+
+
+def compare(
+    source: Clip, plain: Path, roi: Path, plans: Iterable[Plan], block: int, sizes: tuple[int, int]
+) -> Comparison:
+    """Decode both encodes beside the source; `sizes` are the bytes of plain and ROI video.
+
+    Raises `HarnessError` when the encoder ignored the map (the streams are bit-identical, or quality did not move
+    towards the blocks that got bits), `InconclusiveError` when the maps asked for nothing.
+    """
+    areas = block_areas(source.info.height, source.info.width, block)
+    peak = float((1 << source.info.bit_depth) - 1)
+    tenths = np.zeros((DECILES, 5))  # area, saliency, offset, squared errors of plain and roi
+    sides = np.zeros((2, 3))  # finer and coarser: area and squared errors of plain and roi
+    clips = (source, open_clip(plain), open_clip(roi), plans)
+    for count, (frame, first, second, plan) in enumerate(itertools.zip_longest(*clips)):
+        if frame is None or first is None or second is None or plan is None:
+            raise HarnessError(f"{plain.name} and {roi.name}: frame counts differ from the source's after {count}")
+        errors = [block_means((frame.y.astype(np.float32) - other.y) ** 2, block) for other in (first, second)]
+        columns = [np.ones_like(areas), plan.means, plan.offsets, *errors]
+        order = np.argsort(-plan.means, axis=None, kind="stable")
+        weights = areas.ravel()[order]
+        index = np.minimum((np.cumsum(weights) - weights / 2) / weights.sum() * DECILES, DECILES - 1).astype(int)
+        for place, column in enumerate(columns):
+            tenths[:, place] += np.bincount(index, column.ravel()[order] * weights, DECILES)
+        for side, chosen in enumerate((plan.offsets < 0, plan.offsets > 0)):
+            sides[side] += [(areas * column)[chosen].sum() for column in (columns[0], *errors)]
+    if not sides[:, 0].all():
+        raise InconclusiveError(f"the maps of {source.info.path} are flat: nothing to steer, so no ROI encode")
+    if stream_digest(plain) == stream_digest(roi):
+        raise HarnessError("the encoder ignored the map: the stream is bit-identical to the plain encode")
+    finer, coarser = (_psnr(side[2], side[0], peak) - _psnr(side[1], side[0], peak) for side in sides)
+    if not finer > coarser:
+        raise HarnessError(
+            f"the encoder did not follow the map: PSNR moved {finer:+.2f} dB where bits were added and "
+            f"{coarser:+.2f} dB where they were taken (needs the first to be higher)"
+        )
+    deciles = tuple(
+        Decile(number + 1, row[1] / row[0], row[2] / row[0], _psnr(row[3], row[0], peak), _psnr(row[4], row[0], peak))
+        for number, row in enumerate(tenths)
+        if row[0]
+    )
+    return Comparison(*sizes, finer, coarser, deciles)
+
+
+def _psnr(squares: float, area: float, peak: float) -> float:
+    """PSNR in dB of a sum of squared errors, capped at 100 where there is no error."""
+    return float(min(100.0, 10 * np.log10(peak**2 * area / squares))) if squares else 100.0

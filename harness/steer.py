@@ -1,0 +1,172 @@
+"""Encode a clip with a saliency map steering the encoder, and prove against the plain encode that it did."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import InputError
+from harness.files import sha256_of, whole_file
+from harness.media.clips import Clip, Frame, open_clip
+from harness.registry import find_model
+from harness.roi.encode import Plan, ahead, encode, plans_of
+from harness.roi.encoders import Encoder, Settings
+from harness.roi.export import EXPORTS
+from harness.roi.offsets import Knob, Share
+from harness.roi.preview import Panels, write_preview
+from harness.roi.proof import Comparison, Probe, compare, probe
+from harness.saliency.colour import true_rgb
+from harness.saliency.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
+from harness.saliency.working_size import WorkingSize
+
+Progress = Callable[[str, int], None]
+"""Hears the stage and the frames done in it."""
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How maps become offsets: where they come from, at which size, how strongly, and how steadily.
+
+    `weight` is the newest map's share in the average over time, 1 for none.
+    """
+
+    source: MapSource
+    working: WorkingSize
+    knob: Knob
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 1:
+            raise InputError(f"smoothing weight {self.weight:g} (allowed: above 0, at most 1)")
+
+
+@dataclass(frozen=True)
+class Steered:
+    """The encode that was asked for, and its proof."""
+
+    path: Path
+    frames: int
+    probe: Probe
+    comparison: Comparison
+
+
+def steer(
+    clip: Clip,
+    out: Path,
+    encoder: Encoder,
+    settings: Settings,
+    steering: Steering,
+    preview: Path | None = None,
+    export: tuple[str, Path] | None = None,
+    progress: Progress = lambda stage, done: None,
+) -> Steered:
+    """Probe, encode with the map, encode plainly, compare; `out` appears only once the proof holds.
+
+    `preview` gets a picture of the middle frame; `export` is a format of `EXPORTS` and a path for the offsets.
+    Raises `InputError` when something is refused, `HarnessError` when the encoder did not follow the map, and
+    `InconclusiveError` when the maps are flat.
+    """
+    out = Path(out)
+    if out.resolve() == clip.info.path.resolve():
+        raise InputError(f"{out} is the clip itself (allowed: any other path)")
+    encoder.check(clip.info)
+    found = probe(encoder, settings)
+    mapper = steering.source.open(threads=0)
+    with (
+        whole_file(out) as temporary,
+        tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
+        _PlanFile(Path(folder) / "plans") as kept,
+    ):
+        planned = ahead(plans_of(clip, mapper, true_rgb, steering.working, steering.knob, encoder, steering.weight))
+        companions = clip.info.path if clip.info.path.is_file() else None
+        roi = encode(
+            clip.info,
+            kept.through(planned),
+            encoder,
+            settings,
+            temporary,
+            lambda done: progress("with the map", done),
+            companions,
+        )
+        plain_path = Path(folder) / f"plain{encoder.suffixes[0]}"
+        bare = ((frame, None) for frame in clip)
+        plain = encode(clip.info, bare, encoder, settings, plain_path, lambda done: progress("plain", done))
+        proof = compare(clip, plain_path, temporary, kept.read(), encoder.block, (plain.bytes, roi.bytes))
+        if export:
+            EXPORTS[export[0]](export[1], [plan.offsets for plan in kept.read()])
+        if preview:
+            middle = roi.frames // 2
+            frame = _nth(clip, middle)
+            plan = next(plan for index, plan in enumerate(kept.read()) if index == middle)
+            rgb = true_rgb(frame)
+            saliency = np.asarray(mapper(str(middle), rgb, steering.working))
+            panels = Panels(rgb, saliency, plan.offsets, encoder.block, true_rgb(_nth(open_clip(temporary), middle)))
+            write_preview(preview, panels, _titles(steering, encoder, proof))
+    return Steered(out, roi.frames, found, proof)
+
+
+def map_source(asked: str) -> MapSource:
+    """`centre-prior`, a registry id, `production` or a path to a model, to a source of maps."""
+    if asked == CENTRE_PRIOR:
+        return CentrePrior()
+    model = find_model(asked)
+    return ModelSource(model.name, model.path, model.sha256 or sha256_of(model.path))
+
+
+def parse_share(text: str) -> Share:
+    """`P:B`, two shares; `InputError` says what is allowed."""
+    try:
+        pixels, bits = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InputError(f"share {text!r} (allowed: P:B, such as 0.25:0.4)") from error
+    return Share(pixels, bits)
+
+
+def _nth(clip: Clip, number: int) -> Frame:
+    return next(frame for frame in clip if frame.index == number)
+
+
+def _titles(steering: Steering, encoder: Encoder, proof: Comparison) -> tuple[str, str, str, str]:
+    change = 100 * (proof.roi_bytes / proof.plain_bytes - 1)
+    return (
+        "source",
+        f"saliency map ({steering.source.name} at {steering.working})",
+        f"QP offsets ({steering.knob}, zero mean over the clip's area)",
+        f"{encoder.name} encode ({change:+.1f} % bits; "
+        f"{proof.finer_psnr_change:+.2f} dB inside, {proof.coarser_psnr_change:+.2f} dB outside)",
+    )
+
+
+class _PlanFile:
+    """Plans on disk, so that memory stays flat however long the clip is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shape: tuple[int, int] = (0, 0)
+
+    def __enter__(self) -> _PlanFile:
+        self.stream = self.path.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def through(self, planned: Iterator[tuple[Frame, Plan]]) -> Iterator[tuple[Frame, Plan | None]]:
+        """The same items; each plan is kept on its way."""
+        for frame, plan in planned:
+            self.shape = (plan.means.shape[0], plan.means.shape[1])
+            np.stack([plan.means, plan.offsets]).astype(np.float32).tofile(self.stream)
+            yield frame, plan
+
+    def read(self) -> Iterator[Plan]:
+        """All plans, in order."""
+        self.stream.flush()
+        values = 2 * self.shape[0] * self.shape[1]
+        with self.path.open("rb") as stream:
+            while (block := np.fromfile(stream, np.float32, values)).size:
+                means, offsets = block.astype(np.float64).reshape(2, *self.shape)
+                yield Plan(means, offsets)

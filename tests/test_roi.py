@@ -1,0 +1,244 @@
+"""ROI encodes: real encoders follow the map, others are refused, odd inputs work, nothing is left half-written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from harness.errors import HarnessError, InconclusiveError, InputError
+from harness.media.clips import open_clip
+from harness.roi.encoders import ENCODERS, Settings, find_encoder
+from harness.roi.encoders.base import Encoder
+from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
+from harness.roi.offsets import Share, Strength
+from harness.roi.proof import probe
+from harness.saliency.sources import CentrePrior, Mapper
+from harness.saliency.temporal import Smoother
+from harness.saliency.working_size import NATIVE
+from harness.steer import Steered, Steering, parse_share, steer
+
+ABLE = [name for name, encoder in ENCODERS.items() if encoder.route != "none"]
+FAST = {"libx264": "veryfast", "libx265": "ultrafast", "libkvazaar": "ultrafast"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FlatMap:
+    """A map that asks for nothing."""
+
+    name: str = "flat"
+    digest: str = "flat"
+    sees: bool = False
+
+    def open(self, threads: int) -> Mapper:
+        return lambda name, rgb, working: np.full(rgb.shape[:2], 0.5, np.float32)
+
+
+def write_clip(
+    path: Path,
+    size: tuple[int, int] = (160, 96),
+    frames: int = 8,
+    pix_fmt: str = "yuv420p",
+    times: Any = None,
+    audio: bool = False,
+) -> Path:
+    """A drifting texture, encoded losslessly enough for a source."""
+    rng = np.random.default_rng(1)
+    texture = rng.integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        codec = "rawvideo" if path.suffix == ".y4m" else "ffv1"
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        sound: Any = container.add_stream("pcm_s16le", rate=8000, layout="mono") if audio else None
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.roll(texture, 2 * index, 1), format="rgb24").reformat(format=pix_fmt)
+            frame.pts = times[index] if times else index * 40
+            frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound:
+            samples = rng.integers(-999, 999, (1, 8000 * frames // 25)).astype(np.int16)
+            noise = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            noise.sample_rate, noise.pts = 8000, 0
+            container.mux(sound.encode(noise))
+            container.mux(sound.encode(None))
+    return path
+
+
+def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **more: Any) -> Steered:
+    settings = more.pop("settings", Settings(preset=FAST.get(encoder)))
+    steering = Steering(source or CentrePrior(), NATIVE, more.pop("knob", Strength(4)), 1.0)
+    return steer(open_clip(clip), out, find_encoder(encoder), settings, steering, **more)
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_a_left_right_map_moves_bits_left_and_right(name: str) -> None:
+    found = probe(find_encoder(name), Settings(preset=FAST.get(name)))
+    assert found.favoured > 1.1 * found.plain > 1.1 * found.disfavoured
+
+
+@pytest.mark.parametrize("name", ["libsvtav1", "libaom-av1", "libvvenc", "librav1e", "hevc_nvenc", "h264_vaapi"])
+def test_encoders_that_ignore_maps_are_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} cannot be steered: .*allowed: libx264"):
+        find_encoder(name)
+
+
+def test_an_unknown_encoder_is_refused() -> None:
+    with pytest.raises(InputError, match="allowed: libx264"):
+        find_encoder("x264")
+
+
+def test_the_probe_catches_an_encoder_that_ignores_its_map_in_silence() -> None:
+    liar = Encoder("libsvtav1", "side-data", translate=lambda settings: {"preset": "12"})
+    with pytest.raises(HarnessError, match="does not follow a map"):
+        probe(liar, Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("libx264", ("aq-mode", "0")),
+        ("libx264", ("qp", "30")),
+        ("libx265", ("x265-params", "aq-mode=0")),
+        ("libx265", ("qp", "30")),
+        ("libvpx-vp9", ("deadline", "good")),
+        ("libvpx-vp9", ("cpu-used", "2")),
+        ("libvpx-vp9", ("aq-mode", "3")),
+    ],
+)
+def test_options_that_switch_the_map_off_are_refused(name: str, option: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="allowed|only with"):
+        find_encoder(name).translate(Settings(options=(option,)))
+
+
+@pytest.mark.parametrize("bad", [{"crf": 20, "bitrate": 100}, {"crf": 99}, {"bitrate": 0}])
+def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="allowed"):
+        Settings(**bad)
+
+
+def test_the_proof_shows_quality_moving_to_the_salient_deciles(tmp_path: Path) -> None:
+    result = run(write_clip(tmp_path / "clip.y4m"), tmp_path / "out.mkv")
+    first, last = result.comparison.deciles[0], result.comparison.deciles[-1]
+    assert first.saliency > last.saliency and first.offset_qp < 0 < last.offset_qp
+    assert first.psnr_roi > first.psnr_plain and last.psnr_roi < last.psnr_plain
+    assert result.frames == open_clip(result.path).info.frames or sum(1 for _ in open_clip(result.path)) == 8
+
+
+@pytest.mark.parametrize("encoder", ["libx265", "libvpx-vp9", "libkvazaar"])
+def test_other_encoders_prove_it_on_a_clip_too(encoder: str, tmp_path: Path) -> None:
+    result = run(write_clip(tmp_path / "clip.y4m"), tmp_path / "out.mkv", encoder)
+    assert result.comparison.finer_psnr_change > result.comparison.coarser_psnr_change
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p"])
+def test_depths_and_chroma_are_kept(pix_fmt: str, tmp_path: Path) -> None:
+    result = run(write_clip(tmp_path / "clip.mkv", pix_fmt=pix_fmt), tmp_path / "out.mkv")
+    assert open_clip(result.path).info.pix_fmt == pix_fmt
+
+
+def test_an_odd_size_works_where_the_encoder_takes_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", size=(213, 119))
+    assert open_clip(run(clip, tmp_path / "out.mkv", "libvpx-vp9").path).info.width == 213
+    with pytest.raises(InputError, match="libx264 takes no 213x119"):
+        run(clip, tmp_path / "no.mkv")
+
+
+def test_one_frame_works(tmp_path: Path) -> None:
+    assert run(write_clip(tmp_path / "clip.y4m", frames=1), tmp_path / "out.mkv").frames == 1
+
+
+def test_variable_frame_times_are_kept(tmp_path: Path) -> None:
+    times = [0, 40, 80, 200, 240, 400, 440, 900]
+    result = run(write_clip(tmp_path / "clip.mkv", times=times), tmp_path / "out.mkv")
+    assert [round(1000 * frame.time) for frame in open_clip(result.path)] == times
+
+
+def test_audio_is_copied_bit_for_bit(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", audio=True)
+    result = run(clip, tmp_path / "out.mkv")
+
+    def sound(path: Path) -> bytes:
+        with av.open(str(path)) as container:
+            return b"".join(bytes(packet) for packet in container.demux(audio=0))
+
+    assert sound(result.path) == sound(clip) != b""
+
+
+def test_share_knob_and_bitrate_target_work(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m")
+    result = run(clip, tmp_path / "o.mkv", knob=Share(0.25, 0.4), settings=Settings(bitrate=300, preset="veryfast"))
+    assert result.comparison.finer_psnr_change > 0
+
+
+def test_a_flat_map_is_inconclusive_and_leaves_nothing(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m")
+    with pytest.raises(InconclusiveError, match="flat"):
+        run(clip, tmp_path / "out.mkv", source=FlatMap())
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+
+
+def test_writing_over_the_source_or_to_a_foreign_container_is_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv")
+    with pytest.raises(InputError, match="the clip itself"):
+        run(clip, clip)
+    with pytest.raises(InputError, match="does not write '.avi'"):
+        run(clip, tmp_path / "out.avi")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
+
+
+def test_interrupt_leaves_no_partial_output(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m", size=(640, 360), frames=60)
+    command = [sys.executable, "-m", "harness", "roi-encode", str(clip), "--model", "centre-prior"]
+    command += ["--preset", "veryslow", "--out", str(tmp_path / "out.mkv")]
+    child = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
+    while child.poll() is None and not list(tmp_path.glob(".roi-*")):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(20) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+
+
+def test_preview_and_exports_are_written(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m")
+    run(clip, tmp_path / "out.mkv", preview=tmp_path / "look.png", export=("npz", tmp_path / "map.npz"))
+    assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
+    assert np.load(tmp_path / "map.npz")["offsets_qp"].shape == (8, 6, 10)
+
+
+def test_export_formats(tmp_path: Path) -> None:
+    grids = [np.array([[-4.0, 4.0]]), np.array([[-4.0, 4.0]]), np.array([[0.0, 2.0]])]
+    write_kvazaar(tmp_path / "k", grids[:1])
+    assert (tmp_path / "k").read_text() == "2 1\n-4 4\n"
+    write_svtav1(tmp_path / "s", grids)
+    assert (tmp_path / "s").read_text() == "0 -20 20\n2 0 10\n"
+    with pytest.raises(InputError, match="SVT-AV1 takes 8"):
+        write_svtav1(tmp_path / "no", [np.arange(9.0)[None]])
+    assert set(EXPORTS) == {"kvazaar", "svtav1", "x264-json", "npz"}
+
+
+def test_smoothing_averages_and_restarts_at_a_cut() -> None:
+    smoother = Smoother(0.5)
+    dark, bright = np.zeros((16, 16), np.uint8), np.full((16, 16), 200, np.uint8)
+    zero, one = np.zeros((16, 16), np.float32), np.ones((16, 16), np.float32)
+    assert smoother.add(zero, dark, 255).mean() == 0
+    assert smoother.add(one, dark, 255).mean() == 0.5
+    assert smoother.add(one, bright, 255).mean() == 1
+
+
+@pytest.mark.parametrize("bad", ["0.25", "a:b", "0.5:0.2"])
+def test_bad_shares_are_refused(bad: str) -> None:
+    with pytest.raises(InputError, match="allowed"):
+        parse_share(bad)
