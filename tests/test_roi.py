@@ -118,7 +118,7 @@ def test_the_probe_catches_an_encoder_that_ignores_its_map_in_silence() -> None:
     ],
 )
 def test_options_that_switch_the_map_off_are_refused(name: str, option: tuple[str, str]) -> None:
-    with pytest.raises(InputError, match="allowed|only with"):
+    with pytest.raises(InputError, match=r"allowed|only with"):
         find_encoder(name).translate(Settings(options=(option,)))
 
 
@@ -138,7 +138,7 @@ def test_the_proof_shows_quality_moving_to_the_salient_deciles(tmp_path: Path) -
 
 @pytest.mark.parametrize("encoder", ["libx265", "libvpx-vp9", "libkvazaar"])
 def test_other_encoders_prove_it_on_a_clip_too(encoder: str, tmp_path: Path) -> None:
-    result = run(write_clip(tmp_path / "clip.y4m"), tmp_path / "out.mkv", encoder)
+    result = run(write_clip(tmp_path / "clip.y4m", size=(320, 192)), tmp_path / "out.mkv", encoder)
     assert result.comparison.finer_psnr_change > result.comparison.coarser_psnr_change
 
 
@@ -160,7 +160,7 @@ def test_one_frame_works(tmp_path: Path) -> None:
 
 
 def test_variable_frame_times_are_kept(tmp_path: Path) -> None:
-    times = [0, 40, 80, 200, 240, 400, 440, 900]
+    times = [0, 40, 80, 200, 240, 400, 440, 880]
     result = run(write_clip(tmp_path / "clip.mkv", times=times), tmp_path / "out.mkv")
     assert [round(1000 * frame.time) for frame in open_clip(result.path)] == times
 
@@ -178,7 +178,7 @@ def test_audio_is_copied_bit_for_bit(tmp_path: Path) -> None:
 
 def test_share_knob_and_bitrate_target_work(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
-    result = run(clip, tmp_path / "o.mkv", knob=Share(0.25, 0.4), settings=Settings(bitrate=300, preset="veryfast"))
+    result = run(clip, tmp_path / "o.mkv", knob=Share(0.25, 0.4), settings=Settings(bitrate=3000, preset="veryfast"))
     assert result.comparison.finer_psnr_change > 0
 
 
@@ -193,7 +193,7 @@ def test_writing_over_the_source_or_to_a_foreign_container_is_refused(tmp_path: 
     clip = write_clip(tmp_path / "clip.mkv")
     with pytest.raises(InputError, match="the clip itself"):
         run(clip, clip)
-    with pytest.raises(InputError, match="does not write '.avi'"):
+    with pytest.raises(InputError, match=r"does not write '\.avi'"):
         run(clip, tmp_path / "out.avi")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 

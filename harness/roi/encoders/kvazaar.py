@@ -2,7 +2,6 @@
 
 from harness.errors import InputError
 from harness.roi.encoders.base import Encoder, Settings
-from harness.roi.offsets import Steps
 
 
 def _translate(settings: Settings) -> dict[str, str]:
@@ -21,7 +20,7 @@ def _translate(settings: Settings) -> dict[str, str]:
 KVAZAAR = Encoder(
     "libkvazaar",
     "roi-file",
-    steps=Steps(step=1.0),
+    block=64,  # it sets one QP per coding tree unit
     suffixes=(".mkv", ".mp4", ".265", ".hevc"),
     translate=_translate,
     conditions="constant frame rate; --crf is its QP",

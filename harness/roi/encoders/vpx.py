@@ -6,7 +6,7 @@ from harness.roi.offsets import Steps
 
 
 def _vp8(settings: Settings) -> dict[str, str]:
-    options = {"cpu-used": "4", "deadline": "realtime", **options_of(settings, "crf", 20, {})}
+    options = {"cpu-used": "8", "deadline": "realtime", **options_of(settings, "crf", 20, {})}
     return _rate(options, settings)
 
 
