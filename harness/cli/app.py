@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "runs": "train",
     "eval": "eval",
     "score": "score",
+    "roi-encode": "roi_encode",
     "gate": "gate",
     "registry": "registry",
 }
