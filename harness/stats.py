@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness.errors import InputError
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+_BLOCK = 4_000_000  # weights held at once, whatever the set's size
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,27 @@ class PairedDifference:
     p_value: float
 
 
-def resampled_means(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Means of bootstrap resamples: `[N]` or `[N, K]` to `[R]` or `[R, K]`, drawn as multinomial weights."""
-    count = len(values)
+def resample_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
+    """How often each of `count` items is in each bootstrap resample: float32 blocks `[r, count]`.
+
+    The same count and seed give the same resamples, so that differences between models are paired.
+    """
     if count == 0:
         raise InputError("nothing to resample: 0 values")
     rng = np.random.Generator(np.random.Philox(seed))
-    means = []
-    for start in range(0, resamples, 500):  # bounded memory whatever the set's size
-        weights = rng.multinomial(count, np.full(count, 1 / count), min(500, resamples - start))
-        means.append(weights @ values / count)
-    return np.concatenate(means)
+    at_once = max(1, _BLOCK // count)
+    for start in range(0, resamples, at_once):
+        number = min(at_once, resamples - start)
+        drawn = rng.integers(0, count, (number, count), dtype=np.int64)
+        drawn += np.arange(number)[:, None] * count
+        weights = np.bincount(drawn.ravel(), minlength=number * count)
+        yield weights.reshape(number, count).astype(np.float32)
+
+
+def resampled_means(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Means of bootstrap resamples: `[N]` or `[N, K]` to `[R]` or `[R, K]`."""
+    count = len(values)
+    return np.concatenate([weights @ values / count for weights in resample_weights(count, resamples, seed)])
 
 
 def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Interval:
@@ -51,8 +63,23 @@ def bootstrap_mean(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
     Interval(value=1.0, low=1.0, high=1.0)
     """
     values = np.asarray(values, np.float64)
-    low, high = np.quantile(resampled_means(values, resamples, seed), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+    return interval(float(values.mean()), resampled_means(values, resamples, seed), level)
+
+
+def interval(value: float, resampled: np.ndarray, level: float = LEVEL) -> Interval:
+    """`value` with percentile bounds from what it was on resamples `[R]`; NaN ones are left out."""
+    if np.isnan(value) or np.isnan(resampled).all():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def two_sided_p(resampled: np.ndarray) -> float:
+    """Bootstrap p-value of a difference against 0, from its values on resamples `[R]`; NaN if one is."""
+    if np.isnan(resampled).any():
+        return float("nan")
+    tail = min(np.mean(resampled <= 0), np.mean(resampled >= 0))
+    return min(1.0, 2 * max(float(tail), 1 / len(resampled)))
 
 
 def paired_difference(
@@ -63,11 +90,16 @@ def paired_difference(
         raise InputError(f"paired difference of {len(first)} and {len(second)} items (must be equal)")
     delta = np.asarray(second, np.float64) - np.asarray(first, np.float64)
     means = resampled_means(delta, resamples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    tail = min(np.mean(means <= 0), np.mean(means >= 0))
-    p_value = min(1.0, 2 * max(float(tail), 1 / resamples))
-    wins = float(np.mean(delta > 0) + np.mean(delta == 0) / 2)
-    return PairedDifference(Interval(float(delta.mean()), float(low), float(high)), wins, p_value)
+    return PairedDifference(interval(float(delta.mean()), means, level), win_rate(delta), two_sided_p(means))
+
+
+def win_rate(delta: np.ndarray) -> float:
+    """Share of items with a positive difference, ties counting half.
+
+    >>> win_rate(np.array([0.5, -0.1, 0.0, 0.2]))
+    0.625
+    """
+    return float(np.mean(delta > 0) + np.mean(delta == 0) / 2)
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float | None:
