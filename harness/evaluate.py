@@ -122,10 +122,14 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of all arms on all splits; `asked` counts the images of each split before any limit."""
+    """Results of all arms on all splits; `asked` counts the images of each split before any limit.
+
+    `digests` are over names and sizes of the evaluated files.
+    """
 
     results: tuple[ArmResult, ...]
     asked: Mapping[str, int]
+    digests: Mapping[str, str]
     options: Options
 
     @property
@@ -193,7 +197,9 @@ def evaluate(
             progress(done, total)
         ordered = [parts[start] for start in sorted(parts)]
         results += [_result(split, pairs, arm, [part[i] for part in ordered]) for i, arm in enumerate(task.arms)]
-    return Evaluation(tuple(results), {split: len(pairs) for split, pairs in splits.items()}, options)
+    asked = {split: len(pairs) for split, pairs in splits.items()}
+    digests = {split: listing_digest(pairs) for split, pairs in chosen.items()}
+    return Evaluation(tuple(results), asked, digests, options)
 
 
 def _arms(sources: Sequence[MapSource], options: Options) -> Iterator[Arm]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,11 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from corpora.loader import load_pairs
+from harness.eval_report import write_report, write_sheet
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
+from harness.results import this_command
 from harness.saliency.distort import Distortion
 from harness.saliency.sources import MapFolder
 from harness.saliency.working_size import WorkingSize
 
+PARTS = ".parts"  # of an unfinished run
 Colour = Literal["rgb", "mobilesal"]
 SHOWN = (
     "iou_mean@0.5",
@@ -54,11 +58,18 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images of each split.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write tables, per-image rows, curves there; a killed run resumes.")
+    ] = None,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Also a sheet of best, median, worst images.")] = False,
+    note: Annotated[list[str] | None, typer.Option("--note", help="Printed under the tables; repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Measure saliency maps against human masks.
 
-    Example: `harness eval --split ecssd --root corpora --model production --model centre-prior`
+    The first model is what the others are compared with. Without --out only the usual numbers are printed.
+
+    Example: `harness eval --split ecssd --model production --model centre-prior --working-size 256 --out results/eval`
     """
     sizes = tuple(WorkingSize.parse(text.strip()) for text in working_size.split(","))
     distortions = Distortion.parse_list(distort) if distort else ()
@@ -75,9 +86,17 @@ def run(
             Options(sizes, distortions, colour, minmax, truth_threshold),
             limit=limit,
             workers=workers,
+            store=out / PARTS if out else None,
             save_maps=save_maps,
             progress=lambda done, total: bar.update(job, completed=done, total=total),
         )
+    if out:
+        written = write_report(evaluation, out, this_command(), note or ())
+        written += (
+            write_sheet(evaluation, {name: p[:limit] for name, p in pairs.items()}, sources, out) if sheet else []
+        )
+        shutil.rmtree(out / PARTS, ignore_errors=True)
+        Console(stderr=True).print(f"{len(written)} files in {out}", highlight=False)
     if as_json:
         typer.echo(json.dumps(evaluation.table().to_dict(orient="records"), indent=2))
     else:

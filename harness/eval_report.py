@@ -1,0 +1,194 @@
+"""An evaluation on disk: tables with intervals, per-image rows, curves, and a sheet of best, median, worst images."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from corpora.loader import Pair
+from harness.evaluate import ArmResult, Evaluation, read_pair
+from harness.files import whole_file
+from harness.intervals import with_intervals
+from harness.measures.base import THRESHOLDS
+from harness.results import Table, write_table
+from harness.saliency.sources import MapSource
+from harness.saliency.working_size import NATIVE, WorkingSize
+
+SUMMARY = (
+    "iou_mean@0.5",
+    "iou_mean@best",
+    "maxf_mean_curve",
+    "maxf_pr_averaged",
+    "wf_mean",
+    "s_measure_mean",
+    "e_measure_max",
+    "plcc_mean",
+    "mae_mean",
+)
+SETTING = ["split", "model", "working_size", "distortion", "images"]
+PAIRED = ["split", "working_size", "distortion", "model", "against"]
+SHEET_MEASURE, SHEET_RANKS = "iou@0.5", {"best": 1.0, "median": 0.5, "worst": 0.0}
+SHEET_IMAGES = 3
+
+
+def write_report(evaluation: Evaluation, out: Path, command: str, notes: Sequence[str] = ()) -> list[Path]:
+    """Write `summary`, `numbers` and `paired` tables, `images.csv.gz` and figures into `out`; the written paths.
+
+    `summary` shows value and 95 % interval of the usual numbers; `numbers` has all of them, tidy.
+    """
+    inputs = evaluation.options.described()
+    inputs |= {f"model {result.model}": result.digest for result in evaluation.results}
+    inputs |= {f"images {split}": digest for split, digest in evaluation.digests.items()}
+    partial = sorted(r.split for r in evaluation.results if r.sums.images < evaluation.asked[r.split])
+    undefined = [
+        f"{r.split} {r.model} {r.working_size} {r.distortion}: PLCC is undefined (flat map or mask) on {count} images"
+        for r in evaluation.results
+        if (count := r.sums.undefined("plcc"))
+    ]
+    notes = [
+        *notes,
+        *(f"PARTIAL: only the first images of {split}" for split in dict.fromkeys(partial)),
+        *undefined,
+        "brackets: 95 % bootstrap interval over images, 10,000 resamples; conventions: docs/measures.md",
+    ]
+    numbers, paired = with_intervals(evaluation)
+    tables = [("summary", "Saliency against human masks", _summary(numbers)), ("numbers", "All numbers", numbers)]
+    if len(paired):
+        title = f"Paired differences to {evaluation.results[0].model}, same images and resamples"
+        tables.append(("paired", title, paired))
+    written = []
+    for name, title, rows in tables:
+        written += write_table(Table(name, title, rows, command, inputs, tuple(notes)), out)
+    rows_path = out / "images.csv.gz"
+    text = evaluation.rows.to_csv(index=False, float_format="%.6g")
+    with whole_file(rows_path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same bytes every time
+    written.append(rows_path)
+    written += _save(curves_figure(evaluation), out / "curves")
+    for column, label in (("working_size", "short side of what the model sees"), ("distortion", "distortion")):
+        if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
+            written += _save(trend_figure(numbers, column, label), out / column)
+    return written
+
+
+def _summary(numbers: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for setting, group in numbers.groupby(SETTING, sort=False):
+        values = group.set_index("measure")
+        shown = {key: _bracketed(*values.loc[key, ["value", "low", "high"]].astype(float)) for key in SUMMARY}
+        rows.append({**dict(zip(SETTING, setting, strict=True)), **shown})
+    return pd.DataFrame(rows)
+
+
+def _bracketed(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    for path in paths:
+        with whole_file(path) as temporary:
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            figure.savefig(temporary, dpi=110, metadata=metadata)
+    return paths
+
+
+def curves_figure(evaluation: Evaluation) -> Figure:
+    """Precision over recall and F over threshold, one line per arm, one row of plots per split."""
+    splits = list(evaluation.asked)
+    figure = Figure(figsize=(10, 4.2 * len(splits)), layout="constrained")
+    axes = figure.subplots(len(splits), 2, squeeze=False)
+    for split, (left, right) in zip(splits, axes, strict=True):
+        for result in (r for r in evaluation.results if r.split == split):
+            means = result.sums.means()
+            left.plot(means["recall_curve"], means["precision_curve"], label=_name(result), lw=1.2)
+            right.plot(THRESHOLDS, means["f_curve"], label=_name(result), lw=1.2)
+        left.set(xlabel="recall", ylabel="precision", title=f"{split}: averaged over images", xlim=(0, 1), ylim=(0, 1))
+        right.set(xlabel="threshold", ylabel="F (beta² 0.3)", title=f"{split}: mean F curve", xlim=(0, 1), ylim=(0, 1))
+        left.grid(alpha=0.3)
+        right.grid(alpha=0.3)
+        right.legend(fontsize=7)
+    return figure
+
+
+def _name(result: ArmResult) -> str:
+    parts = [result.model, result.working_size, result.distortion]
+    return " ".join(part for part in parts if part not in ("-", "none"))
+
+
+def trend_figure(numbers: pd.DataFrame, column: str, label: str) -> Figure:
+    """IoU, max-F and PLCC with intervals over working size or distortion, one line per model and split."""
+    keys = ("iou_mean@0.5", "maxf_mean_curve", "plcc_mean")
+    others = ["split", "model", *({"working_size", "distortion"} - {column})]
+    ticks = list(dict.fromkeys(numbers.loc[numbers[column] != "-", column]))
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    for key, axis in zip(keys, figure.subplots(1, len(keys)), strict=True):
+        chosen = numbers[(numbers["measure"] == key) & (numbers[column] != "-")]
+        for names, group in chosen.groupby(others, sort=False):
+            places = [ticks.index(value) for value in group[column]]
+            spread = [group["value"] - group["low"], group["high"] - group["value"]]
+            name = " ".join(str(part) for part in names if part not in ("-", "none"))
+            axis.errorbar(places, group["value"], spread, marker="o", ms=3, lw=1.2, capsize=2, label=name)
+        axis.set_xticks(range(len(ticks)), ticks, rotation=45)
+        axis.set(title=key, xlabel=label)
+        axis.grid(alpha=0.3)
+    figure.axes[-1].legend(fontsize=7)
+    return figure
+
+
+def sheet_figure(evaluation: Evaluation, split: str, pairs: Sequence[Pair], sources: Sequence[MapSource]) -> Figure:
+    """Best, median and worst images by IoU, averaged over the undistorted arms: picture, mask, and each source's map.
+
+    Maps are made at the first working size.
+    """
+    clean = evaluation.rows.query("split == @split and distortion == 'none'")
+    ranked = clean.groupby("image")[SHEET_MEASURE].mean().sort_values(kind="stable").index.tolist()
+    chosen = _ranked_images(ranked)
+    by_name: Mapping[str, Pair] = {pair.name: pair for pair in pairs}
+    working: WorkingSize = evaluation.options.working_sizes[0] if evaluation.options.working_sizes else NATIVE
+    mappers = [source.open(1) for source in sources]
+    figure = Figure(figsize=(1.9 * (2 + len(sources)), 1.6 * len(chosen)), layout="constrained")
+    axes = figure.subplots(len(chosen), 2 + len(sources), squeeze=False)
+    for (rank, name), row in zip(chosen, axes, strict=True):
+        rgb, truth = read_pair(by_name[name], evaluation.options.truth_threshold)
+        maps = [mapper(f"{split}/{name}", rgb, working) for mapper in mappers]
+        for axis, picture in zip(row, (rgb, truth.mask, *maps), strict=True):
+            top = 255 if picture.dtype == np.uint8 else 1
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(f"{rank}\n{name}", fontsize=6)
+    for axis, title in zip(axes[0], ("picture", "mask", *(source.name for source in sources)), strict=True):
+        axis.set_title(title, fontsize=7, wrap=True)
+    return figure
+
+
+def _ranked_images(ranked: list[str]) -> list[tuple[str, str]]:
+    """`(rank, image)` of at most three of each rank; `ranked` goes from worst to best.
+
+    >>> _ranked_images(["w", "m", "b"])
+    [('best', 'b'), ('median', 'm'), ('worst', 'w')]
+    """
+    number = min(SHEET_IMAGES, max(1, len(ranked) // len(SHEET_RANKS)))
+    chosen = []
+    for rank, place in SHEET_RANKS.items():
+        first = round((len(ranked) - number) * place)
+        chosen += [(rank, name) for name in ranked[first : first + number]]
+    return chosen
+
+
+def write_sheet(
+    evaluation: Evaluation, splits: Mapping[str, Sequence[Pair]], sources: Sequence[MapSource], out: Path
+) -> list[Path]:
+    """Write `sheet_<split>.png` into `out`; it shows the set's pictures, whose licence decides who may see it."""
+    paths = []
+    for split, pairs in splits.items():
+        path = out / f"sheet_{split}.png"
+        with whole_file(path) as temporary:
+            sheet_figure(evaluation, split, pairs, sources).savefig(temporary, dpi=110)
+        paths.append(path)
+    return paths

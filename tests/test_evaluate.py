@@ -1,0 +1,250 @@
+"""The evaluation as a user runs it: tables, resume, sharding, saved maps, and everything it must refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from corpora.loader import pairs_in
+from harness import evaluate as workflow
+from harness.errors import InputError
+from harness.eval_report import write_report
+from harness.evaluate import Options, evaluate
+from harness.intervals import resampled, with_intervals
+from harness.saliency.distort import Distortion
+from harness.saliency.placeholder import write_placeholder
+from harness.saliency.sources import MapFolder
+from harness.saliency.working_size import WorkingSize
+
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A small set whose objects are bright discs, a placeholder model, and one folder of maps."""
+    root = tmp_path_factory.mktemp("set")
+    rng = np.random.default_rng(1)
+    for index in range(IMAGES):
+        height, width = 40 + index, 57
+        y, x = np.mgrid[:height, :width]
+        disc = np.hypot(y - rng.integers(12, 28), x - rng.integers(15, 40)) < rng.integers(5, 12)
+        picture = np.where(disc[..., None], 220, 60) + rng.integers(-20, 20, (height, width, 3))
+        for kind, pixels in (("images", picture), ("masks", disc * 255), ("maps", picture[..., 0])):
+            (root / kind).mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / kind / f"{index:02d}.png")
+    write_placeholder(root / "model.onnx")
+    return root
+
+
+@pytest.fixture
+def pairs(folder: Path) -> dict:
+    return {"discs": pairs_in(folder / "images", folder / "masks")}
+
+
+def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    models = [str(folder / "model.onnx"), "centre-prior"]
+    alone = evaluate(models, pairs)
+    shared = evaluate(models, pairs, workers=2, store=tmp_path)
+    again = evaluate(models, pairs, store=tmp_path)
+    assert len(list(tmp_path.rglob("*.npz"))) == 3
+    for other in (shared, again):
+        pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
+        pd.testing.assert_frame_equal(other.rows, alone.rows, check_exact=True)
+    assert alone.table()["images"].tolist() == [f"{IMAGES}/{IMAGES}"] * 2
+
+
+def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    model = [str(folder / "model.onnx")]
+    whole = evaluate(model, pairs)
+
+    def killed(done: int, total: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, pairs, store=tmp_path, progress=killed)
+    measured = []
+    real = workflow.read_pair
+    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    resumed = evaluate(model, pairs, store=tmp_path)
+    assert measured == ["02", "03", "04"]
+    pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
+
+
+def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, tmp_path) -> None:
+    direct = evaluate([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
+    saved = tmp_path / "model" / "native" / "none"
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    through = evaluate([MapFolder.at(saved, wanted)], pairs)
+    ours, theirs = direct.results[0].headline(), through.results[0].headline()
+    assert abs(ours["mae_mean"] - theirs["mae_mean"]) < 1 / 255
+    assert abs(ours["plcc_mean"] - theirs["plcc_mean"]) < 0.01
+
+
+def test_options_change_what_they_name(folder, pairs) -> None:
+    model = [str(folder / "model.onnx")]
+    raw, stretched = evaluate(model, pairs), evaluate(model, pairs, Options(minmax=True))
+    assert raw.table()["mae_mean"][0] != stretched.table()["mae_mean"][0]
+    assert raw.table()["plcc_mean"][0] == pytest.approx(stretched.table()["plcc_mean"][0])
+    extractor = evaluate(model, pairs, Options(colour="mobilesal"))
+    assert extractor.table()["mae_mean"][0] != raw.table()["mae_mean"][0]
+    sizes = evaluate(model, pairs, Options((WorkingSize.parse("16"), WorkingSize.parse("native")))).table()
+    assert sizes["working_size"].tolist() == ["16", "native"]
+    assert sizes["mae_mean"][0] != sizes["mae_mean"][1]
+
+
+@pytest.mark.parametrize("text", ["crf=23,51", "jpeg=80,5"])
+def test_stronger_compression_moves_the_map_further(folder, pairs, text: str) -> None:
+    table = evaluate([str(folder / "model.onnx")], pairs, Options(distortions=Distortion.parse_list(text))).table()
+    assert table["distortion"].tolist() == ["none", *map(str, Distortion.parse_list(text))]
+    clean, mild, strong = table["drift_mae_mean"]
+    assert np.isnan(clean)
+    assert 0 < mild < strong
+
+
+def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_path) -> None:
+    twin = tmp_path / "twin.onnx"
+    write_placeholder(twin)
+    evaluation = evaluate([str(folder / "model.onnx"), str(twin), "centre-prior"], pairs)
+    numbers, paired = with_intervals(evaluation, resamples=300)
+    known = numbers.dropna(subset=["low"])
+    means = known[known["measure"].isin(["iou_mean@0.5", "plcc_mean", "mae_mean", "wf_mean"])]
+    assert len(means) == 12
+    assert ((means["low"] <= means["value"]) & (means["value"] <= means["high"])).all()
+    tied = paired[paired["model"] == "twin"].dropna(subset=["p_value"])
+    assert (tied[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (tied["p_value"] == 1).all()
+    assert (tied["win_rate"].dropna() == 0.5).all()
+    assert len(paired[paired["model"] == "centre-prior"]) == len(tied) + paired["p_value"].isna().sum() // 2
+
+
+def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -> None:
+    from harness import measures
+    from harness.measures import Sample, Sums
+    from harness.stats import resample_weights
+
+    result = evaluate(["centre-prior"], pairs).results[0]
+    draws = resampled(result, resamples=3, seed=9)
+    (weights,) = resample_weights(IMAGES, 3, 9)
+    mapper = workflow.find_source("centre-prior").open(1)
+    readings = []
+    for pair in pairs["discs"]:
+        rgb, truth = workflow.read_pair(pair, 128)
+        readings.append(measures.reading(Sample.of(mapper("", rgb, WorkingSize()), truth)))
+    for place, drawn in enumerate(weights.astype(int)):
+        sums = Sums.over(reading for reading, times in zip(readings, drawn, strict=True) for _ in range(times))
+        for key, value in measures.headline(sums.means()).items():
+            assert draws[key][place] == pytest.approx(float(value), abs=1e-5, nan_ok=True), key
+
+
+def test_the_command_writes_everything_and_says_partial(folder, tmp_path) -> None:
+    from harness.cli.app import app
+
+    if not any(command.name == "eval" for command in app.registered_commands):
+        from harness.cli import eval as command
+
+        command.register(app)
+    root = tmp_path / "ECSSD"
+    root.mkdir()
+    (root / "images").symlink_to(folder / "images")
+    (root / "masks").symlink_to(folder / "masks")
+    out = tmp_path / "out"
+    asked = ["eval", "--split", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx"), "--limit", "4"]
+    asked += ["--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out), "--sheet", "--json"]
+    result = CliRunner().invoke(app, asked)
+    if result.exit_code:  # the corpus' own suffixes may refuse PNG pictures
+        raise result.exception or AssertionError(result.output)
+    rows = json.loads(result.stdout)
+    assert [row["model"] for row in rows] == ["model", "centre-prior", "maps"]
+    assert {row["images"] for row in rows} == {f"4/{IMAGES}"}
+    names = {path.name for path in out.iterdir()}
+    assert {"summary.md", "numbers.csv", "paired.json", "numbers.tex", "images.csv.gz"} <= names
+    assert {"curves.png", "curves.svg", "sheet_ecssd.png"} <= names
+    assert not any(name.startswith(".") for name in names)
+    assert "PARTIAL" in (out / "summary.md").read_text()
+    images = pd.read_csv(out / "images.csv.gz")
+    numbers = pd.read_csv(out / "numbers.csv").query("measure == 'mae_mean'").set_index("model")["value"]
+    assert images.groupby("model")["mae"].mean().to_dict() == pytest.approx(numbers.to_dict(), abs=1e-5)
+
+
+def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
+    for name in ("a", "b"):
+        write_report(evaluate([str(folder / "model.onnx")], pairs), tmp_path / name, "command")
+    for path in (tmp_path / "a").iterdir():
+        if path.suffix != ".svg":  # matplotlib salts its identifiers
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def _copy(folder: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def _spoil_mask_size(root: Path) -> None:
+    Image.new("L", (10, 10), 255).save(root / "masks" / "01.png")
+
+
+def _spoil_picture(root: Path) -> None:
+    path = root / "images" / "01.png"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def _spoil_all_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        Image.new("L", Image.open(path).size, 128).save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_spoil_mask_size, r"01\.png: mask is 10x10, its image 57x41"),
+        (_spoil_picture, r"01\.png: cannot be decoded"),
+        (_spoil_all_masks, r"all 5 masks are empty"),
+        (lambda root: (root / "masks" / "01.png").unlink(), "1 unpaired files, the first is '01'"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str, workers: int) -> None:
+    root = _copy(folder, tmp_path)
+    spoil(root)
+    with pytest.raises(InputError, match=message):
+        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=workers)
+
+
+def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    (root / "maps" / "03.png").unlink()
+    with pytest.raises(InputError, match=r"1 of 5 maps are missing, the first is 03\.png"):
+        MapFolder.at(root / "maps", [f"discs/{pair.name}" for pair in pairs["discs"]])
+
+
+def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:
+    class Broken:
+        name, digest, sees = "broken", "", True
+
+        def open(self, threads: int):
+            return lambda name, rgb, working: np.full(rgb.shape[:2], np.nan, np.float32)
+
+    with pytest.raises(InputError, match=r"broken on .*00\.png: map holds NaN"):
+        evaluate([Broken()], pairs)
+
+
+@pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a"])
+def test_a_bad_distortion_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(InputError, match="allowed: crf=N"):
+        Distortion.parse_list(text)
+
+
+def test_two_models_of_one_name_are_refused(pairs) -> None:
+    with pytest.raises(InputError, match="two models are called 'centre-prior'"):
+        evaluate(["centre-prior", "centre-prior"], pairs)
