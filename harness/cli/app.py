@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "score": "score",
     "roi-encode": "roi_encode",
     "gate": "gate",
+    "report": "report",
     "registry": "registry",
 }
 

@@ -59,7 +59,7 @@ def gather(context: Context) -> Evidence:
         tables[f"pr {corpus}"] = [row for result in (first, second) for row in _pr_curve(result)]
         rows = _side_by_side(first, second)
         digests[f"{corpus} rows"] = _keep_rows(context, corpus, rows)
-        worst = rows.nsmallest(WORST, "iou@0.5 gain")
+        worst = rows[rows["iou@0.5 gain"] < 0].nsmallest(WORST, "iou@0.5 gain")
         tables[f"worst {corpus}"] = worst.to_dict(orient="records")
         pictures |= dict(_sheets(context, corpus, pairs, list(worst["image"])))
     commands = tuple(_command(context, corpus) for corpus in context.profile.accuracy)

@@ -32,20 +32,16 @@ class Evidence:
 
 
 def remembered(folder: Path, group: str, inputs: dict[str, Any], gather: Callable[[], Evidence]) -> Evidence:
-    """The evidence in `folder` when it was made from the same `inputs`, else what `gather` returns, then kept.
-
-    Evidence that lacks something is not kept, so that a rerun tries again.
-    """
+    """The evidence in `folder` if whole and made from the same `inputs`, else what `gather` returns, kept."""
     path = folder / f"{group}.json"
     key = _digest(inputs)
     if path.exists():
         kept, made_from = _read(path)
-        if made_from == key:
+        if made_from == key and not kept.missing:
             return kept
     evidence = gather()
-    if not evidence.missing:
-        content = asdict(evidence)
-        write_json(path, {"made_from": key, "digest": _digest(content), "evidence": content})
+    content = asdict(evidence)
+    write_json(path, {"made_from": key, "digest": _digest(content), "evidence": content})
     return evidence
 
 

@@ -1,0 +1,28 @@
+"""`harness report`: a verdict as one page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.report import write_report
+from harness.verdict import read_verdict
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("report")(report)
+
+
+def report(
+    verdict: Annotated[Path, typer.Argument(help="The gate's verdict.json; its evidence folder lies beside it.")],
+    out: Annotated[Path | None, typer.Option(help="The page [default: report.html beside the verdict].")] = None,
+) -> None:
+    """Write a verdict, its curves, rows and pictures as one self-contained HTML page.
+
+    Example: `harness report runs/gate/verdict.json`
+    """
+    target = out or verdict.parent / "report.html"
+    typer.echo(f"wrote {write_report(read_verdict(verdict), target, verdict.parent / 'evidence')}")
