@@ -114,3 +114,35 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(stats.spearmanr(first, second).statistic)
+
+
+def pearson_by_group(
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval | None:
+    """PLCC over all pairs, with bootstrap bounds over whole groups (frames of one clip are no independent items).
+
+    None where one side does not vary. Resamples in which one side does not vary are left out of the bounds.
+
+    >>> pearson_by_group(np.array([0.0, 1, 2, 3]), np.array([0.0, 2, 4, 6]), np.array(["a", "a", "b", "b"])).low
+    1.0
+    """
+    value = pearson(first, second)
+    if value is None:
+        return None
+    x = np.asarray(first, np.float64) - np.mean(first)
+    y = np.asarray(second, np.float64) - np.mean(second)
+    moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    _, place = np.unique(groups, return_inverse=True)
+    sums = np.zeros((place.max() + 1, 6))
+    np.add.at(sums, place, moments)
+    count, sx, sy, sxx, syy, sxy = resampled_means(sums, resamples, seed).T
+    spread = (sxx - sx * sx / count) * (syy - sy * sy / count)
+    varies = spread > 1e-18 * max(float(sums[:, 3].sum() * sums[:, 4].sum()), 1e-300)
+    drawn = np.clip((sxy - sx * sy / count)[varies] / np.sqrt(spread[varies]), -1, 1)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (float("nan"),) * 2
+    return Interval(value, float(round(low, 12)), float(round(high, 12)))

@@ -1,4 +1,4 @@
-"""`harness score`: one pair of clips, VMAF and its company beside `saliency_mean`."""
+"""`harness score`: VMAF and its company beside `saliency_mean`, of one pair of clips or of a ladder over a set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from corpora.loader import load_clips
 from harness.errors import InputError
-from harness.files import whole_file
+from harness.files import whole_file, write_text
+from harness.jobs import Store, open_executor
+from harness.ladder import Ladder, run_ladder, tables
 from harness.media.clips import Clip, open_clip
+from harness.media.ffmpeg import find_ffmpeg
 from harness.quality.libvmaf import DEFAULT_VMAF, pooled
-from harness.registry import PRODUCTION, find_model
+from harness.registry import PRODUCTION, ModelFile, find_model
+from harness.results import markdown, this_command, write_table
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, Score
 from harness.score import score as run_score
@@ -32,8 +38,10 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    reference: Annotated[Path, typer.Argument(help="Reference clip: container, y4m, .yuv or folder of pictures.")],
-    distorted: Annotated[Path, typer.Argument(help="Distorted clip, the one whose saliency is taken.")],
+    reference: Annotated[
+        Path | None, typer.Argument(help="Reference clip: container, y4m, .yuv or folder of pictures.")
+    ] = None,
+    distorted: Annotated[Path | None, typer.Argument(help="Distorted clip, the one whose saliency is taken.")] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Registry id or .onnx; repeatable [default: production].")
     ] = None,
@@ -54,15 +62,42 @@ def score(
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds without progress that mean hung.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
+    corpus: Annotated[str | None, typer.Option("--corpus", help="Ladder over this clip set instead of a pair.")] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Its place [default: HARNESS_CORPORA, cache].")
+    ] = None,
+    clips: Annotated[str | None, typer.Option("--clips", help="Ladder: only these clips, by name.")] = None,
+    encoder: Annotated[str, typer.Option("--encoder", help="Ladder: FFmpeg encoder.")] = "libx264",
+    preset: Annotated[str, typer.Option("--preset", help="Ladder: its preset; empty for none.")] = "medium",
+    crf: Annotated[str, typer.Option("--crf", help="Ladder: CRFs.")] = "22,27,32,37",
+    out: Annotated[Path, typer.Option("--out", help="Ladder: folder of the tables.")] = Path("runs/score"),
+    cache: Annotated[Path, typer.Option("--cache", help="Ladder: finished jobs, kept.")] = Path("runs/score/jobs"),
+    executor: Annotated[str, typer.Option("--executor", help="Ladder: local[:N], dask://H:P, slurm.")] = "local",
 ) -> None:
     """Score a distorted clip against its reference; both must agree in size, format, rate and frame count.
 
+    With `--corpus`, encode every clip of a set at every CRF, score all, and write tables of how `saliency_mean` moves.
+
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
+
+    Example: `harness score --corpus davis-2016 --crf 22,27,32,37 --model saliency_student_v1 --model
+    saliency_student_v2 --out results/score`
     """
+    metrics = tuple(name for name in metric.split(",") if name)
+    vmaf_models = tuple(vmaf_model or [DEFAULT_VMAF])
+    files = [find_model(name) for name in model or [PRODUCTION]]
+    if corpus:
+        if reference or distorted or log:
+            raise InputError("--corpus scores a whole set (allowed beside it: --out; no clips, no --log)")
+        ladder = Ladder(encoder, preset or None, _crfs(crf), fps or "24", every, vmaf_models, metrics)
+        _ladder(corpus, root, clips, files, ladder, executor, cache, out)
+        return
+    if reference is None or distorted is None:
+        raise InputError("nothing to score (allowed: REFERENCE DISTORTED, or --corpus NAME)")
     first, last = _range(frames)
     plan = Plan(
-        vmaf_models=tuple(vmaf_model or [DEFAULT_VMAF]),
-        metrics=tuple(name for name in metric.split(",") if name),
+        vmaf_models=vmaf_models,
+        metrics=metrics,
         backend=backend,
         shortest=shortest,
         offset=offset_frames,
@@ -72,16 +107,56 @@ def score(
         allow_highbit=allow_highbit,
         timeout=timeout,
     )
-    clips = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
-    models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in map(find_model, model or [PRODUCTION])]
+    models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
+    pair = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
     with _kept(log) as part, _progress() as report:
-        result = run_score(clips[0], clips[1], models, plan, progress=report)
+        result = run_score(pair[0], pair[1], models, plan, progress=report)
         if part:
             result.write(part)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
     else:
         _show(result)
+
+
+def _ladder(
+    corpus: str,
+    root: Path | None,
+    names: str | None,
+    files: list[ModelFile],
+    ladder: Ladder,
+    executor: str,
+    cache: Path,
+    out: Path,
+) -> None:
+    clips = load_clips(corpus, root)
+    if names:
+        known = {clip.name: clip for clip in clips}
+        unknown = [name for name in names.split(",") if name not in known]
+        if unknown:
+            raise InputError(f"{corpus} has no clip {unknown[0]!r} (allowed: {', '.join(known)})")
+        clips = [known[name] for name in names.split(",")]
+    models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]  # refused now, not in a worker
+    with _progress() as report:
+        rows = run_ladder(clips, files, ladder, lambda: open_executor(executor), Store(cache), report)
+    inputs = {model.name: model.sha256 for model in models}
+    inputs |= {"clips": ", ".join(clip.name for clip in clips), "crf": ", ".join(map(str, ladder.crfs))}
+    inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), "ffmpeg": find_ffmpeg().version}
+    notes = (f"Encodes scored on every {ladder.every}th frame.",) if ladder.every > 1 else ()
+    console = Console()
+    for table in tables(rows, this_command(), inputs, notes):
+        write_table(table, out)
+        console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
+    for name, content in (("encodes", rows.encodes), ("references", rows.references)):
+        write_text(out / f"{name}.csv", content.to_csv(index=False, float_format="%.6f"))
+    console.print(f"tables and rows in {out}")
+
+
+def _crfs(text: str) -> tuple[int, ...]:
+    values = text.split(",")
+    if not all(value.isdecimal() for value in values):
+        raise InputError(f"CRFs {text!r} (allowed: whole numbers, such as 22,27,32,37)")
+    return tuple(map(int, values))
 
 
 def _open(path: Path, size: str | None, pix_fmt: str | None, fps: str | None) -> Clip:
