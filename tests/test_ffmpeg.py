@@ -103,4 +103,6 @@ def test_no_orphan_however_the_harness_ends(how):
 def test_last_words_prefer_errors_and_drop_the_empty_ones():
     said = ["[warning] deprecated", "[error] [mp4 @ 0x55d0] moov atom not found", "[error] Conversion failed!"]
     assert last_words(said) == "[mp4] moov atom not found"
+    said = ["[error] [libx264 @ 0x1] invalid preset 'x'", "[error] noise", "[error] [out#0] Nothing was written"]
+    assert last_words(said) == "[libx264] invalid preset 'x' | [out#0] Nothing was written"
     assert last_words([]) == "it said nothing"

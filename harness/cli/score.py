@@ -63,9 +63,7 @@ def score(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds without progress that mean hung.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Ladder over this clip set instead of a pair.")] = None,
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Its place [default: HARNESS_CORPORA, cache].")
-    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Its place [default: HARNESS_CORPORA, cache].")] = None,
     clips: Annotated[str | None, typer.Option("--clips", help="Ladder: only these clips, by name.")] = None,
     encoder: Annotated[str, typer.Option("--encoder", help="Ladder: FFmpeg encoder.")] = "libx264",
     preset: Annotated[str, typer.Option("--preset", help="Ladder: its preset; empty for none.")] = "medium",
