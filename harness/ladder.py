@@ -23,9 +23,9 @@ from harness.media.ffmpeg import find_ffmpeg
 from harness.media.y4m import write_y4m
 from harness.registry import ModelFile
 from harness.results import Table
+from harness.saliency.flicker import changes
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
-from harness.saliency.flicker import changes
 from harness.score import Plan, saliency_columns, score
 from harness.stats import Interval, bootstrap_mean, pearson_by_group, spearman
 

@@ -12,7 +12,7 @@ from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
 from harness.ladder import Ladder, LadderRows, encode_rows, run_ladder, stability, tables
 from harness.registry import ModelFile
-from harness.saliency.temporal import changes
+from harness.saliency.flicker import changes
 from harness.stats import pearson_by_group
 from tests.test_mobilesal import VECTORS
 from tests.test_score import run
