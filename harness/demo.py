@@ -24,4 +24,4 @@ class Demo:
 def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
     """Gate v2 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
     verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce)
-    return Demo(verdict, write_report(verdict, out))
+    return Demo(verdict, write_report(verdict, out / "report.html", out / "evidence"))
