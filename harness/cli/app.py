@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "eval": "eval",
     "score": "score",
     "roi-encode": "roi_encode",
+    "roi-sweep": "roi_sweep",
     "gate": "gate",
     "report": "report",
     "registry": "registry",

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def roi_encode(
     clip: Annotated[Path, typer.Argument(help="Container, y4m, or a folder of pictures.")],
     model: Annotated[str, typer.Option(help="Registry id, `production`, a path to an .onnx, or `centre-prior`.")],
-    out: Annotated[Path | None, typer.Option(help="Default: the clip's name with .roi.mkv, in this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
+    ] = None,
     encoder: Annotated[str, typer.Option(help="libx264, libx265, libvpx, libvpx-vp9 or libkvazaar.")] = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,

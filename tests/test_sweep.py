@@ -1,0 +1,86 @@
+"""The sweep: all arms on real encodes, the same rows from every executor, only missing jobs computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from corpora.loader import ClipPair
+from harness.errors import InputError
+from harness.jobs import Store, open_executor
+from harness.jobs.executors import SerialExecutor
+from harness.sweep import METRICS, SweepPlan, bd_rates, summary, sweep
+
+MODEL = str(Path(__file__).parents[1] / "model/tiny/mobilesal_placeholder_v0.onnx")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[ClipPair]:
+    """Two clips of a textured square that drifts over another texture, with its exact masks."""
+    root = tmp_path_factory.mktemp("clips")
+    return [_draw(root, name, seed) for seed, name in enumerate(("first", "second"))]
+
+
+def _draw(root: Path, name: str, seed: int) -> ClipPair:
+    rng = np.random.default_rng(seed)
+    pair = ClipPair(name, root / "frames" / name, root / "masks" / name)
+    pair.frames.mkdir(parents=True)
+    pair.masks.mkdir(parents=True)
+    texture = rng.integers(0, 255, (24, 40, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    grain = rng.integers(0, 60, texture.shape).astype(np.uint8)
+    for index in range(2):
+        picture, mask = texture // 2 + grain, np.zeros(texture.shape[:2], np.uint8)
+        mask[64:128, 96 + 4 * index : 160 + 4 * index] = 255
+        picture[mask > 0] = 255 - picture[mask > 0]
+        Image.fromarray(picture).save(pair.frames / f"{index:05d}.png")
+        Image.fromarray(mask).save(pair.masks / f"{index:05d}.png")
+    return pair
+
+
+PLAN = SweepPlan((MODEL,), preset="ultrafast")
+
+
+@pytest.fixture(scope="module")
+def rows(clips: list[ClipPair], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    return sweep(clips, PLAN, SerialExecutor, Store(tmp_path_factory.mktemp("store")))
+
+
+def test_every_arm_is_measured_at_every_crf(rows: pd.DataFrame) -> None:
+    arms = {"plain", "mobilesal_placeholder_v0", "centre-prior", "oracle", "shuffled"}
+    assert set(rows["arm"]) == arms and len(rows) == 2 * len(arms) * 4
+    assert rows[list(METRICS)].notna().all().all()
+    plain = rows[(rows["arm"] == "plain") & (rows["clip"] == "first")].sort_values("crf")
+    assert (plain["bytes"].diff().dropna() < 0).all() and (plain["psnr_y"].diff().dropna() < 0).all()
+
+
+def test_the_oracle_saves_bits_inside_the_mask_and_costs_them_over_the_frame(rows: pd.DataFrame) -> None:
+    rates = bd_rates(rows)
+    oracle = rates[rates["arm"] == "oracle"].set_index(["clip", "metric"])["bd_rate"]
+    assert (oracle[:, "psnr_y@mask"].dropna() < 0).all() and oracle[:, "psnr_y@mask"].notna().any()
+    assert (oracle[:, "psnr_y"].dropna() > 0).all() and oracle[:, "psnr_y"].notna().any()
+    table = summary(rates)
+    assert set(table["arm"]) == set(rows["arm"]) - {"plain"}
+    assert (table["clips"] + table["undefined"] == 2).all()
+
+
+def test_processes_give_identical_rows_and_a_rerun_computes_nothing(
+    clips: list[ClipPair], tmp_path: Path, rows: pd.DataFrame
+) -> None:
+    heard: list[tuple[int, int]] = []
+    again = sweep(clips, PLAN, lambda: open_executor("local:2"), Store(tmp_path))
+    pd.testing.assert_frame_equal(again, rows)
+    sweep(clips, PLAN, SerialExecutor, Store(tmp_path), lambda *both: heard.append(both))
+    assert heard == [(10, 10)]
+
+
+def test_plans_that_cannot_answer_are_refused() -> None:
+    with pytest.raises(InputError, match="3 CRFs"):
+        SweepPlan((MODEL,), crfs=(20, 30, 40))
+    with pytest.raises(InputError, match="cannot be steered"):
+        SweepPlan((MODEL,), encoders=("libaom-av1",))
+    with pytest.raises(InputError, match="no model"):
+        SweepPlan(())
