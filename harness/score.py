@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 from harness import __version__
+from harness.errors import InputError
 from harness.files import write_json
 from harness.media.clips import Clip, Frame
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
@@ -122,6 +123,8 @@ def _back_end(
         return None, "no saliency model asked for"
     if maps_wanted and plan.backend == "auto":
         return None, "maps come from the embedded extractor only"
+    if maps_wanted and plan.backend != "embedded":
+        raise InputError(f"back end {plan.backend} gives no maps (allowed with maps: auto, embedded)")
     return choose(plan.backend, ffmpeg, models[0].facts.path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from harness.cli.app import app
@@ -252,3 +253,43 @@ def test_unwritable_log_fails_before_the_work(pair_of_clips):
     paths = [clip.info.path for clip in pair_of_clips]
     answer = run(*paths, "--model", TINY, "--log", "/proc/no/log.json")
     assert isinstance(answer.exception, InputError) and "cannot write /proc/no/log.json" in str(answer.exception)
+
+
+def test_maps_are_kept_as_y4m_png_and_overlay(pair_of_clips, tiny, tmp_path):
+    paths = [clip.info.path for clip in pair_of_clips]
+    options = ["--model", TINY, "--metric", ""]
+    answer = run(*paths, *options, "--map", tmp_path / "map.y4m", "--overlay", tmp_path / "view.mp4")
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    assert run(*paths, *options, "--map", tmp_path / "maps").exit_code == 0
+    samples = list(extract(pair_of_clips[1], [tiny]))
+    stored = open_clip(tmp_path / "map.y4m")
+    assert (stored.info.pix_fmt, stored.info.frames) == ("gray", 6)
+    for sample, frame, png in zip(samples, stored, sorted((tmp_path / "maps").iterdir()), strict=True):
+        assert np.abs(frame.y / 255 - sample.maps[0]).max() <= 0.5 / 255 + 1e-6
+        with Image.open(png) as image:
+            assert np.array_equal(np.asarray(image), frame.y)
+    view = open_clip(tmp_path / "view.mp4")
+    assert (view.info.width, view.info.frames) == (64, 6)
+    again = run(*paths, *options, "--map", tmp_path / "maps")
+    assert "holds pictures already" in str(again.exception)
+
+
+def test_a_failed_run_keeps_no_maps(pair_of_clips, tmp_path):
+    paths = [clip.info.path for clip in pair_of_clips]
+    places = ["--map", tmp_path / "maps", "--overlay", tmp_path / "view.mp4", "--log", tmp_path / "log.json"]
+    answer = run(*paths, "--model", TINY, "--vmaf-model", "vmaf_v9", *places)
+    assert isinstance(answer.exception, HarnessError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.y4m", "maps", "r.y4m"]
+    assert list((tmp_path / "maps").iterdir()) == []
+
+
+def test_a_stream_cut_short_stops_the_score_and_the_ffmpeg_beside_it(pair_of_clips, tiny, tmp_path):
+    class Short:
+        info = pair_of_clips[1].info
+        demuxer, options = None, ()
+
+        def __iter__(self):
+            return iter(list(pair_of_clips[1])[:4])
+
+    with pytest.raises(InputError, match="4 frames decode, its container states 6"):
+        score(pair_of_clips[0], Short(), [tiny], Plan(metrics=()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +22,12 @@ from harness.jobs import Store, open_executor
 from harness.ladder import Ladder, run_ladder, tables
 from harness.media.clips import Clip, open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.map_files import map_writer, overlay_writer
 from harness.quality.libvmaf import DEFAULT_VMAF, pooled
 from harness.registry import PRODUCTION, ModelFile, find_model
 from harness.results import markdown, this_command, write_table
+from harness.saliency.colour import true_rgb
+from harness.saliency.mobilesal import Sample
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, Score
 from harness.score import score as run_score
@@ -61,6 +64,10 @@ def score(
     fps: Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders.")] = None,
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds without progress that mean hung.")] = 300.0,
+    map_out: Annotated[
+        Path | None, typer.Option("--map", help="Keep the first model's maps: a .y4m, or a folder for PNGs.")
+    ] = None,
+    overlay: Annotated[Path | None, typer.Option("--overlay", help="Video of the maps over the clip, .mp4.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Ladder over this clip set instead of a pair.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Its place [default: HARNESS_CORPORA, cache].")] = None,
@@ -107,8 +114,8 @@ def score(
     )
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
     pair = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
-    with _kept(log) as part, _progress() as report:
-        result = run_score(pair[0], pair[1], models, plan, progress=report)
+    with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, _progress() as report:
+        result = run_score(pair[0], pair[1], models, plan, progress=report, on_sample=keep)
         if part:
             result.write(part)
     if as_json:
@@ -185,6 +192,26 @@ def _range(text: str | None) -> tuple[int, int | None]:
 def _kept(log: Path | None) -> AbstractContextManager[Path | None]:
     """Where to write before the run is known good: an unwritable place fails now, not after the work."""
     return whole_file(log) if log else nullcontext()
+
+
+@contextmanager
+def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterator[Callable[[Sample], None] | None]:
+    """What to do with every frame's maps, if anything."""
+    if map_out is None and overlay is None:
+        yield None
+        return
+    rate = clip.info.frame_rate
+    with ExitStack() as files:
+        keep_map = files.enter_context(map_writer(map_out, rate)) if map_out else None
+        keep_view = files.enter_context(overlay_writer(overlay, rate)) if overlay else None
+
+        def keep(sample: Sample) -> None:
+            if keep_map:
+                keep_map(sample.maps[0])
+            if keep_view:
+                keep_view(true_rgb(sample.frame), sample.maps[0])
+
+        yield keep
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""Map streams on disk: grey y4m or PNG files to compute with, an overlay video to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from PIL import Image
+
+from harness.errors import InputError
+from harness.files import whole_file
+
+OVERLAY_SUFFIXES = (".mp4", ".mkv")
+_HEAT = np.array([255, 40, 0], np.float32)  # one hot colour: its strength is the map's value
+
+
+@contextmanager
+def map_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that takes maps `[H, W]` in [0, 1], in frame order, and keeps them as 8-bit grey.
+
+    `path` ending in `.y4m` is one full-range mono file, whole or absent; any other is a folder of `00000.png` …,
+    which must not hold pictures yet. Raises `InputError` for a place that cannot be written.
+    """
+    if path.suffix.lower() == ".y4m":
+        with whole_file(path) as part, part.open("wb") as stream:
+            yield lambda values: _append_y4m(stream, values, rate)
+        return
+    if path.suffix:
+        raise InputError(f"map {path} (allowed: a .y4m file, or a folder for PNG files)")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    if any(path.glob("*.png")):
+        raise InputError(f"map folder {path} holds pictures already (allowed: an empty or new folder)")
+    written: list[Path] = []
+
+    def keep(values: np.ndarray) -> None:
+        written.append(path / f"{len(written):05}.png")
+        Image.fromarray(grey(values)).save(written[-1])
+
+    try:
+        yield keep
+    except BaseException:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def overlay_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray, np.ndarray], None]]:
+    """Yield a function that takes RGB `[H, W, 3]` and its map `[H, W]`, and encodes the map over the grey picture.
+
+    H.264 in `.mp4` or `.mkv`, whole or absent; odd sides lose their last line.
+    """
+    if path.suffix.lower() not in OVERLAY_SUFFIXES:
+        raise InputError(f"overlay {path} (allowed: {', '.join(OVERLAY_SUFFIXES)})")
+    with whole_file(path) as part, av.open(str(part), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+
+        def keep(rgb: np.ndarray, values: np.ndarray) -> None:
+            even = overlay(rgb, values)[: len(rgb) // 2 * 2, : rgb.shape[1] // 2 * 2]
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = even.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")))
+
+        yield keep
+        container.mux(stream.encode(None))
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    """A map in [0, 1] as uint8, rounded."""
+    return (np.clip(values, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def overlay(rgb: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The picture in grey, tinted by its map: uint8 `[H, W, 3]`."""
+    weight = np.clip(values, 0, 1)[..., None] * np.float32(0.7)
+    luma = rgb.mean(axis=2, dtype=np.float32)[..., None]
+    return (luma * (1 - weight) + _HEAT * weight + np.float32(0.5)).astype(np.uint8)
+
+
+def _append_y4m(stream: BinaryIO, values: np.ndarray, rate: Fraction) -> None:
+    if not stream.tell():
+        height, width = values.shape
+        header = f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 Cmono XCOLORRANGE=FULL\n"
+        stream.write(header.encode())
+    stream.write(b"FRAME\n" + grey(values).tobytes())
