@@ -9,16 +9,14 @@ from harness.measures.base import Means, Reading, Sample
 SIDES = (16, 64)  # each a multiple of the one before
 
 
-def block_means(values: np.ndarray, side: int) -> np.ndarray:
-    """Mean of every `side` x `side` block of `[H, W]` on the ceiling grid; edge blocks average what they hold.
+def block_sums(values: np.ndarray, side: int) -> np.ndarray:
+    """Sum of every `side` x `side` block of `[H, W]` on the ceiling grid, float64.
 
-    >>> block_means(np.array([[0.0, 1.0, 1.0]]), 2)
-    array([[0.5, 1. ]])
+    >>> block_sums(np.array([[0.0, 1.0, 1.0]]), 2)
+    array([[1., 1.]])
     """
-    height, width = values.shape
-    tall, wide = np.arange(0, height, side), np.arange(0, width, side)
-    sums = np.add.reduceat(np.add.reduceat(values, tall, axis=0, dtype=np.float64), wide, axis=1)
-    return sums / np.outer(np.diff(tall, append=height), np.diff(wide, append=width))
+    tall, wide = np.arange(0, values.shape[0], side), np.arange(0, values.shape[1], side)
+    return np.add.reduceat(np.add.reduceat(values, wide, axis=1, dtype=np.float64), tall, axis=0)
 
 
 def reading(sample: Sample) -> Reading:
@@ -30,8 +28,14 @@ def reading(sample: Sample) -> Reading:
     {'iou_block16@0.5': 1.0, 'iou_block64@0.5': 1.0}
     """
     found: Reading = {}
+    height, width = sample.values.shape
+    map_sums, true_sums, summed = sample.values, sample.truth.mask, 1
     for side in SIDES:
-        salient, true = block_means(sample.values, side) > 0.5, block_means(sample.truth.mask, side) > 0.5
+        map_sums, true_sums = (block_sums(sums, side // summed) for sums in (map_sums, true_sums))
+        summed = side
+        rows, columns = (np.diff(np.arange(0, length, side), append=length) for length in (height, width))
+        half = np.outer(rows, columns) / 2  # of what an edge block holds
+        salient, true = map_sums > half, true_sums > half
         union = np.count_nonzero(salient | true)
         found[f"iou_block{side}@0.5"] = int(np.count_nonzero(salient & true)) / int(union) if union else np.nan
     return found

@@ -26,16 +26,17 @@ class Nearest:
 
 
 def nearest(mask: np.ndarray) -> Nearest:
-    """Nearest foreground of a mask, bool `[H, W]` with at least one true pixel."""
-    width = mask.shape[1]
-    rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    outside = np.flatnonzero(~mask)
-    row, column = rows.ravel()[outside], columns.ravel()[outside]
-    squared = (outside // width - row) ** 2 + (outside % width - column) ** 2
-    importance = np.zeros(mask.shape)
-    importance.ravel()[outside] = 2 - np.exp2(np.sqrt(squared) / -HALF_LIFE)
-    close = squared <= 2 * REACH**2
-    return Nearest(outside[close], (row * width + column)[close], _box(mask), importance)
+    """Nearest foreground of a mask, bool `[H, W]` with at least one true pixel; scipy decides between equally near."""
+    height, width = mask.shape
+    found = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    down = found[0] - np.arange(height, dtype=np.int32)[:, None]
+    right = found[1] - np.arange(width, dtype=np.int32)
+    squared = down * down + right * right
+    importance = 2 - np.exp2(np.sqrt(squared, dtype=np.float64) / -HALF_LIFE)
+    importance *= ~mask
+    pixels = np.flatnonzero((squared <= 2 * REACH**2) & ~mask)
+    closest = pixels + down.ravel()[pixels] * width + right.ravel()[pixels]
+    return Nearest(pixels, closest, _box(mask), importance)
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice]:
