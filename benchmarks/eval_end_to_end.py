@@ -33,9 +33,8 @@ def main(model: str, split: str, root: str, images: str = "400", workers: str = 
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         print(f"{limit} images: peak {peaks[-1]:.0f} MiB so far")
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(
-        f"largest worker {worker:.0f} MiB; growth {1024 * (peaks[1] - peaks[0]) / (int(images) * 0.75):.1f} KiB an image"
-    )
+    growth = 1024 * (peaks[1] - peaks[0]) / (int(images) * 0.75)
+    print(f"largest worker {worker:.0f} MiB; growth {growth:.1f} KiB an image")
 
 
 if __name__ == "__main__":

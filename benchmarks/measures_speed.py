@@ -62,9 +62,7 @@ def main(oracle: str, folder: str, images: str = "100") -> None:
                     seconds.append(time.process_time() - start)
             process.stdin.close()
     first, second, other = (1000 * float(np.median(seconds)) for seconds in (ours, again, theirs))
-    print(
-        f"{len(paths)} maps, median CPU time: PySODMetrics {other:.2f} ms, ours {first:.2f} ms, ratio {other / first:.1f}"
-    )
+    print(f"{len(paths)} maps, CPU time: PySODMetrics {other:.2f} ms, ours {first:.2f} ms, ratio {other / first:.1f}")
     print(f"each further model on the same images: {second:.2f} ms, ratio {other / second:.1f}")
 
 

@@ -213,12 +213,18 @@ def _spoil_all_masks(root: Path) -> None:
         (lambda root: (root / "masks" / "01.png").unlink(), "1 unpaired files, the first is '01'"),
     ],
 )
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str, workers: int) -> None:
+def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> None:
     root = _copy(folder, tmp_path)
     spoil(root)
     with pytest.raises(InputError, match=message):
-        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=workers)
+        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
+
+
+def test_a_worker_process_refuses_by_name_too(folder, tmp_path) -> None:
+    root = _copy(folder, tmp_path)
+    _spoil_mask_size(root)
+    with pytest.raises(InputError, match=r"01\.png: mask is 10x10"):
+        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=2)
 
 
 def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
