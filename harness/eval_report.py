@@ -70,7 +70,7 @@ def write_report(evaluation: Evaluation, out: Path, command: str, notes: Sequenc
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same bytes every time
     written.append(rows_path)
     written += _save(curves_figure(evaluation), out / "curves")
-    for column, label in (("working_size", "short side of what the model sees"), ("distortion", "distortion")):
+    for column, label in (("working_size", "working size"), ("distortion", "distortion")):
         if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
             written += _save(trend_figure(numbers, column, label), out / column)
     return written
