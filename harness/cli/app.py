@@ -15,6 +15,8 @@ from harness.errors import HarnessError
 
 # Command groups in the order that --help shows, each with the module of this package that registers it.
 COMMANDS: dict[str, str] = {
+    "demo": "demo",
+    "doctor": "doctor",
     "corpora": "corpora",
     "train": "train",
     "export": "train",

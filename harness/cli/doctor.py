@@ -1,0 +1,60 @@
+"""`harness doctor`: what this machine offers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.doctor import Diagnosis, as_dict, diagnose
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    root: Annotated[Path | None, typer.Option("--root", help="Where corpora lie [default: HARNESS_CORPORA].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Say which FFmpeg, libvmaf, encoders, runtime, models and corpora are here, and which encoders obey a map.
+
+    Example: `harness doctor --root corpora`
+    """
+    found = diagnose(root)
+    if as_json:
+        typer.echo(json.dumps(as_dict(found), indent=2))
+    else:
+        _show(found)
+
+
+def _show(found: Diagnosis) -> None:
+    facts = Table(show_header=False, box=None)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    rows = {
+        "FFmpeg": f"{found.ffmpeg_version}, {found.ffmpeg} ({found.ffmpeg_found})",
+        "libvmaf": f"{found.libvmaf}: {', '.join(found.vmaf_models)}" if found.libvmaf else "not in this FFmpeg",
+        "mobilesal": f"{found.mobilesal} ({found.mobilesal_reason})",
+        "ONNX Runtime": f"{found.onnxruntime}: {', '.join(found.providers)}",
+        "models": ", ".join(found.models),
+        "production": found.production or "none",
+    }
+    for name, text in rows.items():
+        facts.add_row(name, escape(text))
+    encoders = Table("encoder", "here", "obeys a map", "why, or under which conditions")
+    for encoder in found.encoders:
+        obeys = {True: "yes", False: "no", None: "–"}[encoder.obeys]
+        encoders.add_row(encoder.name, "yes" if encoder.present else "no", obeys, escape(encoder.reason))
+    corpora = Table("corpus", "found at")
+    for name, place in found.corpora.items():
+        corpora.add_row(name, place or "–")
+    console = Console(highlight=False)
+    for table in (facts, encoders, corpora):
+        console.print(table)

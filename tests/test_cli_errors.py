@@ -1,0 +1,134 @@
+"""Bad input: one line that names what was found, the right exit code, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
+from harness.cli import app
+from harness.saliency.placeholder import write_placeholder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_clips(tmp_path_factory.mktemp("clips"), ClipOptions(count=1, size=(96, 64), frames=6))
+    return next((folder / "clips").glob("*.y4m"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("images"), ImageOptions(count=4, size=(64, 64)))
+
+
+@pytest.fixture(autouse=True)
+def fresh_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call registers its command anew."""
+    monkeypatch.setattr(app.app, "registered_commands", [])
+    monkeypatch.setattr(app.app, "registered_groups", [])
+
+
+def refused(
+    words: list[object], code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        app.main()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("harness: ")]
+    assert stop.value.code == code
+    assert len(lines) == 1 and says in lines[0], lines
+
+
+def bad_models(folder: Path) -> dict[str, tuple[Path, str]]:
+    text = folder / "text.onnx"
+    text.write_text("this is no graph\n")
+    renamed = folder / "renamed.onnx"
+    write_placeholder(renamed)
+    graph = onnx.load(renamed)
+    graph.graph.output[0].name = graph.graph.node[-1].output[0] = "map"
+    onnx.save(graph, renamed)
+    empty = folder / "empty.onnx"
+    empty.touch()
+    return {
+        "missing": (folder / "none.onnx", "no such file"),
+        "text": (text, "not an ONNX model"),
+        "renamed": (renamed, "output tensors are ['map'] (allowed: ['saliency_map'])"),
+        "empty": (empty, "0 bytes"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "renamed", "empty"])
+@pytest.mark.parametrize("command", ["eval", "score", "roi-encode", "validate"])
+def test_bad_model(
+    command: str, kind: str, clip: Path, images: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    model, says = bad_models(tmp_path)[kind]
+    words: dict[str, list[object]] = {
+        "eval": ["eval", "--split", "synth", "--root", images, "--model", model],
+        "score": ["score", clip, clip, "--model", model, "--log", tmp_path / "out.json"],
+        "roi-encode": ["roi-encode", clip, "--model", model, "--out", tmp_path / "out.mp4"],
+        "validate": ["validate", "--corpus", "synth", "--root", images, "--model", model],
+    }
+    before = sorted(tmp_path.iterdir())
+    refused(words[command], 2, says, monkeypatch, capsys)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "truncated", "text"])
+@pytest.mark.parametrize("command", ["score", "roi-encode"])
+def test_bad_clip(
+    command: str, kind: str, clip: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    bad = tmp_path / "bad.y4m"
+    content = {"empty": b"", "truncated": clip.read_bytes()[:-100], "text": b"hello\n"}
+    if kind != "missing":
+        bad.write_bytes(content[kind])
+    words: dict[str, list[object]] = {
+        "score": ["score", bad, bad, "--model", "saliency_student_v1", "--log", tmp_path / "out.json"],
+        "roi-encode": ["roi-encode", bad, "--model", "saliency_student_v1", "--out", tmp_path / "out.mp4"],
+    }
+    before = sorted(tmp_path.iterdir())
+    refused(words[command], 2, "bad.y4m", monkeypatch, capsys)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_wrong_hash(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    write_placeholder(tiny / "other.onnx")
+    entry = {"id": "other", "kind": "nr", "onnx": "other.onnx", "sha256": "0" * 64}
+    (tiny / "registry.json").write_text(json.dumps({"schema_version": 1, "models": [entry]}))
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path))
+    words = ["score", clip, clip, "--model", "other", "--log", tmp_path / "out.json"]
+    refused(words, 2, "the registry says 0000", monkeypatch, capsys)
+    refused(["registry", "verify"], 1, "the registry says 0000", monkeypatch, capsys)
+
+
+def test_unknown_names(images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", "saliency_student_v1"]
+    refused(["eval", "--split", "nowhere", *model], 2, "unknown corpus 'nowhere' (allowed: ", monkeypatch, capsys)
+    words = ["eval", "--split", "synth", "--root", images, "--model", "nothing"]
+    refused(words, 2, "unknown model 'nothing' (allowed: production, ", monkeypatch, capsys)
+
+
+def test_unwritable_output(
+    clip: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    model = ["--model", "saliency_student_v1"]
+    inside = tmp_path / "file" / "out"
+    for words in (
+        ["score", clip, clip, *model, "--log", inside.with_suffix(".json")],
+        ["roi-encode", clip, *model, "--out", inside.with_suffix(".mp4")],
+        ["eval", "--split", "synth", "--root", images, *model, "--out", inside],
+    ):
+        refused(words, 2, "cannot write", monkeypatch, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
