@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from PIL import Image
 
 from harness.errors import HarnessError, InputError
 from harness.files import sha256_of
+from harness.saliency.bands import BAND_PIXELS, Locality, in_bands, locality
 from harness.saliency.contract import INPUT, MEAN, OUTPUT, STD, GraphFacts, check_graph
 from harness.saliency.working_size import NATIVE, WorkingSize
 
@@ -31,6 +33,7 @@ class SaliencyModel:
     sha256: str
     facts: GraphFacts
     session: onnxruntime.InferenceSession = field(repr=False, compare=False)
+    local: Locality | None = None
 
     @classmethod
     def load(
@@ -51,7 +54,7 @@ class SaliencyModel:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise InputError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
-        return cls(name or path.stem, found, facts, session)
+        return cls(name or path.stem, found, facts, session, locality(onnx.load(path).graph))
 
     def maps(self, rgb: np.ndarray) -> np.ndarray:
         """Saliency of uint8 RGB `[N, H, W, 3]` as float32 `[N, H, W]` in [0, 1]; any H and W.
@@ -66,10 +69,15 @@ class SaliencyModel:
             rgb = np.pad(rgb, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
         planes = np.ascontiguousarray(normalised(rgb).transpose(0, 3, 1, 2))
         try:
-            maps = [self.session.run([OUTPUT], {INPUT: plane[None]})[0] for plane in planes]
+            maps = [self._run(plane[None]) for plane in planes]
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise HarnessError(f"{self.name}: inference failed: {str(error).splitlines()[0]}") from error
         return np.concatenate(maps)[:, 0, :height, :width]
+
+    def _run(self, planes: np.ndarray) -> np.ndarray:
+        if self.local and planes.shape[2] * planes.shape[3] > BAND_PIXELS:
+            return in_bands(self._run, planes, self.local)
+        return self.session.run([OUTPUT], {INPUT: planes})[0]
 
     def map_of(self, rgb: np.ndarray, working: WorkingSize = NATIVE) -> np.ndarray:
         """Saliency of one picture uint8 `[H, W, 3]` at a working size, scaled back (bilinear): float32 `[H, W]`."""

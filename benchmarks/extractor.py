@@ -1,0 +1,123 @@
+"""The embedded extractor: time a frame by model and size, its share of a whole score, and memory over length.
+
+python benchmarks/extractor.py --model saliency_student_v1 --model saliency_student_v2 --out results/score
+
+Each figure is a process of its own; ratios compare processes of one run. `cpu_ms` is processor time of all threads,
+which a busy machine stretches least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.media.clips import Frame, open_clip
+from harness.media.ffmpeg import find_ffmpeg
+from harness.media.y4m import write_y4m
+from harness.registry import find_model
+from harness.results import Table, write_table
+from harness.saliency.colour import contract_rgb
+from harness.saliency.mobilesal import extract
+from harness.saliency.model import SaliencyModel
+from harness.score import Plan, score
+
+SIZES = ((640, 360), (1920, 1080))
+
+
+def picture(width: int, height: int) -> Frame:
+    """A still frame of noise over a gradient."""
+    rng = np.random.default_rng(0)
+    y = (np.linspace(40, 200, width)[None] + rng.normal(0, 12, (height, width))).clip(16, 235).astype(np.uint8)
+    u, v = rng.integers(100, 156, (2, height // 2, width // 2), np.uint8)
+    return Frame(0, 0.0, y, u, v, "yuv420p", 8, "420")
+
+
+def work(kind: str, path: str, model: str) -> dict[str, float]:
+    """One measurement, in this process."""
+    file = find_model(model)
+    clip, loaded = open_clip(path), SaliencyModel.load(file.path, file.name)
+    frames = iter(clip)
+    loaded.maps(contract_rgb(next(frames))[None])  # the first run plans and allocates
+    started, cpu = time.perf_counter(), time.process_time()
+    if kind == "extract":
+        count = sum(1 for _ in extract(clip, [loaded]))
+    elif kind == "loop":  # one frame after the other, nothing overlapped
+        count = sum(1 for frame in clip if loaded.maps(contract_rgb(frame)[None])[0].mean(dtype=np.float64) >= 0)
+    elif kind == "convert":
+        count = sum(1 for frame in clip if contract_rgb(frame).size)
+    else:
+        count = len(score(clip, clip, [loaded], Plan(metrics=("psnr", "ssim", "xpsnr"), backend="embedded")).log.frames)
+    cpu_time = time.process_time() - cpu + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    return {
+        "ms": (time.perf_counter() - started) / count * 1e3,
+        "cpu_ms": cpu_time / count * 1e3,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def measured(kind: str, path: Path, model: str) -> dict[str, float]:
+    """The same in a fresh process."""
+    command = [sys.executable, __file__, "--work", kind, str(path), model]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--out", type=Path, default=Path("runs/score"))
+    parser.add_argument("--work", nargs=3)
+    asked = parser.parse_args()
+    if asked.work:
+        print(json.dumps(work(*asked.work)))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for width, height in SIZES:
+            still = picture(width, height)
+            paths = []
+            for factor in (1, 3):
+                paths.append(Path(scratch, f"{width}x{height}x{factor}.y4m"))
+                frames = (replace(still, y=np.roll(still.y, 3 * n, 1)) for n in range(asked.frames * factor))
+                write_y4m(paths[-1], frames, Fraction(25))
+            for model in asked.model:
+                found = {kind: measured(kind, paths[0], model) for kind in ("loop", "convert", "extract", "score")}
+                longer = measured("extract", paths[1], model)
+                rows.append(
+                    {
+                        "model": find_model(model).name,
+                        "size": f"{width}x{height}",
+                        "extractor_fps": 1e3 / found["extract"]["ms"],
+                        "extractor_cpu_ms": found["extract"]["cpu_ms"],
+                        "convert_share": found["convert"]["cpu_ms"] / found["extract"]["cpu_ms"],
+                        "speed_against_loop": found["loop"]["ms"] / found["extract"]["ms"],
+                        "share_of_score_cpu": found["extract"]["cpu_ms"] / found["score"]["cpu_ms"],
+                        "peak_mib": found["extract"]["peak_mib"],
+                        "peak_mib_3x_longer": longer["peak_mib"],
+                        "score_peak_mib": found["score"]["peak_mib"],
+                    }
+                )
+    notes = (
+        f"{asked.frames} frames a figure; every figure a process of its own.",
+        "The time of upstream's own binary is not here: none is at hand to run beside it.",
+    )
+    command = "python benchmarks/extractor.py " + " ".join(sys.argv[1:])
+    table = Table("extractor", title, pd.DataFrame(rows), command, {"ffmpeg": find_ffmpeg().version}, notes)
+    write_table(table, asked.out)
+    print(table.rows.to_string())
+
+
+if __name__ == "__main__":
+    main()
