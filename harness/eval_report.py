@@ -112,7 +112,7 @@ def curves_figure(evaluation: Evaluation) -> Figure:
         right.set(xlabel="threshold", ylabel="F (beta² 0.3)", title=f"{split}: mean F curve", xlim=(0, 1), ylim=(0, 1))
         left.grid(alpha=0.3)
         right.grid(alpha=0.3)
-        right.legend(fontsize=7)
+        right.legend(fontsize=7, loc="lower left")
     return figure
 
 
