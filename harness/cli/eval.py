@@ -21,6 +21,7 @@ from harness.saliency.sources import MapFolder
 from harness.saliency.working_size import WorkingSize
 
 PARTS = ".parts"  # of an unfinished run
+ACROSS = 3
 Colour = Literal["rgb", "mobilesal"]
 SHOWN = (
     "iou_mean@0.5",
@@ -104,15 +105,12 @@ def run(
 
 
 def _show(evaluation: Evaluation) -> None:
-    """Measures down, arms across: names stay readable in a narrow terminal."""
+    """Measures down, arms across, a few at a time: names stay readable in a narrow terminal."""
     rows = evaluation.table().to_dict(orient="records")
-    table = Table(
-        "",
-        *(
-            "\n".join((row["split"], row["model"], row["working_size"], row["distortion"], row["images"]))
-            for row in rows
-        ),
-    )
-    for key in SHOWN:
-        table.add_row(key, *(f"{row[key]:.4f}" for row in rows))
-    Console().print(table)
+    label = ("split", "model", "working_size", "distortion", "images")
+    for start in range(0, len(rows), ACROSS):
+        some = rows[start : start + ACROSS]
+        table = Table("", *("\n".join(row[key] for key in label) for row in some))
+        for key in SHOWN:
+            table.add_row(key, *(f"{row[key]:.4f}" for row in some))
+        Console().print(table)
