@@ -114,7 +114,9 @@ def main() -> None:
         "The time of upstream's own binary is not here: none is at hand to run beside it.",
     )
     command = "python benchmarks/extractor.py " + " ".join(sys.argv[1:])
-    table = Table("extractor", title, pd.DataFrame(rows), command, {"ffmpeg": find_ffmpeg().version}, notes)
+    table = Table(
+        "extractor", "The embedded extractor", pd.DataFrame(rows), command, {"ffmpeg": find_ffmpeg().version}, notes
+    )
     write_table(table, asked.out)
     print(table.rows.to_string())
 

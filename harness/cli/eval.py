@@ -15,6 +15,7 @@ from rich.table import Table
 from corpora.loader import load_pairs
 from harness.eval_report import write_report, write_sheet
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
+from harness.registry import PRODUCTION
 from harness.results import this_command
 from harness.saliency.distort import Distortion
 from harness.saliency.sources import MapFolder
@@ -43,7 +44,8 @@ def register(app: typer.Typer) -> None:
 def run(
     split: Annotated[list[str], typer.Option("--split", help="Image set, e.g. ecssd or duts-te; repeatable.")],
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Registry id, .onnx path, or centre-prior; repeatable.")
+        list[str] | None,
+        typer.Option("--model", help="Registry id, .onnx path, or centre-prior; repeatable [default: production]."),
     ] = None,
     maps: Annotated[list[Path] | None, typer.Option("--maps", help="Folder of PNG maps; repeatable.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the sets lie [default: HARNESS_CORPORA].")] = None,
@@ -75,7 +77,7 @@ def run(
     sizes = tuple(WorkingSize.parse(text.strip()) for text in working_size.split(","))
     distortions = Distortion.parse_list(distort) if distort else ()
     pairs = {name: load_pairs(name, root) for name in split}
-    sources: list[MapSource] = [find_source(name) for name in model or []]
+    sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
     sources += [MapFolder.at(folder, wanted) for folder in maps or []]
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from harness.errors import InputError
+from harness.registry import PRODUCTION
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 def roi_encode(
     clip: Annotated[Path, typer.Argument(help="Container, y4m, or a folder of pictures.")],
-    model: Annotated[str, typer.Option(help="Registry id, `production`, a path to an .onnx, or `centre-prior`.")],
+    model: Annotated[
+        str, typer.Option(help="Registry id, `production`, a path to an .onnx, or `centre-prior`.")
+    ] = PRODUCTION,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
     ] = None,

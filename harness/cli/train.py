@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from corpora.loader import cache_folder, load_pairs
 from harness.errors import InputError
-from harness.registry import find_model
+from harness.registry import PRODUCTION, find_model
 from harness.results import this_command, write_table
 from harness.saliency.model import SaliencyModel
 
@@ -94,7 +94,7 @@ def export(
 
 
 def validate(
-    model: Annotated[str, typer.Option("--model", help="Registry id or .onnx path.")],
+    model: Annotated[str, typer.Option("--model", help="Registry id or .onnx path.")] = PRODUCTION,
     corpus: CorpusName = "duts-tr",
     root: Root = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
