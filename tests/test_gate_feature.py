@@ -42,7 +42,7 @@ def test_a_feature_that_follows_brightness_spreads_and_hardly_drifts(tmp_path: P
     assert values["feature.drift_excess"] == 0
     assert values["feature.plcc_incumbent"] == pytest.approx(1)
     assert values["feature.drift"] < 0.05
-    assert len(evidence.tables["saliency_mean"]) == 4 * 2
+    assert len(evidence.tables["saliency_mean"]) == 3 * 2
     assert set(evidence.inputs) == {"synth-clips"}
 
 

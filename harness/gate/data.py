@@ -8,7 +8,7 @@ from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.gate.context import Context
 
-DEMO_CLIPS, DEMO_SIZE = 4, (320, 192)
+DEMO_CLIPS, DEMO_SIZE = 3, (320, 192)
 
 
 def pairs_of(context: Context, corpus: str) -> list[Pair]:

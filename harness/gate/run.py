@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.files import write_text
-from harness.gate import accuracy, contract, cost, feature
+from harness.gate import accuracy, contract, cost, feature, roi
 from harness.gate.context import Contender, Context
 from harness.gate.evidence import Evidence, remembered
 from harness.gate.rules import judge, rules_of
@@ -24,7 +24,7 @@ from harness.policy import Policy, load_policy
 from harness.results import library_versions
 from harness.verdict import Verdict, markdown, write_verdict
 
-GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, cost)
+GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, roi, cost)
 EXTRACTOR = "mobilesal"
 
 
