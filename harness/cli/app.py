@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "roi-sweep": "roi_sweep",
     "gate": "gate",
     "report": "report",
+    "card": "card",
     "registry": "registry",
 }
 

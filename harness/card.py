@@ -1,0 +1,148 @@
+"""Model cards: what the model is, in words; what it does, in numbers that a results file holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from huggingface_hub import EvalResult, ModelCardData
+
+from corpora.manifest import load_manifest
+from harness.errors import HarnessError, InputError
+from harness.files import read_json, sha256_of, write_text
+from harness.registry import entries, model_folder
+from harness.results import markdown
+from harness.saliency.contract import check_graph
+
+TEMPLATES = Path(__file__).parent / "templates"
+TRAINED_ON = "duts-tr"
+HEADLINE = ("iou_mean@0.5", "maxf_mean_curve", "s_measure_mean", "plcc_mean", "mae_mean")
+PICTURES = (".png", ".jpg")
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """A table that a command wrote: its place below the results folder, its digest and its content."""
+
+    place: str
+    sha256: str
+    content: dict[str, Any]
+
+    def rows(self) -> pd.DataFrame:
+        return pd.DataFrame(self.content["rows"])
+
+
+def write_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
+    """Write `cards/<id>.md` in the model folder and return it; `InputError` for an id that is not registered."""
+    folder = folder or model_folder()
+    path = folder / "cards" / f"{model_id}.md"
+    write_text(path, card_text(model_id, folder, results or folder.parent / "results"))
+    return path
+
+
+def check_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
+    """The card's path if it says what model and results say today; `HarnessError` when it is missing or older."""
+    folder = folder or model_folder()
+    path = folder / "cards" / f"{model_id}.md"
+    expected = card_text(model_id, folder, results or folder.parent / "results")
+    if not path.exists():
+        raise HarnessError(f"{model_id} has no card: {path} does not exist (run: harness card {model_id})")
+    if path.read_text(encoding="utf-8") != expected:
+        raise HarnessError(f"{path} is older than its model or its results (run: harness card {model_id})")
+    return path
+
+
+def card_text(model_id: str, folder: Path, results: Path) -> str:
+    """The card: Hugging Face metadata with a model index, the five points, the data's terms, tables and pictures."""
+    entry = next((entry for entry in entries(folder) if entry["id"] == model_id), None)
+    if entry is None:
+        known = ", ".join(entry["id"] for entry in entries(folder))
+        raise InputError(f"unknown model {model_id!r} (allowed: {known})")
+    path = folder / "tiny" / entry["onnx"]
+    sidecar = read_json(path.with_suffix(".json"))
+    files = [file for file in results_files(results) if _mentions(file, model_id, entry["sha256"])]
+    data = ModelCardData(
+        model_name=model_id,
+        license="other",
+        license_name=entry.get("license", "unknown").lower(),
+        library_name="onnx",
+        pipeline_tag="image-segmentation",
+        tags=["saliency", "mobilesal", "libvmaf", "video-quality"],
+        eval_results=[result for file in files for result in _eval_results(file, model_id)] or None,
+    )
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    body = environment.get_template("card.md.j2").render(
+        entry={"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
+        facts=check_graph(path),
+        training=sidecar.get("training") or {},
+        corpus=load_manifest(TRAINED_ON),
+        tables=[(file, _table(file)) for file in files],
+        pictures=[_relative(picture, folder / "cards") for picture in _pictures(files, results)],
+        results_name=results.name,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{body.strip()}\n"
+
+
+def results_files(results: Path) -> list[ResultsFile]:
+    """Every table below the results folder, by path; other JSON there is left alone."""
+    found = []
+    for path in sorted(results.rglob("*.json")):
+        content = read_json(path)
+        if isinstance(content, dict) and {"title", "command", "inputs", "rows"} <= content.keys():
+            found.append(ResultsFile(path.relative_to(results).as_posix(), sha256_of(path), content))
+    return found
+
+
+def _mentions(file: ResultsFile, model_id: str, sha256: str) -> bool:
+    """Whether a table has a row about this model, made with this very file where the table says with which."""
+    rows = file.rows()
+    column = next((name for name in ("model", "arm", "student") if name in rows), None)
+    if column is None or model_id not in set(rows[column].astype(str)) or len(rows) > 200:
+        return False
+    made_with = file.content["inputs"].get(f"model {model_id}", file.content["inputs"].get(model_id, sha256))
+    return bool(made_with == sha256)
+
+
+def _eval_results(file: ResultsFile, model_id: str) -> Iterator[EvalResult]:
+    """The headline numbers of a tidy evaluation table (split, model, measure, value) on untouched pictures."""
+    rows = file.rows()
+    if not {"split", "model", "working_size", "distortion", "measure", "value"} <= set(rows):
+        return
+    own = rows[(rows["model"] == model_id) & (rows["measure"].isin(HEADLINE)) & (rows["distortion"] == "none")]
+    for row in own.to_dict(orient="records"):
+        yield EvalResult(
+            task_type="image-segmentation",
+            task_name="Salient object detection",
+            dataset_type=row["split"],
+            dataset_name=load_manifest(row["split"]).title,
+            dataset_config=f"working size {row['working_size']}",
+            metric_type=row["measure"],
+            metric_name=row["measure"],
+            metric_value=row["value"],
+        )
+
+
+def _table(file: ResultsFile) -> str:
+    rows = file.rows()
+    if {"measure", "value", "model"} <= set(rows):
+        return ""  # the tidy twin of a table that people read
+    return markdown(rows.astype(object).where(rows.notna(), None))
+
+
+def _pictures(files: list[ResultsFile], results: Path) -> list[Path]:
+    folders = sorted({(results / file.place).parent for file in files})
+    return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in PICTURES]
+
+
+def _relative(path: Path, start: Path) -> str:
+    return Path(os.path.relpath(path, start)).as_posix()

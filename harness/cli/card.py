@@ -1,0 +1,31 @@
+"""`harness card`: a model's card from its file and its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.card import check_card, write_card
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("card")(card)
+
+
+def card(
+    model: Annotated[str, typer.Argument(help="Registry id.")],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the card is out of date.")] = False,
+    models: Annotated[Path | None, typer.Option(help="Model folder [default: the project's model/].")] = None,
+    results: Annotated[Path | None, typer.Option(help="Results folder [default: beside the model folder].")] = None,
+) -> None:
+    """Write a model's card: every number in it stands in a results file.
+
+    Example: `harness card saliency_student_v2`
+    """
+    if check:
+        typer.echo(f"up to date: {check_card(model, models, results)}")
+    else:
+        typer.echo(f"wrote {write_card(model, models, results)}")

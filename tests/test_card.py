@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from huggingface_hub import ModelCard
+from PIL import Image
+
+from harness.card import card_text, check_card, write_card
+from harness.errors import HarnessError, InputError
+from harness.registry import entry_for, register, sidecar_for
+from harness.results import Table, write_table
+from tests.test_gate_run import write_student
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A model folder with one trained student, and an evaluation of it under results/."""
+    path = write_student(tmp_path / "s.onnx")
+    entry = entry_for("s", path, "A test student.", "One layer.")
+    training = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
+    register(entry, sidecar_for(entry, training), path, tmp_path / "model")
+    setting = {"split": "ecssd", "model": "s", "working_size": "native", "distortion": "none", "images": "1000/1000"}
+    measures = {"iou_mean@0.5": 0.61234, "mae_mean": 0.1}
+    numbers = pd.DataFrame([{**setting, "measure": key, "value": value} for key, value in measures.items()])
+    summary = pd.DataFrame([{**setting, "iou_mean@0.5": "0.612 [0.600, 0.624]"}])
+    inputs = {"model s": entry["sha256"]}
+    for name, rows in (("numbers", numbers), ("summary", summary)):
+        write_table(Table(name, f"Title of {name}", rows, "harness eval --split ecssd", inputs), results(tmp_path))
+    Image.new("RGB", (4, 4)).save(results(tmp_path) / "curves.png")
+    return tmp_path
+
+
+def results(project: Path) -> Path:
+    return project / "results" / "eval"
+
+
+def test_a_card_is_valid_for_hugging_faces_own_parser(project: Path):
+    card = ModelCard.load(write_card("s", project / "model"))
+    found = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert found == {"iou_mean@0.5": 0.61234, "mae_mean": 0.1}
+    assert card.data.eval_results[0].dataset_name == "ECSSD"
+    assert card.data.license_name == "bsd-3-clause-plus-patent"
+
+
+def test_a_card_holds_the_five_points_the_terms_the_tables_and_the_pictures(project: Path):
+    text = card_text("s", project / "model", project / "results")
+    for heading in ("What it is", "What comes out", "How to run it", "Where it comes from", "Known limits"):
+        assert f"## {heading}\n" in text
+    assert "All rights reserved by the original authors of DUTS Image Dataset." in text
+    assert "0.612 [0.600, 0.624]" in text
+    assert "(../../results/eval/curves.png)" in text
+    assert "Title of summary" in text and "Title of numbers" not in text
+
+
+def test_the_example_in_a_card_runs(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    text = card_text("s", project / "model", project / "results")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code
+    monkeypatch.chdir(project / "model" / "tiny")
+    Image.new("RGB", (33, 29), "orange").save("picture.jpg")
+    exec(code[1], {})
+    assert 0 <= float(capsys.readouterr().out.removeprefix("saliency_mean ")) <= 1
+
+
+def test_check_fails_when_a_results_file_or_the_model_is_newer(project: Path):
+    models = project / "model"
+    with pytest.raises(HarnessError, match="s has no card"):
+        check_card("s", models)
+    written = write_card("s", models)
+    assert check_card("s", models) == written
+    path = results(project) / "summary.json"
+    content = json.loads(path.read_text())
+    content["rows"][0]["iou_mean@0.5"] = "0.999"
+    path.write_text(json.dumps(content))
+    with pytest.raises(HarnessError, match="is older than its model or its results"):
+        check_card("s", models)
+
+
+def test_numbers_of_other_weights_under_the_same_name_are_not_printed(project: Path):
+    path = write_student(project / "other.onnx", 3.0)
+    entry = entry_for("s", path, "A test student.", "Trained again.")
+    register(entry, sidecar_for(entry, {}), path, project / "model")
+    text = card_text("s", project / "model", project / "results")
+    assert "0.612" not in text
+    assert "there is no number to print" in text
+
+
+def test_an_unknown_model_is_refused(project: Path):
+    with pytest.raises(InputError, match=r"unknown model 't' \(allowed: s\)"):
+        write_card("t", project / "model")
+    assert not (project / "model" / "cards").exists()
