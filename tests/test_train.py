@@ -62,6 +62,29 @@ def test_students_have_their_published_sizes() -> None:
         build_student("v0")
 
 
+def test_recipes_refuse_what_they_cannot_mean(tmp_path: Path) -> None:
+    from train.loop import train
+    from train.recipe import load_recipe
+
+    path = tmp_path / "mine.toml"
+    for line, says in (
+        ('epochs = "50"', "epochs is '50'"),
+        ("lr = 0", "lr is 0"),
+        ("batch_size = true", "batch_size is True"),
+        ("warmup = 3", "unknown key 'warmup'"),
+        ('student = "v2"', "a recipe for 'v2'"),
+        ("epochs = ", "is not TOML"),
+    ):
+        path.write_text(line + "\n")
+        with pytest.raises(InputError, match=says):
+            load_recipe("v1", path)
+    with pytest.raises(InputError, match=r"no recipe .*shipped: v1, v2"):
+        load_recipe("v1", tmp_path / "none.toml")
+    path.write_text('optimizer = "sgd"\n')
+    with pytest.raises(InputError, match=r"unknown optimizer 'sgd' in the recipe \(allowed: adam\)"):
+        train(load_recipe("v1", path), [], tmp_path / "run", tmp_path / "cache", "cpu")
+
+
 def test_fold_is_upstreams() -> None:
     kept, held = validation_split(10_553)
     assert (len(kept), len(held)) == (10_025, 528)

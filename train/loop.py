@@ -23,6 +23,7 @@ from harness.files import read_json, whole_file, write_json
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import DecodedSet, decoded_set, plan_epoch, validation_split
 from train.losses import LOSSES
+from train.optim import OPTIMISERS, SCHEDULES, named
 from train.recipe import Recipe
 from train.students.blocks import Student
 from train.students.registry import build_student
@@ -44,15 +45,20 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: where it lies, its best epoch and that epoch's validation IoU."""
+    """A finished run: where it lies, its best epoch and that epoch's validation IoU; `rank` 0 wrote the folder."""
 
     folder: Path
+    rank: int
     best_epoch: int
     best: ValidationIoU
     history: list[EpochRow]
 
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+def _silent(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+    """No progress view."""
 
 
 def train(
@@ -63,16 +69,21 @@ def train(
     device: str = "auto",
     resume: bool = False,
     threads: int | None = None,
-    progress: Progress = lambda stage, done, total, values: None,
+    progress: Progress = _silent,
 ) -> Run:
     """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
 
     Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
     """
     chosen_device = pick_device(device)
+    optimiser_of = named("optimizer", recipe.optimizer, OPTIMISERS)
+    schedule_of = named("schedule", recipe.schedule, SCHEDULES)
+    loss_of = named("loss", recipe.loss, LOSSES)
     rank, world = join_group()
     if threads := threads or _threads_of(folder, resume):
         torch.set_num_threads(threads)
+    if rank > 0:
+        progress = _silent
     if chosen_device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(recipe.seed)
@@ -87,9 +98,8 @@ def train(
 
     student = build_student(recipe.student).to(chosen_device)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(student.parameters(), recipe.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
-    loss_of = LOSSES[recipe.loss]
+    optimiser = optimiser_of(student.parameters(), recipe.lr)
+    schedule = schedule_of(optimiser, recipe.epochs)
     first, history = 1, list[EpochRow]()
     if resume and (folder / "checkpoint.pt").exists():
         first, history = _restore(folder, student, optimiser, schedule, chosen_device)
@@ -133,7 +143,7 @@ def train(
     if rank == 0:
         _save(folder / "final.pt", {"student": student.state_dict()})
         draw_curve(history, folder / "curve.png", f"{recipe.student}, seed {recipe.seed}")
-    return Run(folder, best.epoch, ValidationIoU(best.val_iou, best.val_iou_per_image), history)
+    return Run(folder, rank, best.epoch, ValidationIoU(best.val_iou, best.val_iou_per_image), history)
 
 
 def pick_device(name: str) -> torch.device:

@@ -52,4 +52,21 @@ def load_recipe(student: str, path: Path | None = None, **overrides: Any) -> Rec
     if values.get("student", student) != student:
         raise InputError(f"{path} is a recipe for {values['student']!r}, not for {student!r}")
     values |= {"student": student} | {key: value for key, value in overrides.items() if value is not None}
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    for field in fields(Recipe):
+        _check(path, field.name, getattr(recipe, field.name))
+    return recipe
+
+
+def _check(path: Path, key: str, value: object) -> None:
+    names, whole = ("student", "optimizer", "schedule", "loss"), isinstance(value, int) and not isinstance(value, bool)
+    if key in names:
+        good, allowed = isinstance(value, str), "a name"
+    elif key in ("lr", "val_fraction"):
+        good, allowed = (whole or isinstance(value, float)) and float(str(value)) > 0, "a number above 0"
+    elif key in ("seed", "val_seed"):
+        good, allowed = whole and int(str(value)) >= 0, "0 or more"
+    else:
+        good, allowed = (whole and int(str(value)) > 0) or (key == "limit" and value is None), "a whole number above 0"
+    if not good:
+        raise InputError(f"{path}: {key} is {value!r} (allowed: {allowed})")

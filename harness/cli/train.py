@@ -64,6 +64,8 @@ def train(
         run = run_training(
             chosen, pairs, folder, cache_folder().parent / "decoded", device, resume, threads, _reporter(show)
         )
+    if run.rank > 0:
+        return  # under torchrun one process publishes
     exported = export_run(folder)
     result: dict[str, Any] = {
         "run": str(folder),
