@@ -84,8 +84,14 @@ def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **m
 
 @pytest.mark.parametrize("name", ABLE)
 def test_a_left_right_map_moves_bits_left_and_right(name: str) -> None:
-    found = probe(find_encoder(name), Settings(preset=FAST.get(name)))
-    assert found.favoured > 1.1 * found.plain > 1.1 * found.disfavoured
+    settings = Settings(preset=FAST.get(name))
+    found = probe(find_encoder(name), settings)
+    least = 1.05 if name == "libvpx" else 1.1  # VP8 has four segments
+    assert found.favoured > least * found.plain > least * found.disfavoured
+
+
+def test_vp8_does_not_choose_its_effort_by_the_clock() -> None:
+    assert probe(find_encoder("libvpx"), Settings()) == probe(find_encoder("libvpx"), Settings())
 
 
 @pytest.mark.parametrize("name", ["libsvtav1", "libaom-av1", "libvvenc", "librav1e", "hevc_nvenc", "h264_vaapi"])
