@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -26,7 +27,7 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("list")
 def list_(root: Root = None, json: AsJson = False) -> None:
-    """Every corpus that the harness knows, its role, its licence, and where it was found.
+    """Every corpus that the harness knows, its role, and where it was found; --json adds licence, terms and source.
 
     Example: `harness corpora list --root ../shared/corpora`
     """
@@ -47,10 +48,11 @@ def list_(root: Root = None, json: AsJson = False) -> None:
     if json:
         _print_json(rows)
         return
-    table = Table("corpus", "role", "holds", "found in", "licence", box=None, pad_edge=False, header_style="bold")
+    table = Table("corpus", "role", "holds", box=None, pad_edge=False, header_style="bold")
+    table.add_column("found in", overflow="fold")
     for row in rows:
-        found = row["folder"] or "[dim]not found[/]"
-        table.add_row(row["name"], row["role"], f"{row['count']:,} {row['unit']}", found, row["licence"])
+        found = escape(row["folder"]) or "[dim]not found[/]"
+        table.add_row(row["name"], row["role"], f"{row['count']:,} {row['unit']}", found)
     Console().print(table)
 
 
