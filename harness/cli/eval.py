@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from corpora.loader import load_pairs
-from harness.eval_report import write_report, write_sheet
+from harness.eval_report import SUMMARY, write_report, write_sheet
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
 from harness.registry import PRODUCTION
 from harness.results import this_command
@@ -24,16 +24,6 @@ from harness.saliency.working_size import WorkingSize
 PARTS = ".parts"  # of an unfinished run
 ACROSS = 3
 Colour = Literal["rgb", "mobilesal"]
-SHOWN = (
-    "iou_mean@0.5",
-    "maxf_mean_curve",
-    "maxf_pr_averaged",
-    "wf_mean",
-    "s_measure_mean",
-    "e_measure_max",
-    "plcc_mean",
-    "mae_mean",
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -113,6 +103,6 @@ def _show(evaluation: Evaluation) -> None:
     for start in range(0, len(rows), ACROSS):
         some = rows[start : start + ACROSS]
         table = Table("", *("\n".join(row[key] for key in label) for row in some))
-        for key in SHOWN:
+        for key in SUMMARY:
             table.add_row(key, *(f"{row[key]:.4f}" for row in some))
         Console().print(table)
