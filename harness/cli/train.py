@@ -36,7 +36,7 @@ def train(
     student: Annotated[str, typer.Option("--student", help="Which student: v1 or v2.")],
     corpus: CorpusName = "duts-tr",
     root: Root = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/<student>-seed<seed>].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/STUDENT-seedSEED].")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="TOML recipe [default: the student's own].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Override the recipe's epochs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Override the recipe's seed.")] = None,
