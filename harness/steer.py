@@ -13,7 +13,7 @@ from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.media.clips import Clip, Frame, open_clip
 from harness.registry import find_model
-from harness.roi.encode import Plan, ahead, encode, plans_of
+from harness.roi.encode import Plan, ahead, check_suffix, encode, plans_of
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS
 from harness.roi.offsets import Knob, Share
@@ -74,6 +74,7 @@ def steer(
     if out.resolve() == clip.info.path.resolve():
         raise InputError(f"{out} is the clip itself (allowed: any other path)")
     encoder.check(clip.info)
+    check_suffix(out, encoder)
     found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
     with (

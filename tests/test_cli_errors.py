@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from corpora.loader import manifest_names
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.cli import app
 from harness.saliency.placeholder import write_placeholder
@@ -58,10 +59,11 @@ def bad_models(folder: Path) -> dict[str, tuple[Path, str]]:
         "text": (text, "not an ONNX model"),
         "renamed": (renamed, "output tensors are ['map'] (allowed: ['saliency_map'])"),
         "empty": (empty, "0 bytes"),
+        "folder": (folder, "a folder (allowed: a registry id"),
     }
 
 
-@pytest.mark.parametrize("kind", ["missing", "text", "renamed", "empty"])
+@pytest.mark.parametrize("kind", ["missing", "text", "renamed", "empty", "folder"])
 @pytest.mark.parametrize("command", ["eval", "score", "roi-encode", "validate"])
 def test_bad_model(
     command: str, kind: str, clip: Path, images: Path, tmp_path: Path,
@@ -132,3 +134,36 @@ def test_unwritable_output(
     ):
         refused(words, 2, "cannot write", monkeypatch, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_name_that_was_asked_for_is_refused_not_the_temporary_one(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.foo"
+    words = ["roi-encode", clip, "--model", "saliency_student_v1", "--out", out]
+    refused(words, 2, f"harness: {out}: libx264 does not write '.foo'", monkeypatch, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("harness cor", "corpora"), ("harness registry roll", "rollback")])
+def test_completion_offers_commands_and_their_sub_commands(
+    typed: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness"])
+    monkeypatch.setenv("_HARNESS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    with pytest.raises(SystemExit):
+        app.main()
+    assert capsys.readouterr().out.split() == [offered]
+
+
+def test_corpora_list_keeps_one_line_per_set_at_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["harness", "corpora", "list"])
+    monkeypatch.setenv("HARNESS_CORPORA", str(tmp_path))
+    with pytest.raises(SystemExit):
+        app.main()
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(manifest_names())

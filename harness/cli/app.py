@@ -61,7 +61,7 @@ def main() -> None:
     """Run the command line; a `HarnessError` becomes one line on stderr and its exit code."""
     load_commands(sys.argv[1:2])
     try:
-        app()
+        app(prog_name="harness")
     except HarnessError as error:
         message = " ".join(str(error).split())
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {message}", markup=False)

@@ -117,6 +117,14 @@ class Encoded:
     frames: int
 
 
+def check_suffix(out: Path, encoder: Encoder) -> None:
+    """Raise `InputError` when the encoder cannot write a file of that name."""
+    if out.suffix.lower() not in encoder.suffixes:
+        raise InputError(
+            f"{out}: {encoder.name} does not write {out.suffix!r} (allowed: {', '.join(encoder.suffixes)})"
+        )
+
+
 def encode(
     info: ClipInfo,
     frames: Iterable[tuple[Frame, Plan | None]],
@@ -131,10 +139,7 @@ def encode(
     Raises `InputError` when encoder, options or container refuse the clip, `HarnessError` when encoding fails.
     """
     encoder.check(info)
-    if out.suffix.lower() not in encoder.suffixes:
-        raise InputError(
-            f"{out}: {encoder.name} does not write {out.suffix!r} (allowed: {', '.join(encoder.suffixes)})"
-        )
+    check_suffix(out, encoder)
     run = _through_file if encoder.route == "roi-file" else _through_side_data
     try:
         return run(info, frames, encoder, settings, out, progress or (lambda done: None), copy_from)
