@@ -66,8 +66,8 @@ def find_model(asked: str, folder: Path | None = None) -> ModelFile:
     path = Path(asked)
     if path.suffix == ".onnx" or path.exists():
         if not path.is_file():
-            found = "a folder" if path.is_dir() else "no such file"
-            raise InputError(f"model {asked}: {found} (allowed: a registry id or a path to an .onnx file)")
+            what = "a folder" if path.is_dir() else "no such file"
+            raise InputError(f"model {asked}: {what} (allowed: a registry id or a path to an .onnx file)")
         return ModelFile(path.stem, path, None)
     known = ", ".join([PRODUCTION, *(entry["id"] for entry in entries(folder))])
     raise InputError(f"unknown model {asked!r} (allowed: {known}, or a path to an .onnx file)")
