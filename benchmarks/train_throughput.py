@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from harness.results import Table, write_table
-from train.loop import keep_freed_memory, processor_name
+from harness.results import Table, processor_name, write_table
+from train.loop import keep_freed_memory
 from train.losses import bce_dice
 from train.students.registry import STUDENTS, build_student
 
@@ -64,7 +64,7 @@ def main() -> None:
         turns = [(in_own_process(name, False), in_own_process(name, True)) for _ in range(TURNS)]
         plain, fast = (max(speeds) for speeds in zip(*turns, strict=True))  # the turn least disturbed
         rows.append({"student": name, "plain images/s": plain, "fast images/s": fast, "ratio": fast / plain})
-    machine = f"{torch.get_num_threads()} threads, {processor_name(torch.device('cpu'))}, torch {torch.__version__}"
+    machine = f"{torch.get_num_threads()} threads, {processor_name()}, torch {torch.__version__}"
     notes = (
         "plain: float32, NCHW, glibc's default allocation. fast: channels_last, bf16 autocast, freed memory kept.",
         f"batch {BATCH} of {SIDE}x{SIDE}, {machine}; median of {TIMED} steps, "

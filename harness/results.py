@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -44,6 +45,15 @@ def library_versions() -> dict[str, str]:
     names = ("av", "bjontegaard", "imageio-ffmpeg", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "scipy")
     found = {name: importlib.metadata.version(name) for name in names}
     return {"harness": __version__, "python": platform.python_version(), **found}
+
+
+def processor_name() -> str:
+    """The CPU's model name, as the machine states it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def markdown(rows: pd.DataFrame) -> str:

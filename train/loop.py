@@ -20,6 +20,7 @@ from torch import distributed
 from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, whole_file, write_json
+from harness.results import processor_name
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import DecodedSet, decoded_set, plan_epoch, validation_split
 from train.losses import LOSSES
@@ -222,7 +223,7 @@ def _claim(folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
     else:
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-        machine = {"device": device.type, "processor": processor_name(device), "threads": torch.get_num_threads()}
+        machine = {"device": device.type, "processor": device_name(device), "threads": torch.get_num_threads()}
         write_json(about, described | {"versions": versions, "machine": machine})
 
 
@@ -232,15 +233,9 @@ def _threads_of(folder: Path, resume: bool) -> int | None:
     return int(read_json(about)["machine"]["threads"]) if resume and about.exists() else None
 
 
-def processor_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """The GPU's or CPU's model name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
 
 
 def _decode_in_turn(

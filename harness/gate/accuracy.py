@@ -21,6 +21,7 @@ from harness.measures import MEASURES, headline
 from harness.policy import Statistics
 from harness.saliency.sources import ModelSource, read_grey, read_rgb
 from harness.saliency.working_size import WorkingSize
+from harness.stats import resample_weights
 from harness.verdict import Measurement
 
 GROUP = "accuracy"
@@ -100,13 +101,13 @@ def _resampled(measure: str, result: ArmResult, how: Statistics) -> np.ndarray:
     owner = next((module for module in MEASURES if measure in module.headline(point)), None)
     if owner is None:
         raise InputError(f"unknown measure {measure!r} (allowed: {', '.join(headline(point))})")
-    count, found = len(result.rows), []
-    rng = np.random.Generator(np.random.Philox(how.seed))
-    for start in range(0, how.resamples, 500):  # bounded memory whatever the set's size
-        draws = rng.multinomial(count, np.full(count, 1 / count), min(500, how.resamples - start))
-        weights = (draws / count).astype(np.float32)
-        found.append(owner.headline(_WeightedMeans(weights, result))[measure])
-    return np.concatenate(found)
+    count = len(result.rows)
+    return np.concatenate(
+        [
+            owner.headline(_WeightedMeans(weights / np.float32(count), result))[measure]
+            for weights in resample_weights(count, how.resamples, how.seed)
+        ]
+    )
 
 
 class _WeightedMeans(Mapping[str, np.ndarray]):

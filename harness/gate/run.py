@@ -21,7 +21,7 @@ from harness.gate.context import Contender, Context
 from harness.gate.evidence import Evidence, remembered
 from harness.gate.rules import judge, rules_of
 from harness.policy import Policy, load_policy
-from harness.results import library_versions
+from harness.results import library_versions, processor_name
 from harness.verdict import Verdict, markdown, write_verdict
 
 GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, roi, cost)
@@ -80,7 +80,7 @@ def run_gate(
         versions=library_versions(),
         commands=(shlex.join(command), *(line for evidence in gathered for line in evidence.commands)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine={"platform": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        machine={"platform": platform.platform(), "processor": processor_name(), "cores": os.cpu_count()},
     )
     write_verdict(verdict, context.out / "verdict.json")
     write_text(context.out / "verdict.md", markdown(verdict))
@@ -146,11 +146,3 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
