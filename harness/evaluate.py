@@ -17,6 +17,7 @@ from PIL import Image
 
 from corpora.loader import Pair, listing_digest
 from harness import measures
+from harness.curves import Curves
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.measures import Sample, Sums, Truth, drift
@@ -103,7 +104,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm on one split: exact sums, one row per image, and float32 curves `[images, thresholds]` by key."""
+    """One arm on one split: exact sums, one row per image, and every image's curves, on disk."""
 
     split: str
     model: str
@@ -112,7 +113,7 @@ class ArmResult:
     digest: str
     sums: Sums
     rows: pd.DataFrame
-    curves: dict[str, np.ndarray]
+    curves: Curves
 
     def headline(self) -> dict[str, float]:
         """All numbers of this arm, and how many images left PLCC undefined."""
@@ -190,13 +191,13 @@ def evaluate(
         if not pairs:
             raise InputError(f"split {split} holds no images")
         folder = store / _key(task, split, pairs) if store else None
-        parts: dict[int, list[Part]] = {}
-        for start, part in _measured(task, split, pairs, workers, folder):
-            parts[start] = part
-            done += len(pairs[start : start + CHUNK])
+        gathered = [_Gathered(len(pairs)) for _ in task.arms]
+        for start, parts in _measured(task, split, pairs, workers, folder):
+            for into, part in zip(gathered, parts, strict=True):
+                into.add(start, part)
+            done += parts[0].sums.images
             progress(done, total)
-        ordered = [parts[start] for start in sorted(parts)]
-        results += [_result(split, pairs, arm, [part[i] for part in ordered]) for i, arm in enumerate(task.arms)]
+        results += [_result(split, pairs, arm, found) for arm, found in zip(task.arms, gathered, strict=True)]
     asked = {split: len(pairs) for split, pairs in splits.items()}
     digests = {split: listing_digest(pairs) for split, pairs in chosen.items()}
     return Evaluation(tuple(results), asked, digests, options)
@@ -219,6 +220,7 @@ def _refuse_duplicates(names: list[str]) -> None:
 
 def _key(task: Task, split: str, pairs: list[Pair]) -> str:
     facts = [
+        measures.VERSION,
         split,
         listing_digest(pairs),
         [[arm.label, arm.source.digest] for arm in task.arms],
@@ -369,15 +371,31 @@ def _read_parts(path: Path) -> list[Part]:
     return parts
 
 
-def _result(split: str, pairs: list[Pair], arm: Arm, parts: list[Part]) -> ArmResult:
+class _Gathered:
+    """What the parts of one arm add up to, in whatever order they come; grows by a few numbers per image."""
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self.sums = Sums()
+        self.scalars: dict[str, np.ndarray] = {}
+        self.curves: Curves
+
+    def add(self, start: int, part: Part) -> None:
+        if not self.sums.images:
+            self.scalars = {key: np.empty(self._images) for key in part.scalars}
+            self.curves = Curves(self._images, {key: values.shape[1:] for key, values in part.curves.items()})
+        self.sums += part.sums
+        for key, values in part.scalars.items():
+            self.scalars[key][start : start + len(values)] = values
+        self.curves.write(start, part.curves)
+
+
+def _result(split: str, pairs: list[Pair], arm: Arm, found: _Gathered) -> ArmResult:
     model, working, distortion = arm.label
-    scalars = {key: np.concatenate([part.scalars[key] for part in parts]) for key in parts[0].scalars}
-    curves = {key: np.concatenate([part.curves[key] for part in parts]) for key in parts[0].curves}
-    if not scalars["object_share"].any():
+    if not found.scalars["object_share"].any():
         raise InputError(f"split {split}: all {len(pairs)} masks are empty at this truth threshold")
     names = {"split": split, "model": model, "working_size": working, "distortion": distortion}
-    sums = sum((part.sums for part in parts), Sums())
-    rows = pd.DataFrame({"image": [pair.name for pair in pairs], **scalars})
+    rows = pd.DataFrame({"image": [pair.name for pair in pairs], **found.scalars})
     for place, (key, value) in enumerate(names.items()):
         rows.insert(place, key, value)
-    return ArmResult(split, model, working, distortion, arm.source.digest, sums, rows, curves)
+    return ArmResult(split, model, working, distortion, arm.source.digest, found.sums, rows, found.curves)

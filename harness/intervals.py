@@ -44,7 +44,7 @@ def resampled(result: ArmResult, resamples: int = RESAMPLES, seed: int = 0) -> d
     for weights in resample_weights(len(scalars), resamples, seed):
         with np.errstate(invalid="ignore"):  # a resample may hold no image of a size class
             means = dict(zip(keys, ((weights @ filled) / (weights @ known_weights)).T.astype(np.float64), strict=True))
-        means |= {key: (weights @ curve / len(scalars)).astype(np.float64) for key, curve in result.curves.items()}
+        means |= {key: result.curves.sums(key, weights) / len(scalars) for key in result.curves.shapes}
         found.append(measures.headline(means))
     return {key: np.concatenate([block[key] for block in found]) for key in found[0]}
 

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from corpora.loader import pairs_in
+from harness import curves, measures
 from harness import evaluate as workflow
 from harness.errors import InputError
 from harness.eval_report import write_report
@@ -79,6 +80,27 @@ def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkey
     pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
 
 
+def test_parts_of_another_version_of_the_measures_are_not_reused(pairs, tmp_path, monkeypatch) -> None:
+    evaluate(["centre-prior"], pairs, store=tmp_path)
+    monkeypatch.setattr(measures, "VERSION", measures.VERSION + 1)
+    measured = []
+    real = workflow.read_pair
+    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    evaluate(["centre-prior"], pairs, store=tmp_path)
+    assert len(measured) == IMAGES
+
+
+def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monkeypatch) -> None:
+    result = evaluate(["centre-prior"], pairs).results[0]
+    weights = np.random.default_rng(0).integers(0, 3, (4, IMAGES)).astype(np.float32)
+    whole = {key: result.curves.sums(key, weights) for key in result.curves.shapes}
+    monkeypatch.setattr(curves, "CHUNK", 2)
+    for key, sums in whole.items():
+        np.testing.assert_allclose(result.curves.sums(key, weights), sums, atol=1e-5)
+        mean = result.curves.sums(key, np.full((1, IMAGES), 1 / IMAGES))[0]
+        np.testing.assert_allclose(mean, result.sums.means()[key], atol=1e-7)
+
+
 def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, tmp_path) -> None:
     direct = evaluate([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
     saved = tmp_path / "model" / "native" / "none"
@@ -127,7 +149,6 @@ def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_pa
 
 
 def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -> None:
-    from harness import measures
     from harness.measures import Sample, Sums
     from harness.stats import resample_weights
 

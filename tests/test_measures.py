@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from harness import measures
 from harness.errors import InputError
 from harness.measures import Sample, Sums, Truth
+from tests.oracle.readings import readings
 
 VECTORS = Path(__file__).parent / "vectors" / "measures.npz"
 with np.load(VECTORS) as archive:
@@ -137,3 +139,10 @@ def test_reliability_is_zero_for_a_map_that_keeps_its_promise() -> None:
 def test_a_bad_map_is_refused(saliency: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Sample.of(saliency, Truth(np.array([[True, False]])))
+
+
+def test_a_number_that_changes_raises_the_version() -> None:
+    recorded = json.loads((VECTORS.parent / "readings.json").read_text())
+    remedy = "raise harness.measures.VERSION, then: python -m tests.oracle.readings"
+    assert readings() == pytest.approx(recorded["readings"], abs=1e-8), remedy
+    assert recorded["version"] == measures.VERSION, remedy

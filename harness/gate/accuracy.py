@@ -104,7 +104,7 @@ def _resampled(measure: str, result: ArmResult, how: Statistics) -> np.ndarray:
     count = len(result.rows)
     return np.concatenate(
         [
-            owner.headline(_WeightedMeans(weights / np.float32(count), result))[measure]
+            owner.headline(_WeightedMeans(weights, result))[measure]
             for weights in resample_weights(count, how.resamples, how.seed)
         ]
     )
@@ -118,8 +118,8 @@ class _WeightedMeans(Mapping[str, np.ndarray]):
 
     def __getitem__(self, key: str) -> np.ndarray:
         curves, rows = self._result.curves, self._result.rows
-        values = curves[key] if key in curves else rows[key].to_numpy(np.float32)
-        return np.asarray(self._weights @ values, np.float64)
+        sums = curves.sums(key, self._weights) if key in curves.shapes else self._weights @ rows[key].to_numpy(float)
+        return np.asarray(sums / len(rows))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._result.sums.totals)

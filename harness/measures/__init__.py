@@ -19,7 +19,9 @@ from harness.measures import (
 )
 from harness.measures.base import Means, Measure, Reading, Sample, Sums, Truth
 
-__all__ = ["MEASURES", "Means", "Measure", "Reading", "Sample", "Sums", "Truth", "headline", "reading"]
+__all__ = ["MEASURES", "VERSION", "Means", "Measure", "Reading", "Sample", "Sums", "Truth", "headline", "reading"]
+
+VERSION = 1  # of what readings say: raise it when a number or a key changes, so that stored readings are not reused
 
 MEASURES: tuple[Measure, ...] = (
     iou,
