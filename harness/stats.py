@@ -12,7 +12,7 @@ from harness.errors import InputError
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_BLOCK = 4_000_000  # weights held at once, whatever the set's size
+_BLOCK, _ROWS = 4_000_000, 1000  # weights and resamples held at once, whatever the set's size
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def resample_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> I
     if count == 0:
         raise InputError("nothing to resample: 0 values")
     rng = np.random.Generator(np.random.Philox(seed))
-    at_once = max(1, _BLOCK // count)
+    at_once = min(_ROWS, max(1, _BLOCK // count))
     for start in range(0, resamples, at_once):
         number = min(at_once, resamples - start)
         drawn = rng.integers(0, count, (number, count), dtype=np.int64)
