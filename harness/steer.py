@@ -82,7 +82,7 @@ def steer(
         tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
         _PlanFile(Path(folder) / "plans") as kept,
     ):
-        planned = ahead(plans_of(clip, mapper, true_rgb, steering.working, steering.knob, encoder, steering.weight))
+        planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
         companions = clip.info.path if clip.info.path.is_file() else None
         roi = encode(
             clip.info,

@@ -144,7 +144,7 @@ def measure_arm(
     else:
         source = _source(arm, truth, model, sha256, other)
         mapper = source.open(threads=1)
-        steps = plans_of(clip, mapper, true_rgb, WorkingSize.parse(working), Strength(strength), able)  # type: ignore[arg-type]
+        steps = plans_of(clip, mapper, WorkingSize.parse(working), Strength(strength), able)  # type: ignore[arg-type]
         planned = [(frame, plan) for frame, (_, plan) in zip(pictures, steps, strict=True)]
     rows = []
     with tempfile.TemporaryDirectory(prefix="harness-sweep-") as scratch:
@@ -244,8 +244,7 @@ class _Elsewhere:
         pictures = itertools.chain.from_iterable(iter(open_clip(self.clip)) for _ in itertools.count())
 
         def elsewhere(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-            saliency = mapper(name, true_rgb(next(pictures)), working)
-            return resized(saliency, (rgb.shape[0], rgb.shape[1]))
+            return mapper(name, true_rgb(next(pictures), (rgb.shape[0], rgb.shape[1])), working)
 
         return elsewhere
 

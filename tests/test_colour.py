@@ -6,6 +6,7 @@ import pytest
 from harness.errors import InputError
 from harness.media.clips import Frame, pix_fmt_name
 from harness.saliency.colour import contract_rgb, true_rgb
+from harness.saliency.model import resized
 
 
 def frame(y, u, v, chroma="444", depth=8, matrix="unspecified", range="unspecified"):
@@ -81,3 +82,18 @@ def test_unspecified_matrix_follows_the_picture_height():
 
 def test_grey_is_true_grey():
     assert true_rgb(frame([16, 235], None, None, "400")).tolist() == [[[0, 0, 0], [255, 255, 255]]]
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_scaling_first_gives_the_colours_of_scaling_last(depth):
+    ramp = np.linspace(30, 220, 80 * 120).reshape(80, 120) * (1 << (depth - 8))
+    planes = ramp, ramp[::-2, ::2], ramp[::2, ::-2]
+    whole = frame(*planes, "420", depth=depth, matrix="bt709")
+    small = true_rgb(whole, (32, 48))
+    assert small.shape == (32, 48, 3)
+    assert np.abs(small.astype(int) - resized(true_rgb(whole), (32, 48)).astype(int)).max() <= 3
+
+
+def test_the_guess_of_the_matrix_heeds_the_streams_height_not_the_working_one():
+    tall = frame(np.full((720, 2), 80), np.full((360, 1), 90), np.full((360, 1), 200), "420")
+    assert np.array_equal(true_rgb(tall, (32, 32))[0, 0], true_rgb(tall)[0, 0])

@@ -9,8 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from harness.errors import InputError
-from harness.roi.offsets import Share, Steps, Strength, block_areas, block_means, most_salient, neutral, offsets_of
+from harness.roi.offsets import (
+    Share,
+    Steps,
+    Strength,
+    block_areas,
+    block_means,
+    grid_means,
+    most_salient,
+    neutral,
+    offsets_of,
+)
 from harness.roi.regions import painted, regions_of
+from harness.saliency.model import resized
 
 MAPS = arrays.arrays(np.float64, st.tuples(st.integers(1, 70), st.integers(1, 70)), elements=st.floats(0, 1, width=32))
 BLOCKS = st.sampled_from([8, 16, 32])
@@ -24,6 +35,14 @@ def test_block_means_are_means_of_the_pixels_that_exist(saliency: np.ndarray, bl
     assert block_areas(height, width, block).sum() == height * width
     last = saliency[(means.shape[0] - 1) * block :, (means.shape[1] - 1) * block :]
     assert means[-1, -1] == pytest.approx(last.mean())
+
+
+@given(MAPS, st.integers(1, 200), st.integers(1, 200), BLOCKS)
+def test_grid_means_are_block_means_of_the_scaled_map(
+    saliency: np.ndarray, height: int, width: int, block: int
+) -> None:
+    scaled = resized(saliency.astype(np.float32), (height, width))
+    assert np.allclose(grid_means(saliency, height, width, block), block_means(scaled, block), atol=2e-6)
 
 
 @given(MAPS, BLOCKS, st.floats(0.5, 12), st.sampled_from([0.25, 1.0]), st.sampled_from([None, 3, 4, 8]))
@@ -100,7 +119,9 @@ def test_share_that_makes_no_sense_is_refused(bad: tuple[float, float]) -> None:
         Share(*bad)
 
 
-GRIDS = arrays.arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([-2, 0, 3]))
+GRIDS = arrays.arrays(
+    np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(-3, 3).map(float)
+)
 
 
 @settings(max_examples=200)
@@ -117,3 +138,10 @@ def test_equal_neighbours_merge() -> None:
     offsets = np.zeros((68, 120))
     offsets[10:20, 30:60] = -4
     assert len(regions_of(offsets, 16, 1080, 1920)) == 1
+
+
+def test_levels_paint_over_each_other_instead_of_around() -> None:
+    offsets = np.zeros((40, 40))
+    for level in (1, 2, 3):
+        offsets[5 * level : -5 * level, 5 * level : -5 * level] = -level
+    assert len(regions_of(offsets, 16, 640, 640)) == 3

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError, InconclusiveError, InputError
-from harness.media.clips import open_clip
+from harness.media.clips import ClipInfo, Frame, open_clip
+from harness.roi.encode import QOFFSET_UNITS, REGION, Attacher
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
 from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
 from harness.roi.offsets import Share, Strength
 from harness.roi.proof import probe
+from harness.roi.regions import Region, painted
 from harness.saliency.sources import CentrePrior, Mapper
 from harness.saliency.temporal import Smoother
 from harness.saliency.working_size import NATIVE
@@ -80,6 +82,28 @@ def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **m
     settings = more.pop("settings", Settings(preset=FAST.get(encoder)))
     steering = Steering(source or CentrePrior(), NATIVE, more.pop("knob", Strength(4)), 1.0)
     return steer(open_clip(clip), out, find_encoder(encoder), settings, steering, **more)
+
+
+def test_every_picture_carries_exactly_its_own_grid() -> None:
+    rng = np.random.default_rng(3)
+    info = ClipInfo(Path("drawn"), 200, 120, "yuv420p", 8, "420", Fraction(25), None)
+    attacher = Attacher(info, ENCODERS["libx264"])
+    for index, levels in enumerate((2, 9, 1, 4, 9, 2)):  # few and many regions, a flat grid between
+        offsets = rng.integers(0, levels, (8, 13)) - float(levels // 2)
+        luma, chroma = rng.integers(0, 255, (120, 200)).astype(np.uint8), np.full((60, 100), 90 + index, np.uint8)
+        picture = attacher.picture(Frame(index, 0, luma, chroma, chroma, "yuv420p", 8, "420"), offsets)
+        assert np.array_equal(picture.to_ndarray()[:120], luma)
+        rows = [row for side in picture.side_data for row in np.frombuffer(bytes(side), REGION)]
+        regions = [
+            Region(
+                r["left"], r["top"], r["right"] - r["left"], r["bottom"] - r["top"], r["numerator"] / r["denominator"]
+            )
+            for r in rows
+        ]
+        assert {int(r["size"]) for r in rows} <= {28} and {int(r["denominator"]) for r in rows} <= {QOFFSET_UNITS}
+        wanted = np.kron(offsets, np.ones((16, 16)))[:120, :200]
+        assert np.allclose(painted(regions, 120, 200) * 51, wanted, atol=1e-4)
+        assert len({region.offset for region in regions}) <= np.unique(offsets).size
 
 
 @pytest.mark.parametrize("name", ABLE)

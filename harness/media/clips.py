@@ -86,9 +86,9 @@ class Frame:
         """Columns of the luma plane."""
         return int(self.y.shape[1])
 
-    def picture(self) -> av.VideoFrame:
-        """A copy as a PyAV frame of the same pixel format; the caller sets `pts` and colour tags."""
-        picture = av.VideoFrame(self.width, self.height, self.pix_fmt)
+    def picture(self, into: av.VideoFrame | None = None) -> av.VideoFrame:
+        """A copy as a PyAV frame of the same format, a new one or `into`; the caller sets `pts` and colour tags."""
+        picture = av.VideoFrame(self.width, self.height, self.pix_fmt) if into is None else into
         for plane, values in zip(picture.planes, (self.y, self.u, self.v), strict=False):
             assert values is not None
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,19 +14,24 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import Type as SideData
 
 from harness.errors import HarnessError, InputError
 from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, Clip, ClipInfo, Frame
 from harness.media.ffmpeg import find_ffmpeg
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.export import write_kvazaar
-from harness.roi.offsets import Knob, block_areas, block_means, neutral
+from harness.roi.offsets import Knob, block_areas, grid_means, neutral
 from harness.roi.regions import Region, regions_of
+from harness.saliency.colour import true_rgb
 from harness.saliency.sources import Mapper
 from harness.saliency.temporal import Smoother
-from harness.saliency.working_size import WorkingSize
+from harness.saliency.working_size import NATIVE, WorkingSize
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
+QOFFSET_UNITS = 1_000_000
+REGION = np.dtype([(name, "=i4") for name in ("size", "top", "bottom", "left", "right", "numerator", "denominator")])
+"""FFmpeg's `AVRegionOfInterest`."""
 HYSTERESIS = 0.05  # of the area: a map that changes less keeps the last one
 
 
@@ -37,23 +43,27 @@ class Plan:
     offsets: np.ndarray
 
 
-Rgb = Callable[[Frame], np.ndarray]
 Item = TypeVar("Item")
 
 
 def plans_of(
-    clip: Clip, mapper: Mapper, rgb: Rgb, working: WorkingSize, knob: Knob, encoder: Encoder, weight: float = 1.0
+    clip: Clip, mapper: Mapper, working: WorkingSize, knob: Knob, encoder: Encoder, weight: float = 1.0
 ) -> Iterator[tuple[Frame, Plan]]:
-    """Frames with their plans. `weight` is the newest map's in the average over time (1: no smoothing)."""
-    areas = block_areas(clip.info.height, clip.info.width, encoder.block)
+    """Frames with their plans. `weight` is the newest map's in the average over time (1: no smoothing).
+
+    Maps are made, averaged and met with the blocks at the working size: no step runs over the whole picture.
+    """
+    height, width = clip.info.height, clip.info.width
+    size = working.of(height, width)
+    areas = block_areas(height, width, encoder.block)
     smoother = Smoother(weight)
     peak = (1 << clip.info.bit_depth) - 1
     last: np.ndarray | None = None
     for frame in clip:
-        saliency = np.asarray(mapper(str(frame.index), rgb(frame), working))
+        saliency = np.asarray(mapper(str(frame.index), true_rgb(frame, size), NATIVE))
         if saliency.dtype == np.uint8:
             saliency = saliency.astype(np.float32) / 255
-        means = block_means(smoother.add(saliency, frame.y, peak), encoder.block)
+        means = grid_means(smoother.add(saliency, frame.y, peak), height, width, encoder.block)
         offsets = neutral(knob.raw(means, areas), areas, encoder.steps)
         if last is not None and areas[offsets != last].sum() < HYSTERESIS * areas.sum():
             offsets = last
@@ -72,41 +82,67 @@ def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
 
 
 class Attacher:
-    """Attaches regions to frames through a small filter graph, rebuilt only when the regions change.
+    """Makes pictures that carry offsets as region-of-interest side data.
 
-    PyAV reads region-of-interest side data but cannot write it; FFmpeg's `addroi` can.
+    PyAV can read that side data but not make it; FFmpeg's `addroi` filter makes it, one region a filter, too slowly
+    for every frame. So one such picture is made once, of empty regions, and each frame is written over it.
     """
 
-    def __init__(self, info: ClipInfo, time_base: Fraction, fraction: float) -> None:
-        self.info, self.time_base = info, time_base
-        self.scale = fraction + 6 * (info.bit_depth - 8)
-        self.regions: list[Region] = []
-        self.graph: Any = None
+    def __init__(self, info: ClipInfo, encoder: Encoder) -> None:
+        self.info, self.block = info, encoder.block
+        self.scale = encoder.fraction + 6 * (info.bit_depth - 8)
+        self.places = 0  # regions that the picture has room for
+        self.canvas: Any = None
+        self.offsets: np.ndarray | None = None
+        self.table = b""
 
-    def attach(self, picture: av.VideoFrame, regions: list[Region]) -> av.VideoFrame:
-        """The frame with the regions as side data; the same frame when there is none."""
+    def picture(self, frame: Frame, offsets: np.ndarray) -> av.VideoFrame:
+        """`frame` with its offsets in QP per block as side data, valid until the next call; encoders copy it."""
+        if offsets is not self.offsets:
+            regions = regions_of(offsets, self.block, self.info.height, self.info.width)
+            if len(regions) > self.places:
+                self.places = max(64, 2 * len(regions))
+                self.canvas = self._with_empty_regions()
+            self.offsets, self.table = offsets, self._table(regions)
+        if not self.table:
+            return frame.picture()
+        self.canvas.make_writable()  # no cost unless the encoder still holds it
+        data = self.canvas.side_data[SideData.REGIONS_OF_INTEREST]
+        if data.buffer_size != len(self.table):
+            raise HarnessError(
+                f"this FFmpeg's AVRegionOfInterest is no {REGION.itemsize} bytes long (PyAV {av.__version__})"
+            )
+        ctypes.memmove(data.buffer_ptr, self.table, len(self.table))
+        return frame.picture(self.canvas)
+
+    def _table(self, regions: list[Region]) -> bytes:
         if not regions:
-            return picture
-        if regions != self.regions:
-            self.graph, self.regions = self._build(regions), regions
-        source, sink, _ = self.graph
-        source.push(picture)
-        frame: av.VideoFrame = sink.pull()
-        return frame
+            return b""
+        table = np.zeros(self.places, REGION)
+        table["size"], table["denominator"] = REGION.itemsize, QOFFSET_UNITS
+        x, y, width, height, offset = np.array(regions).T
+        used = table[: len(regions)]
+        used["top"], used["bottom"], used["left"], used["right"] = y, y + height, x, x + width
+        used["numerator"] = np.round(offset / self.scale * QOFFSET_UNITS)
+        table["numerator"][len(regions) :] = used["numerator"][-1]  # empty, and no new value for VP8's segments
+        return table.tobytes()
 
-    def _build(self, regions: list[Region]) -> tuple[Any, Any, Graph]:
+    def _with_empty_regions(self) -> Any:
         graph = Graph()
-        size = {"width": self.info.width, "height": self.info.height, "format": self.info.pix_fmt}
-        source = last = graph.add_buffer(**size, time_base=self.time_base)  # type: ignore[arg-type]
-        for r in regions:
-            text = f"x={r.x}:y={r.y}:w={r.width}:h={r.height}:qoffset={r.offset / self.scale:.6f}"
-            step = graph.add("addroi", text)
+        picture = av.VideoFrame(self.info.width, self.info.height, self.info.pix_fmt)
+        picture.pts, picture.time_base = 0, VARIABLE_TIME_BASE
+        size = {"width": picture.width, "height": picture.height, "format": self.info.pix_fmt}
+        source = last = graph.add_buffer(**size, time_base=picture.time_base)  # type: ignore[arg-type]
+        for _ in range(self.places):
+            step = graph.add("addroi", "x=0:y=0:w=0:h=0:qoffset=0")
             last.link_to(step)
             last = step
         sink = graph.add("buffersink")
         last.link_to(sink)
         graph.configure()
-        return source, sink, graph  # the filters do not keep their graph alive
+        source.push(picture)
+        made: Any = sink.pull()
+        return made
 
 
 @dataclass(frozen=True)
@@ -160,7 +196,7 @@ def _through_side_data(
     if encoder.name not in av.codecs_available:
         raise InputError(f"{encoder.name} is not in this PyAV's FFmpeg (allowed: encoders that it has)")
     time_base = VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate
-    attacher = Attacher(info, time_base, encoder.fraction)
+    attacher = Attacher(info, encoder)
     total = count = 0
     with av.open(str(out), "w") as container, Companions(copy_from) as companions:
         stream = _add_stream(container, info, encoder, settings, time_base)
@@ -175,12 +211,10 @@ def _through_side_data(
                 container.mux(packet)
 
         for frame, plan in frames:
-            picture = frame.picture()
+            picture = frame.picture() if plan is None else attacher.picture(frame, plan.offsets)
             picture.pts = round(frame.time / time_base)
             picture.time_base = time_base
             _tag(picture, info)
-            if plan is not None:
-                picture = attacher.attach(picture, regions_of(plan.offsets, encoder.block, info.height, info.width))
             write(picture)
             count += 1
             progress(count)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from harness.errors import InputError
+from harness.saliency.model import resized
 
 QP_PER_OCTAVE = 6.0  # H.264 and HEVC double their quantiser step, and about halve their bits, every 6 QP
 
@@ -85,6 +88,23 @@ def block_means(saliency: np.ndarray, block: int) -> np.ndarray:
     sums = np.add.reduceat(saliency.astype(np.float64), np.arange(0, height, block), axis=0)
     sums = np.add.reduceat(sums, np.arange(0, width, block), axis=1)
     return sums / block_areas(height, width, block)
+
+
+def grid_means(saliency: np.ndarray, height: int, width: int, block: int) -> np.ndarray:
+    """`block_means` of a map of any size, as if it were scaled to `height` x `width` (bilinear) first."""
+    if saliency.shape == (height, width):
+        return block_means(saliency, block)
+    down, across = _weights(saliency.shape[0], height, block), _weights(saliency.shape[1], width, block)
+    means: np.ndarray = across @ (down @ saliency.astype(np.float64)).T
+    return np.round(means.T, 6)  # so that equal blocks stay equal
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(length: int, scaled: int, block: int) -> csr_array:
+    """What each of `length` samples adds to each block's mean once they are scaled: both steps are linear."""
+    spread = resized(np.eye(length, dtype=np.float32), (scaled, length)).astype(np.float64)
+    starts = np.arange(0, scaled, block)
+    return csr_array(np.add.reduceat(spread, starts, axis=0) / np.minimum(block, scaled - starts)[:, None])
 
 
 def most_salient(means: np.ndarray, areas: np.ndarray, share: float) -> np.ndarray:

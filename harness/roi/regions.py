@@ -1,14 +1,13 @@
-"""From a grid of offsets to few rectangles: equal neighbours merge, the commonest value becomes the background."""
+"""From a grid of offsets to few rectangles that paint it: level over level, the commonest value as the background."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A rectangle in pixels and the offset inside it; where regions overlap, the first in the list holds."""
 
     x: int
@@ -21,11 +20,17 @@ class Region:
 def regions_of(offsets: np.ndarray, block: int, height: int, width: int) -> list[Region]:
     """Regions that paint `offsets` onto a frame of `height` x `width`; nothing to paint gives an empty list.
 
-    The last region may be the whole frame: the background under the others.
+    The farthest from the background come first, so each level may reach under those before it: its outline against
+    them costs no rectangles. The last region may be the whole frame: the background under the others.
     """
     values, counts = np.unique(offsets, return_counts=True)
     background = float(values[np.argmax(counts)])
-    regions = [_pixels(*span, block, height, width) for span in _spans(offsets, background)]
+    levels = np.concatenate([values[values < background], values[values > background][::-1]])
+    reach = [offsets <= level if level < background else offsets >= level for level in levels]
+    regions = [
+        Region(left, top, right - left, bottom - top, float(levels[level]))
+        for level, top, bottom, left, right in _rectangles(reach, block, height, width)
+    ]
     if background != 0:
         regions.append(Region(0, 0, width, height, background))
     return regions
@@ -39,24 +44,20 @@ def painted(regions: list[Region], height: int, width: int) -> np.ndarray:
     return picture
 
 
-def _spans(offsets: np.ndarray, background: float) -> list[tuple[int, int, int, int, float]]:
-    """`(row, last row + 1, column, last column + 1, offset)`: runs of a row, joined downwards while they are equal."""
-    finished: list[tuple[int, int, int, int, float]] = []
-    open_runs: dict[tuple[int, int, float], int] = {}
-    for row in range(offsets.shape[0] + 1):
-        runs = _runs(offsets[row]) if row < offsets.shape[0] else []
-        current = {run: open_runs.get(run, row) for run in runs if run[2] != background}
-        finished += [(top, row, *run) for run, top in open_runs.items() if run not in current]
-        open_runs = current
-    return finished
-
-
-def _runs(row: np.ndarray) -> list[tuple[int, int, float]]:
-    edges = np.flatnonzero(np.diff(row)) + 1
-    starts, ends = [0, *edges.tolist()], [*edges.tolist(), row.size]
-    return [(start, end, float(row[start])) for start, end in zip(starts, ends, strict=True)]
-
-
-def _pixels(top: int, bottom: int, left: int, right: int, offset: float, block: int, height: int, width: int) -> Region:
-    x, y = left * block, top * block
-    return Region(x, y, min(right * block, width) - x, min(bottom * block, height) - y, offset)
+def _rectangles(grids: list[np.ndarray], block: int, height: int, width: int) -> list[tuple[int, ...]]:
+    """`(grid, top, bottom, left, right)` in pixels: runs of a row, joined downwards where they start and end alike."""
+    if not grids:
+        return []
+    rows = grids[0].shape[0] + 1  # an empty row between grids, so that no run goes on from one to the next
+    tall = np.pad(np.stack(grids), ((0, 0), (0, 1), (1, 1))).reshape(len(grids) * rows, -1)
+    change = np.diff(tall.astype(np.int8), axis=1)
+    row, left = np.nonzero(change == 1)
+    _, right = np.nonzero(change == -1)
+    order = np.lexsort((row, right, left))
+    row, left, right = row[order], left[order], right[order]
+    goes_on = (np.diff(row) == 1) & (np.diff(left) == 0) & (np.diff(right) == 0)
+    first, last = np.append(True, ~goes_on), np.append(~goes_on, True)
+    grid, top = np.divmod(row[first], rows)
+    edges = np.stack([top, row[last] - grid * rows + 1, left[first], right[first]], axis=1) * block
+    found = np.column_stack([grid, np.minimum(edges, [height, height, width, width])])
+    return [tuple(each) for each in found[np.argsort(grid, kind="stable")].tolist()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.errors import InputError
 from harness.media.clips import UNSPECIFIED, Frame
+from harness.saliency.model import resized
 
 # Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
 _LUMA_WEIGHTS = {
@@ -51,11 +54,17 @@ _CHROMA = (np.arange(256, dtype=np.float32) - np.float32(128)) * (np.float32(1) 
 _RED_V, _GREEN_U, _GREEN_V, _BLUE_U = np.array([1.28033, 0.21482, 0.38059, 2.12798], np.float32)
 
 
-def true_rgb(frame: Frame) -> np.ndarray:
+def true_rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     """YUV to uint8 RGB `[H, W, 3]` by the stream's own matrix and range, any bit depth, nearest chroma.
 
     An unspecified matrix is BT.709 from 720 lines up, else BT.601; an unspecified range is limited: what players do.
+    With a `size` (height, width) the planes are scaled to it first (bilinear), which costs far less than converting
+    the whole picture and differs by rounding and by where chroma sits.
     """
+    guess = "bt709" if frame.height >= 720 else "smpte170m"
+    if size is not None and size != (frame.height, frame.width):
+        u, v = (None if plane is None else _scaled(plane, size) for plane in (frame.u, frame.v))
+        frame = replace(frame, y=_scaled(frame.y, size), u=u, v=v, chroma="444")
     depth_scale = np.float32(1 / (1 << (frame.bit_depth - 8)))
     full = frame.range == "pc"
     luma_zero, luma_span, chroma_span = (0.0, 255.0, 255.0) if full else (16.0, 219.0, 224.0)
@@ -69,13 +78,16 @@ def true_rgb(frame: Frame) -> np.ndarray:
     v = (frame.v - middle) * np.float32(depth_scale / chroma_span)
     if frame.matrix == "gbr":
         raise InputError("a stream of matrix gbr is no YUV (allowed: a YUV matrix, or convert it first)")
-    guess = "bt709" if frame.height >= 720 else "smpte170m"
     kr, kb = _LUMA_WEIGHTS[guess if frame.matrix == UNSPECIFIED else frame.matrix]
     red = y + _spread(np.float32(2 * (1 - kr)) * v, frame)
     blue = y + _spread(np.float32(2 * (1 - kb)) * u, frame)
     green_part = np.float32(2 * kr * (1 - kr) / (1 - kr - kb)) * v + np.float32(2 * kb * (1 - kb) / (1 - kr - kb)) * u
     green = y - _spread(green_part, frame)
     return np.stack([_to_bytes(red), _to_bytes(green), _to_bytes(blue)], axis=-1)
+
+
+def _scaled(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return resized(plane if plane.dtype == np.uint8 else plane.astype(np.float32), size)
 
 
 def _to_bytes(plane: np.ndarray) -> np.ndarray:

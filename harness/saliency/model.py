@@ -47,6 +47,7 @@ class SaliencyModel:
         facts = check_graph(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core
         options.enable_mem_pattern = False  # sizes vary; planning for one costs a third more memory and no time
         if threads:
             options.intra_op_num_threads = threads
@@ -92,7 +93,7 @@ def normalised(rgb: np.ndarray) -> np.ndarray:
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear (antialiased when shrinking) to `(height, width)`: uint8 `[H, W, 3]` or float32 `[H, W]`."""
+    """Bilinear (antialiased when shrinking) to `(height, width)`: uint8 `[H, W(, 3)]` or float32 `[H, W]`."""
     if picture.shape[:2] == size:
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))
