@@ -6,25 +6,33 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from harness.saliency.contract import MEAN, STD
+from train.augment import Looks, changed
 from train.data import CropPlan, DecodedSet, cut
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Batches(Protocol):
-    """Yields, for each slice of the plan, `(images [B, 3, c, c] normalised, truth [B, 1, c, c])` on the device."""
+    """Yields, for each slice of the plan, `(images [B, 3, s, s] normalised, truth [B, 1, s, s])` on the device."""
 
-    def epoch(self, plan: CropPlan, slices: list[slice], crop: int) -> Iterator[Batch]: ...
+    def epoch(self, plan: CropPlan, slices: list[slice], size: int, looks: Looks | None = None) -> Iterator[Batch]: ...
 
 
-def normalised(images: torch.Tensor) -> torch.Tensor:
-    """uint8 `[B, H, W, 3]` to ImageNet-normalised float32 `[B, 3, H, W]`, channels last in memory."""
+def normalised(images: torch.Tensor, looks: Looks | None = None, part: slice = slice(None)) -> torch.Tensor:
+    """RGB in 0..255 `[B, H, W, 3]` to ImageNet-normalised float32 `[B, 3, H, W]`, channels last in memory.
+
+    With `looks`, those of the samples `part` are applied first.
+    """
     mean = torch.tensor(MEAN, device=images.device)
     std = torch.tensor(STD, device=images.device)
-    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    scaled = images.float() / 255
+    if looks:
+        scaled = changed(scaled, looks, part)
+    return ((scaled - mean) / std).permute(0, 3, 1, 2)
 
 
 class HostBatches:
@@ -33,37 +41,56 @@ class HostBatches:
     def __init__(self, data: DecodedSet, device: torch.device) -> None:
         self.data, self.device = data, device
 
-    def epoch(self, plan: CropPlan, slices: list[slice], crop: int) -> Iterator[Batch]:
+    def epoch(self, plan: CropPlan, slices: list[slice], size: int, looks: Looks | None = None) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as ahead:
-            pending = ahead.submit(cut, self.data, plan, slices[0], crop)
-            for following in [*slices[1:], None]:
-                images, masks = pending.result()
+            pending = ahead.submit(cut, self.data, plan, slices[0], size)
+            for part, following in zip(slices, [*slices[1:], None], strict=True):
+                images, masks = (torch.from_numpy(array).to(self.device) for array in pending.result())
                 if following is not None:
-                    pending = ahead.submit(cut, self.data, plan, following, crop)
-                yield self._on_device(torch.from_numpy(images), torch.from_numpy(masks))
-
-    def _on_device(self, images: torch.Tensor, masks: torch.Tensor) -> Batch:
-        images, masks = images.to(self.device), masks.to(self.device)
-        return normalised(images), masks[:, None].float()
+                    pending = ahead.submit(cut, self.data, plan, following, size)
+                yield normalised(images, looks, part), masks[:, None].float()
 
 
 class ResidentBatches:
-    """The whole set in device memory; crops are one gather."""
+    """The whole set in device memory; boxes are one gather, or four with weights where they are scaled."""
 
     def __init__(self, data: DecodedSet, device: torch.device) -> None:
         self.data, self.device = data, device
         self.pixels = torch.tensor(data.pixels, device=device)
         self.truth = torch.tensor(data.truth, device=device)
 
-    def epoch(self, plan: CropPlan, slices: list[slice], crop: int) -> Iterator[Batch]:
-        width = torch.from_numpy(self.data.widths[plan.pair]).to(self.device)
-        start = torch.from_numpy(self.data.offsets[plan.pair]).to(self.device)
-        start = start + torch.from_numpy(plan.top).to(self.device) * width
-        start = start + torch.from_numpy(plan.left).to(self.device)
-        flip = torch.from_numpy(plan.flip).to(self.device).bool()
-        along = torch.arange(crop, device=self.device)
+    def epoch(self, plan: CropPlan, slices: list[slice], size: int, looks: Looks | None = None) -> Iterator[Batch]:
+        def column(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(values).to(self.device)[:, None]
+
+        line = column(self.data.widths[plan.pair])
+        start = column(self.data.offsets[plan.pair]) + column(plan.top) * line + column(plan.left)
+        flip, height, width = column(plan.flip).bool(), column(plan.height), column(plan.width)
+        along = torch.arange(size, device=self.device)
         for part in slices:
-            column = torch.where(flip[part, None], crop - 1 - along, along)
-            row = along * width[part, None]
-            index = start[part, None, None] + row[:, :, None] + column[:, None, :]
-            yield normalised(self.pixels[index]), self.truth[index][:, None].float()
+            across = torch.where(flip[part], size - 1 - along, along)
+            if plan.scaled(size):
+                images, truth = self._scaled(start[part], line[part], height[part], width[part], along, across, size)
+            else:
+                index = (start[part] + along * line[part])[:, :, None] + across[:, None, :]
+                images, truth = self.pixels[index], self.truth[index].float()
+            yield normalised(images, looks, part), truth[:, None]
+
+    def _scaled(
+        self, start: torch.Tensor, line: torch.Tensor, height: torch.Tensor, width: torch.Tensor,
+        along: torch.Tensor, across: torch.Tensor, size: int,
+    ) -> Batch:  # fmt: skip
+        """Bilinear without antialias: views shrink less than twice."""
+        rows = ((along + 0.5) * height / size - 0.5).clamp(min=0)
+        columns = ((across + 0.5) * width / size - 0.5).clamp(min=0)
+        top, left = rows.long(), columns.long()
+        images, truth = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        for below in (0, 1):
+            row = torch.minimum(top + below, height - 1) * line + start
+            row_weight = 1 - (rows - top - below).abs()
+            for right in (0, 1):
+                index = row[:, :, None] + torch.minimum(left + right, width - 1)[:, None, :]
+                weight = row_weight[:, :, None] * (1 - (columns - left - right).abs())[:, None, :]
+                images = images + weight[..., None] * self.pixels[index]
+                truth = truth + weight * self.truth[index]
+        return images, (truth > 0.5).float()

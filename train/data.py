@@ -130,39 +130,78 @@ def _decode_into(
 
 @dataclass(frozen=True)
 class CropPlan:
-    """Which pair, where, and whether mirrored, for every sample of an epoch: int64 `[N]` arrays."""
+    """Which pair, which box of it, and whether mirrored, for every sample of an epoch: int64 `[N]` arrays."""
 
     pair: np.ndarray
     top: np.ndarray
     left: np.ndarray
     flip: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+
+    def scaled(self, size: int) -> bool:
+        """Whether any box must be resized to become `size` x `size`."""
+        return bool((self.height != size).any() or (self.width != size).any())
 
 
 def plan_epoch(data: DecodedSet, chosen: Sequence[int], crop: int, seed: int, epoch: int) -> CropPlan:
     """The shuffled random crops of one epoch, a pure function of `(seed, epoch)`: a resumed run repeats it."""
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+    rng = _random(seed, epoch)
     pair = rng.permutation(np.asarray(chosen, np.int64))
     top = (rng.random(len(pair)) * (data.heights[pair] - crop + 1)).astype(np.int64)
     left = (rng.random(len(pair)) * (data.widths[pair] - crop + 1)).astype(np.int64)
-    return CropPlan(pair, top, left, rng.integers(0, 2, len(pair)))
+    flip = rng.integers(0, 2, len(pair))
+    return CropPlan(pair, top, left, flip, np.full_like(pair, crop), np.full_like(pair, crop))
 
 
-def cut(data: DecodedSet, plan: CropPlan, samples: slice, crop: int) -> tuple[np.ndarray, np.ndarray]:
-    """The planned crops of `samples`: images uint8 `[B, crop, crop, 3]`, masks uint8 `[B, crop, crop]`."""
+def plan_views(data: DecodedSet, chosen: Sequence[int], smallest: float, seed: int, epoch: int) -> CropPlan:
+    """Shuffled views of one epoch: each side keeps a share of the frame, uniform in [`smallest`, 1]."""
+    rng = _random(seed, epoch)
+    pair = rng.permutation(np.asarray(chosen, np.int64))
+    height = (data.heights[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
+    width = (data.widths[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
+    top = (rng.random(len(pair)) * (data.heights[pair] - height + 1)).astype(np.int64)
+    left = (rng.random(len(pair)) * (data.widths[pair] - width + 1)).astype(np.int64)
+    return CropPlan(pair, top, left, rng.integers(0, 2, len(pair)), height, width)
+
+
+def _random(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+
+
+def cut(data: DecodedSet, plan: CropPlan, samples: slice, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The planned boxes of `samples`: images uint8 `[B, size, size, 3]`, masks uint8 `[B, size, size]`.
+
+    A box of another size is resized (bilinear, antialiased; the mask too, then binary).
+    """
     indices = range(*samples.indices(len(plan.pair)))
-    images = np.empty((len(indices), crop, crop, 3), np.uint8)
-    masks = np.empty((len(indices), crop, crop), np.uint8)
+    images = np.empty((len(indices), size, size, 3), np.uint8)
+    masks = np.empty((len(indices), size, size), np.uint8)
     for row, index in enumerate(indices):
         image, mask = data.pair(int(plan.pair[index]))
         top, left = int(plan.top[index]), int(plan.left[index])
+        bottom, right = top + int(plan.height[index]), left + int(plan.width[index])
+        image, mask = image[top:bottom, left:right], mask[top:bottom, left:right]
+        if mask.shape != (size, size):
+            image = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+            grey = Image.fromarray(mask * np.uint8(255)).resize((size, size), Image.Resampling.BILINEAR)
+            mask = np.asarray(grey) > MASK_THRESHOLD
         step = -1 if plan.flip[index] else 1
-        images[row] = image[top : top + crop, left : left + crop][:, ::step]
-        masks[row] = mask[top : top + crop, left : left + crop][:, ::step]
+        images[row] = image[:, ::step]
+        masks[row] = mask[:, ::step]
     return images, masks
 
 
 def centre_crops(data: DecodedSet, chosen: Sequence[int], crop: int) -> tuple[np.ndarray, np.ndarray]:
     """The centre crops of the chosen pairs, in their order, shaped as `cut` shapes them."""
     pair = np.asarray(chosen, np.int64)
-    plan = CropPlan(pair, (data.heights[pair] - crop) // 2, (data.widths[pair] - crop) // 2, np.zeros_like(pair))
-    return cut(data, plan, slice(0, len(pair)), crop)
+    side, unmirrored = np.full_like(pair, crop), np.zeros_like(pair)
+    top, left = (data.heights[pair] - crop) // 2, (data.widths[pair] - crop) // 2
+    return cut(data, CropPlan(pair, top, left, unmirrored, side, side), slice(0, len(pair)), crop)
+
+
+def whole_views(data: DecodedSet, chosen: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The chosen pairs as a whole, in their order, each scaled to `size` x `size`."""
+    pair = np.asarray(chosen, np.int64)
+    zero = np.zeros_like(pair)
+    return cut(data, CropPlan(pair, zero, zero, zero, data.heights[pair], data.widths[pair]), slice(0, len(pair)), size)

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, whole_file, write_json
 from harness.results import processor_name
+from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
-from train.data import DecodedSet, decoded_set, plan_epoch, validation_split
-from train.losses import LOSSES
-from train.optim import OPTIMISERS, SCHEDULES, named
+from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
+from train.losses import LOSSES, supervised
+from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.recipe import Recipe
 from train.students.blocks import Student
 from train.students.registry import build_student
@@ -71,9 +72,11 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     progress: Progress = _silent,
+    more: Sequence[Pair] = (),
 ) -> Run:
     """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
 
+    The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on.
     Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
     """
     chosen_device = pick_device(device)
@@ -91,36 +94,44 @@ def train(
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
     if rank == 0:
-        _claim(folder, recipe, pairs, chosen_device, world, resume)
-    data, held_data = _decode_in_turn(pairs, recipe, cache, rank, world, progress)
+        _claim(folder, recipe, [*pairs, *more], chosen_device, world, resume)
+    data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
+    kept += range(len(pairs), len(pairs) + len(more))
     if len(kept) < recipe.batch_size:
         raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
 
     student = build_student(recipe.student).to(chosen_device)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = optimiser_of(student.parameters(), recipe.lr)
+    optimiser = optimiser_of(student.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     schedule = schedule_of(optimiser, recipe.epochs)
-    first, history = 1, list[EpochRow]()
+    average = averaged(student, recipe.ema) if recipe.ema else None
+    shipped = average.module if average else student
+    parts = {"student": student, "optimiser": optimiser, "schedule": schedule}
+    if average:
+        parts["average"] = average
+    history = list[EpochRow]()
     if resume and (folder / "checkpoint.pt").exists():
-        first, history = _restore(folder, student, optimiser, schedule, chosen_device)
+        history = _restore(folder, parts, chosen_device)
 
     forward = _forward(student, chosen_device, world)
     batches = _batches(data, chosen_device)
     slices = rank_slices(len(kept), recipe.batch_size, rank, world)
     best_iou = max((row.val_iou for row in history), default=-1.0)
-    for epoch in range(first, recipe.epochs + 1):
+    for epoch in range(len(history) + 1, recipe.epochs + 1):
         started, total_loss, seen = time.monotonic(), 0.0, 0
         lr = float(schedule.get_last_lr()[0])
         student.train()
-        plan = plan_epoch(data, kept, recipe.crop_size, recipe.seed, epoch)
-        for step, (images, truth) in enumerate(batches.epoch(plan, slices, recipe.crop_size), 1):
+        plan, looks = _epoch_plan(data, kept, recipe, epoch)
+        for step, (images, truth) in enumerate(batches.epoch(plan, slices, recipe.size_at(epoch), looks), 1):
             optimiser.zero_grad(set_to_none=True)
             with torch.autocast(chosen_device.type, torch.bfloat16):
-                logits = forward(images)
-            loss = loss_of(logits, truth)
+                outputs = forward(images)
+            loss = supervised(loss_of, outputs, truth, recipe.side_weight)
             loss.backward()
             optimiser.step()
+            if average:
+                average.update_parameters(student)
             total_loss += float(loss.detach())
             seen += len(images) * world
             speed = seen / (time.monotonic() - started)
@@ -129,20 +140,20 @@ def train(
         if not np.isfinite(total_loss):
             raise HarnessError(f"epoch {epoch}: the loss is {total_loss}; lower the learning rate")
         schedule.step()
-        student.eval()
-        score = validation_iou(_maps(student, chosen_device), held_data, held, recipe.crop_size)
+        shipped.eval()
+        score = validation_iou(_maps(shipped, chosen_device), held_data, held, recipe.crop_size, recipe.val_view)
         seconds = time.monotonic() - started
         row = EpochRow(epoch, total_loss / len(slices), score.batched, score.per_image, lr, speed, seconds)
         history.append(row)
         if rank == 0:
             if score.batched > best_iou:
                 best_iou = score.batched
-                _save(folder / "best.pt", {"student": student.state_dict(), "row": asdict(row)})
-            _checkpoint(folder, student, optimiser, schedule, history)
+                _save(folder / "best.pt", {"student": shipped.state_dict(), "row": asdict(row)})
+            _checkpoint(folder, parts, history)
             progress("validated", epoch, recipe.epochs, {"loss": row.loss, "IoU": score.batched})
     best = max(history, key=lambda row: row.val_iou)
     if rank == 0:
-        _save(folder / "final.pt", {"student": student.state_dict()})
+        _save(folder / "final.pt", {"student": shipped.state_dict()})
         draw_curve(history, folder / "curve.png", f"{recipe.student}, seed {recipe.seed}")
     return Run(folder, rank, best.epoch, ValidationIoU(best.val_iou, best.val_iou_per_image), history)
 
@@ -218,6 +229,7 @@ def _claim(folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device
         found = read_json(about)
         if not resume:
             raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
+        found["recipe"] = Recipe(**found["recipe"]).as_dict()  # keys that the run did not know yet: their defaults
         for key, value in described.items():
             if found.get(key) != value:
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
@@ -239,37 +251,47 @@ def device_name(device: torch.device) -> str:
 
 
 def _decode_in_turn(
-    pairs: list[Pair], recipe: Recipe, cache: Path, rank: int, world: int, progress: Progress
+    pairs: list[Pair], more: list[Pair], recipe: Recipe, cache: Path, rank: int, world: int, progress: Progress
 ) -> tuple[DecodedSet, DecodedSet]:
     if world > 1 and rank > 0:
         distributed.barrier()  # rank 0 fills the cache first
 
-    def decode(short_side: int) -> DecodedSet:
-        return decoded_set(pairs, short_side, cache, lambda done, total: progress("decoding", done, total, {}))
+    def decode(chosen: list[Pair], short_side: int) -> DecodedSet:
+        return decoded_set(chosen, short_side, cache, lambda done, total: progress("decoding", done, total, {}))
 
-    decoded = decode(recipe.short_side), decode(recipe.val_short_side)
+    decoded = decode(pairs + more, recipe.short_side), decode(pairs, recipe.val_short_side)
     if world > 1 and rank == 0:
         distributed.barrier()
     return decoded
 
 
-def _forward(student: Student, device: torch.device, world: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def _epoch_plan(data: DecodedSet, kept: list[int], recipe: Recipe, epoch: int) -> tuple[CropPlan, Looks | None]:
+    if recipe.smallest_view is None:
+        plan = plan_epoch(data, kept, recipe.size_at(epoch), recipe.seed, epoch)
+    else:
+        plan = plan_views(data, kept, recipe.smallest_view, recipe.seed, epoch)
+    if not (recipe.colour or recipe.compression):
+        return plan, None
+    return plan, plan_looks(len(kept), recipe.colour, recipe.compression, recipe.seed, epoch)
+
+
+def _forward(student: Student, device: torch.device, world: int) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
     if world > 1:
-        return torch.nn.parallel.DistributedDataParallel(_Logits(student))
+        return torch.nn.parallel.DistributedDataParallel(_Outputs(student))
     if device.type == "cuda":
-        return torch.compile(student.logits)
-    return student.logits  # on the CPU compiled code was measured slower than oneDNN's own
+        return torch.compile(student.outputs)
+    return student.outputs  # on the CPU compiled code was measured slower than oneDNN's own
 
 
-class _Logits(torch.nn.Module):
-    """`logits` as a module of its own, which data-parallel training wraps."""
+class _Outputs(torch.nn.Module):
+    """`outputs` as a module of its own, which data-parallel training wraps."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.student = student
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.student.logits(images)
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.student.outputs(images)
 
 
 def _batches(data: DecodedSet, device: torch.device) -> Batches:
@@ -284,29 +306,20 @@ def _maps(student: torch.nn.Module, device: torch.device) -> Callable[[np.ndarra
     return maps
 
 
-def _checkpoint(folder: Path, student: Any, optimiser: Any, schedule: Any, history: list[EpochRow]) -> None:
+def _checkpoint(folder: Path, parts: dict[str, Any], history: list[EpochRow]) -> None:
     with whole_file(folder / "history.jsonl") as part:
         part.write_text("".join(json.dumps(asdict(row)) + "\n" for row in history))
-    state = {
-        "student": student.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "torch_random": torch.get_rng_state(),
-        "history": [asdict(row) for row in history],
-    }
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"torch_random": torch.get_rng_state(), "history": [asdict(row) for row in history]}
     _save(folder / "checkpoint.pt", state)
 
 
-def _restore(
-    folder: Path, student: Any, optimiser: Any, schedule: Any, device: torch.device
-) -> tuple[int, list[EpochRow]]:
+def _restore(folder: Path, parts: dict[str, Any], device: torch.device) -> list[EpochRow]:
     state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
-    student.load_state_dict(state["student"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     torch.set_rng_state(state["torch_random"].cpu())
-    history = [EpochRow(**row) for row in state["history"]]
-    return len(history) + 1, history
+    return [EpochRow(**row) for row in state["history"]]
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

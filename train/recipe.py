@@ -14,7 +14,11 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights, besides corpus and device."""
+    """Everything that decides the weights, besides corpus and device.
+
+    `smallest_view`: None cuts squares of `crop_size`; else each side of a box keeps a share in [it, 1] of the frame
+    and is scaled to `crop_size`, in the first `small_epochs` epochs to `small_size`. `ema` is a decay per step.
+    """
 
     student: str
     epochs: int = 50
@@ -30,6 +34,19 @@ class Recipe:
     val_seed: int = 42
     seed: int = 42
     limit: int | None = None
+    weight_decay: float = 0.0
+    ema: float = 0.0
+    side_weight: float = 0.0
+    smallest_view: float | None = None
+    small_size: int = 256
+    small_epochs: int = 0
+    colour: float = 0.0
+    compression: float = 0.0
+    val_view: str = "crop"
+
+    def size_at(self, epoch: int) -> int:
+        """The side of the training pictures in `epoch`, from 1."""
+        return self.small_size if epoch <= self.small_epochs else self.crop_size
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values."""
@@ -59,12 +76,21 @@ def load_recipe(student: str, path: Path | None = None, **overrides: Any) -> Rec
 
 
 def _check(path: Path, key: str, value: object) -> None:
-    names, whole = ("student", "optimizer", "schedule", "loss"), isinstance(value, int) and not isinstance(value, bool)
-    if key in names:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    number = float(str(value)) if whole or isinstance(value, float) else None
+    if key in ("student", "optimizer", "schedule", "loss"):
         good, allowed = isinstance(value, str), "a name"
+    elif key == "val_view":
+        good, allowed = value in ("crop", "whole"), "crop or whole"
     elif key in ("lr", "val_fraction"):
-        good, allowed = (whole or isinstance(value, float)) and float(str(value)) > 0, "a number above 0"
-    elif key in ("seed", "val_seed"):
+        good, allowed = number is not None and number > 0, "a number above 0"
+    elif key in ("ema", "colour", "compression"):
+        good, allowed = number is not None and 0 <= number < 1, "a number from 0 to below 1"
+    elif key in ("weight_decay", "side_weight"):
+        good, allowed = number is not None and number >= 0, "a number, 0 or more"
+    elif key == "smallest_view":
+        good, allowed = value is None or (number is not None and 0 < number <= 1), "a number above 0, at most 1"
+    elif key in ("seed", "val_seed", "small_epochs"):
         good, allowed = whole and int(str(value)) >= 0, "0 or more"
     else:
         good, allowed = (whole and int(str(value)) > 0) or (key == "limit" and value is None), "a whole number above 0"

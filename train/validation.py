@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.data import DecodedSet, centre_crops
+from train.data import DecodedSet, centre_crops, whole_views
 
 SMOOTH = 1e-6
 BATCH = 32
+VIEWS = {"crop": centre_crops, "whole": whole_views}
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,15 @@ class ValidationIoU:
 
 
 def validation_iou(
-    maps: Callable[[np.ndarray], np.ndarray], data: DecodedSet, chosen: Sequence[int], crop: int
+    maps: Callable[[np.ndarray], np.ndarray], data: DecodedSet, chosen: Sequence[int], size: int, view: str = "crop"
 ) -> ValidationIoU:
-    """Evaluate `maps` (uint8 RGB `[B, c, c, 3]` to float `[B, c, c]`) on the chosen pairs' centre crops."""
+    """Evaluate `maps` (uint8 RGB `[B, s, s, 3]` to float `[B, s, s]`) on the chosen pairs' centre crops.
+
+    With the view `whole` it is the whole pictures, scaled to `size` x `size`.
+    """
     values = []
     for first in range(0, len(chosen), BATCH):
-        images, masks = centre_crops(data, chosen[first : first + BATCH], crop)
+        images, masks = VIEWS[view](data, chosen[first : first + BATCH], size)
         predicted, truth = maps(images) >= 0.5, masks > 0
         shared = (predicted & truth).sum((1, 2))
         either = (predicted | truth).sum((1, 2))

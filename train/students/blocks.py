@@ -18,7 +18,16 @@ def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Student(nn.Module):
-    """A saliency network: `logits` for the loss, `forward` for the map."""
+    """A saliency network: `outputs` for the loss, `forward` for the map.
+
+    `sides_multiple_of` says which frame sizes it takes; the extractor pads to multiples of 8.
+    """
+
+    sides_multiple_of = 8
+
+    def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the loss compares with the truth: logits `[N, 1, h, w]`, then those of the side outputs, if any."""
+        return (self.logits(image),)
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         """The map before its sigmoid, `[N, 1, H, W]`."""

@@ -1,0 +1,119 @@
+"""`saliency_student_v3`: sees the whole frame at one working size, whatever the frame's own size is."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from train.students.blocks import Student
+
+PARAMETERS = 295_536
+WORKING_SIDE = 256
+OVERSAMPLING = 3  # Resize in opset 17 has no antialias: take more samples than needed, then average them
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution without bias, size kept (over `stride`), and batch normalisation."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def separable(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Depthwise then pointwise convolution, then ReLU."""
+    return nn.Sequential(
+        conv_bn(inputs, inputs, kernel, stride, groups=inputs), conv_bn(inputs, outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    """Large depthwise kernel for context, two pointwise convolutions for the channels, added to the input."""
+
+    def __init__(self, channels: int, kernel: int, expansion: int = 2) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.branch = nn.Sequential(
+            conv_bn(channels, channels, kernel, groups=channels),
+            conv_bn(channels, wide), nn.ReLU(inplace=True), conv_bn(wide, channels),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + self.branch(x))
+
+
+class GlobalContext(nn.Module):
+    """Adds what the whole frame says, its mean through two pointwise layers, to every position."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 1), nn.ReLU(inplace=True), nn.Conv2d(channels // 2, channels, 1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        added: torch.Tensor = self.layers(x.mean((2, 3), keepdim=True))
+        return x + added
+
+
+class WholeFrameStudent(Student):
+    """Narrow and dense at 1/2 and 1/4, depthwise-separable residuals down to 1/32, additive skips back up to 1/2.
+
+    Takes ImageNet-normalised RGB `[N, 3, H, W]` of any size >= 16: `forward` scales it to the working size and the
+    map back, `outputs` trains at the size that it is given (multiples of 32).
+    """
+
+    sides_multiple_of = 1
+    channels = (16, 32, 64, 96, 104)
+    depths = (1, 2, 3, 2)
+    up_channels = (16, 32, 48, 64)
+
+    def __init__(self) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth, last = self.channels
+        self.stem = nn.Sequential(conv_bn(3, half, 3, 2), nn.ReLU(inplace=True))
+        self.to4 = nn.Sequential(conv_bn(half, quarter, 3, 2), nn.ReLU(inplace=True))
+        self.to8 = separable(quarter, eighth, 3, 2)
+        self.to16 = separable(eighth, sixteenth, 3, 2)
+        self.to32 = separable(sixteenth, last, 3, 2)
+        self.at4 = nn.Sequential(*(Residual(quarter, 3) for _ in range(self.depths[0])))
+        self.at8 = nn.Sequential(*(Residual(eighth, 5) for _ in range(self.depths[1])))
+        self.at16 = nn.Sequential(*(Residual(sixteenth, 7) for _ in range(self.depths[2])))
+        self.at32 = nn.Sequential(*(Residual(last, 7, 1) for _ in range(self.depths[3])), GlobalContext(last))
+        up2, up4, up8, up16 = self.up_channels
+        self.skip16, self.lift16 = conv_bn(sixteenth, up16), conv_bn(last, up16)
+        self.skip8, self.lift8 = conv_bn(eighth, up8), conv_bn(up16, up8)
+        self.skip4, self.lift4 = conv_bn(quarter, up4), conv_bn(up8, up4)
+        self.skip2, self.lift2 = conv_bn(half, up2), conv_bn(up4, up2)
+        self.mix16, self.mix8, self.mix4 = separable(up16, up16, 5), separable(up8, up8, 5), separable(up4, up4, 5)
+        self.mix2 = separable(up2, up2)
+        self.head16, self.head8, self.head4 = nn.Conv2d(up16, 1, 1), nn.Conv2d(up8, 1, 1), nn.Conv2d(up4, 1, 1)
+        self.head = nn.Conv2d(up2, 1, 3, padding=1)
+
+    def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits at 1/2 of the input's size, then the side outputs at 1/4, 1/8 and 1/16."""
+        half = self.stem(image)
+        quarter = self.at4(self.to4(half))
+        eighth = self.at8(self.to8(quarter))
+        sixteenth = self.at16(self.to16(eighth))
+        deep = self.at32(self.to32(sixteenth))
+        deep = at16 = self.mix16(F.relu(self.skip16(sixteenth) + doubled(self.lift16(deep))))
+        deep = at8 = self.mix8(F.relu(self.skip8(eighth) + doubled(self.lift8(deep))))
+        deep = at4 = self.mix4(F.relu(self.skip4(quarter) + doubled(self.lift4(deep))))
+        deep = self.mix2(F.relu(self.skip2(half) + doubled(self.lift2(deep))))
+        return self.head(deep), self.head4(at4), self.head8(at8), self.head16(at16)
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        side = WORKING_SIDE * OVERSAMPLING
+        working = F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
+        small = self.outputs(F.avg_pool2d(working, OVERSAMPLING))[0]
+        return F.interpolate(small, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """`[N, C, H, W]` to `[N, C, 2H, 2W]`, bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def build() -> Student:
+    """The untrained student, 295,536 trainable parameters."""
+    return WholeFrameStudent()
