@@ -7,16 +7,15 @@ and a bootstrap interval is the same `headline` on resampled means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
-from harness.measures.nearest import Nearest, nearest
 
 LEVELS = 256
 THRESHOLDS = np.arange(LEVELS) / (LEVELS - 1)
@@ -24,6 +23,7 @@ EPS = np.spacing(1.0)
 
 Reading = dict[str, float | np.ndarray]
 Means = Mapping[str, np.ndarray]
+Found = TypeVar("Found")
 
 
 class Measure(Protocol):
@@ -43,16 +43,18 @@ class Truth:
     """A ground-truth mask, bool `[H, W]`; what only depends on it is shared by all the maps compared with it."""
 
     mask: np.ndarray
+    _found: dict[Callable, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, find: Callable[[np.ndarray], Found]) -> Found:
+        """What `find` makes of the mask, made the first time it is asked for."""
+        if find not in self._found:
+            self._found[find] = find(self.mask)
+        return self._found[find]  # type: ignore[return-value]
 
     @cached_property
     def count(self) -> int:
         """Foreground pixels."""
         return int(np.count_nonzero(self.mask))
-
-    @cached_property
-    def near(self) -> Nearest:
-        """Distances to the foreground; only for a mask that has some."""
-        return nearest(self.mask)
 
     @cached_property
     def stencil(self) -> Image.Image:

@@ -19,6 +19,14 @@ def block_sums(values: np.ndarray, side: int) -> np.ndarray:
     return np.add.reduceat(np.add.reduceat(values, wide, axis=1, dtype=np.float64), tall, axis=0)
 
 
+def grids(values: np.ndarray) -> list[np.ndarray]:
+    """Block sums at each of `SIDES`, the coarser ones from the finer."""
+    found: list[np.ndarray] = []
+    for side, before in zip(SIDES, (1, *SIDES), strict=False):
+        found.append(block_sums(found[-1] if found else values, side // before))
+    return found
+
+
 def reading(sample: Sample) -> Reading:
     """`iou_block16@0.5`, `iou_block64@0.5`: IoU of the blocks whose mean is > 0.5.
 
@@ -29,10 +37,7 @@ def reading(sample: Sample) -> Reading:
     """
     found: Reading = {}
     height, width = sample.values.shape
-    map_sums, true_sums, summed = sample.values, sample.truth.mask, 1
-    for side in SIDES:
-        map_sums, true_sums = (block_sums(sums, side // summed) for sums in (map_sums, true_sums))
-        summed = side
+    for side, map_sums, true_sums in zip(SIDES, grids(sample.values), sample.truth.once(grids), strict=True):
         rows, columns = (np.diff(np.arange(0, length, side), append=length) for length in (height, width))
         half = np.outer(rows, columns) / 2  # of what an edge block holds
         salient, true = map_sums > half, true_sums > half

@@ -9,11 +9,15 @@ from scipy import ndimage
 
 HALF_LIFE = 5.0  # pixels over which the importance of a false alarm moves halfway from 1 to 2
 REACH = 3  # of the 7x7 window
+_FAR = 256  # pixels from which on the importance is 2 to the last bit
+_IMPORTANCE = 2 - np.exp2(np.sqrt(np.arange(_FAR**2 + 1)) / -HALF_LIFE)  # by squared distance
+_IMPORTANCE[0] = 0  # the object itself
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """`pixels`: flat indices of background pixels near the object; `nearest`: of the object's pixel closest to each.
+    """`pixels`: background pixels near the object, flat indices in `box`; `nearest`: the object's pixel closest to
+    each, flat indices in the picture.
 
     `box` is the object's bounding box grown by the window's reach; `importance` `[H, W]` is
     `2 - 2^(-distance/5)` on the background and 0 on the object.
@@ -34,14 +38,12 @@ def nearest(mask: np.ndarray) -> Nearest:
     right -= np.arange(width, dtype=np.int32)
     squared = down * down
     squared += right * right
-    pixels = np.flatnonzero((squared <= 2 * REACH**2) & ~mask)
-    closest = pixels + down.ravel()[pixels] * width + right.ravel()[pixels]
-    importance = np.sqrt(squared, dtype=np.float64)
-    importance /= -HALF_LIFE
-    np.exp2(importance, out=importance)
-    np.subtract(2, importance, out=importance)
-    importance[mask] = 0
-    return Nearest(pixels, closest, _box(mask), importance)
+    box = _box(mask)
+    rows, columns = np.nonzero((squared[box] <= 2 * REACH**2) & ~mask[box])
+    pixels = rows * mask[box].shape[1] + columns
+    rows, columns = rows + box[0].start, columns + box[1].start
+    closest = (rows + down[rows, columns]) * width + columns + right[rows, columns]
+    return Nearest(pixels, closest, box, np.take(_IMPORTANCE, squared, mode="clip"))
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice]:

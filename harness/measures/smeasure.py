@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from harness.measures.base import EPS, Means, Reading, Sample
@@ -46,28 +49,51 @@ def _object(sample: Sample) -> float:
     return (count * foreground + (size - count) * background) / size
 
 
+@dataclass(frozen=True)
+class Quadrants:
+    """A mask parted at its object's centroid: below `row`, right of `column`.
+
+    Of the object's pixels in reading order the first `above` lie above; `left` is 1.0 for those on the left, else 0.
+    """
+
+    row: int
+    column: int
+    above: int
+    left: np.ndarray
+
+    def parts(self, height: int, width: int, inside: np.ndarray) -> Iterator[tuple[tuple[slice, slice], float, float]]:
+        """Per quadrant: where it is, the object's pixels there, and the sum of `inside`, a value for each of them."""
+        tall, wide = (slice(0, self.row), slice(self.row, height)), (slice(0, self.column), slice(self.column, width))
+        for vertical, here in zip(tall, (slice(0, self.above), slice(self.above, None)), strict=True):
+            values, left = inside[here], self.left[here]
+            pixels, product = left.sum(), np.einsum("i,i->", values, left)
+            yield (vertical, wide[0]), pixels, product
+            yield (vertical, wide[1]), len(left) - pixels, values.sum() - product
+
+
+def quadrants(mask: np.ndarray) -> Quadrants:
+    """The quadrants of a mask that has an object."""
+    rows, columns = np.count_nonzero(mask, axis=1), np.nonzero(mask)[1]
+    row = int(np.round(rows @ np.arange(len(rows)) / len(columns))) + 1
+    column = int(np.round(columns.sum() / len(columns))) + 1
+    return Quadrants(row, column, int(rows[:row].sum()), (columns < column).astype(np.float64))
+
+
 def _region(sample: Sample) -> float:
     """Area-weighted SSIM of the four quadrants that meet at the object's centroid; an empty quadrant weighs nothing."""
-    mask, values = sample.truth.mask, sample.values
+    mask, values, total = sample.truth.mask, sample.values, 0.0
     height, width = mask.shape
-    rows, columns = np.count_nonzero(mask, axis=1), np.count_nonzero(mask, axis=0)
-    row = int(np.round(rows @ np.arange(height) / sample.truth.count)) + 1
-    column = int(np.round(columns @ np.arange(width) / sample.truth.count)) + 1
-    product = values * mask
-    total = 0.0
-    for vertical in (slice(0, row), slice(row, height)):
-        for horizontal in (slice(0, column), slice(column, width)):
-            part = values[vertical, horizontal]
-            if part.size:
-                here = mask[vertical, horizontal]
-                total += part.size * _ssim(part, here, float(product[vertical, horizontal].sum()))
+    for place, pixels, product in sample.truth.once(quadrants).parts(height, width, sample.inside):
+        part = values[place]
+        if part.size:
+            total += part.size * _ssim(part, mask[place], pixels / part.size, product)
     return total / mask.size
 
 
-def _ssim(part: np.ndarray, mask: np.ndarray, product: float) -> float:
-    """Mean, contrast and structure similarity of one quadrant; `product` is the sum of map x mask."""
+def _ssim(part: np.ndarray, mask: np.ndarray, y: float, product: float) -> float:
+    """Mean, contrast and structure similarity of one quadrant; `y` is the mask's mean, `product` sums map x mask."""
     size = part.size
-    x, y = part.mean(), np.count_nonzero(mask) / size
+    x = part.mean()
     square = np.einsum("ij,ij->", part, part) / size
     variance = square - x * x
     if variance > _NEARLY_FLAT * square:
