@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.media.clips import Clip, Frame, open_clip
 from harness.registry import find_model
-from harness.roi.encode import Plan, ahead, check_suffix, encode, plans_of
+from harness.roi.encode import Encoded, Pass, Plan, ahead, check_suffix, encode, plans_of
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS
 from harness.roi.offsets import Knob, Share
@@ -74,6 +74,7 @@ def steer(
     if out.resolve() == clip.info.path.resolve():
         raise InputError(f"{out} is the clip itself (allowed: any other path)")
     encoder.check(clip.info)
+    encoder.options(settings)
     check_suffix(out, encoder)
     found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
@@ -84,18 +85,12 @@ def steer(
     ):
         planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
         companions = clip.info.path if clip.info.path.is_file() else None
-        roi = encode(
-            clip.info,
-            kept.through(planned),
-            encoder,
-            settings,
-            temporary,
-            lambda done: progress("with the map", done),
-            companions,
+        run = _Run(clip, encoder, settings, progress)
+        roi = run.encode(
+            "with the map", kept.through(planned), lambda: zip(clip, kept.read(), strict=True), temporary, companions
         )
         plain_path = Path(folder) / f"plain{encoder.suffixes[0]}"
-        bare = ((frame, None) for frame in clip)
-        plain = encode(clip.info, bare, encoder, settings, plain_path, lambda done: progress("plain", done))
+        plain = run.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
         proof = compare(clip, plain_path, temporary, kept.read(), encoder.block, (plain.bytes, roi.bytes))
         if export:
             EXPORTS[export[0]](export[1], [plan.offsets for plan in kept.read()])
@@ -108,6 +103,38 @@ def steer(
             panels = Panels(rgb, saliency, plan.offsets, encoder.block, true_rgb(_nth(open_clip(temporary), middle)))
             write_preview(preview, panels, _titles(steering, encoder, proof))
     return Steered(out, roi.frames, found, proof)
+
+
+Steps = Iterable[tuple[Frame, Plan | None]]
+
+
+@dataclass(frozen=True)
+class _Run:
+    clip: Clip
+    encoder: Encoder
+    settings: Settings
+    progress: Progress
+
+    def encode(
+        self, stage: str, frames: Steps, again: Callable[[], Steps], out: Path, companions: Path | None = None
+    ) -> Encoded:
+        """One pass over `frames`; or a first one, thrown away, and then a second over the same from `again`."""
+        info = self.clip.info
+        if not self.settings.two_pass:
+            return encode(info, frames, self.encoder, self.settings, out, self._heard(stage), companions)
+        with tempfile.TemporaryDirectory(prefix="harness-pass-") as folder:
+            statistics, first = Path(folder) / "statistics", Path(folder) / f"first{self.encoder.suffixes[0]}"
+            heard = self._heard(f"{stage}, first pass")
+            encode(info, frames, self.encoder, self.settings, first, heard, one_of_two=Pass(1, statistics))
+            heard, second = self._heard(f"{stage}, second pass"), Pass(2, statistics)
+            return encode(info, again(), self.encoder, self.settings, out, heard, companions, second)
+
+    def _heard(self, stage: str) -> Callable[[int], None]:
+        return lambda done: self.progress(stage, done)
+
+
+def _bare(clip: Clip) -> Steps:
+    return ((frame, None) for frame in clip)
 
 
 def map_source(asked: str) -> MapSource:

@@ -62,8 +62,8 @@ class SweepPlan:
         if self.frames is not None and self.frames < 1:
             raise InputError(f"{self.frames} frames (allowed: at least 1)")
         WorkingSize.parse(self.working)
-        for name in self.encoders:
-            find_encoder(name)
+        for name, crf in itertools.product(self.encoders, self.crfs):
+            find_encoder(name).options(Settings(crf=crf, preset=self.preset))
         for strength in self.strengths:
             Strength(strength)
 

@@ -149,13 +149,53 @@ def test_the_probe_catches_an_encoder_that_ignores_its_map_in_silence() -> None:
 )
 def test_options_that_switch_the_map_off_are_refused(name: str, option: tuple[str, str]) -> None:
     with pytest.raises(InputError, match=r"allowed|only with"):
-        find_encoder(name).translate(Settings(options=(option,)))
+        find_encoder(name).options(Settings(options=(option,)))
 
 
-@pytest.mark.parametrize("bad", [{"crf": 20, "bitrate": 100}, {"crf": 99}, {"bitrate": 0}])
+@pytest.mark.parametrize("bad", [{"crf": 20, "bitrate": 100}, {"bitrate": 0}, {"two_pass": True}])
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="allowed"):
         Settings(**bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "allowed"),
+    [
+        ("libx264", {"crf": 999}, "crf 999 with libx264 .allowed: 0 to 51"),
+        ("libvpx-vp9", {"crf": 64}, "crf 64 with libvpx-vp9 .allowed: 0 to 63"),
+        ("libx265", {"preset": "foo"}, "preset 'foo' with libx265 .allowed: ultrafast, .*placebo"),
+        ("libkvazaar", {"preset": "foo"}, "preset 'foo' with libkvazaar .allowed: ultrafast"),
+        ("libvpx", {"bitrate": 99, "two_pass": True}, "two passes with libvpx .allowed for: libx264"),
+        ("libx264", {"options": (("tune", "foo"),)}, "libx264 refuses option tune=foo"),
+        ("libx264", {"options": (("foo", "1"),)}, "libx264 knows no option 'foo'"),
+    ],
+)
+def test_settings_are_refused_in_the_encoders_own_terms(
+    name: str, bad: dict[str, Any], allowed: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=allowed):
+        run(write_clip(tmp_path / "clip.y4m", frames=1), tmp_path / "out.mkv", name, settings=Settings(**bad))
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+
+
+def test_two_passes_meet_the_bitrate_that_one_misses(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", size=(320, 192), frames=50)
+    one, two = (
+        run(clip, tmp_path / f"{two}.mkv", "libx265", settings=Settings(bitrate=90, preset="ultrafast", two_pass=two))
+        for two in (False, True)
+    )
+    wanted = 90_000 / 8 * 2
+    assert abs(two.comparison.roi_bytes - wanted) < 0.15 * wanted < abs(one.comparison.roi_bytes - wanted)
+    assert abs(two.comparison.plain_bytes - wanted) < 0.15 * wanted and two.comparison.finer_psnr_change > 0
+
+
+def test_x264_takes_two_passes(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", size=(320, 192), frames=25)
+    settings = Settings(bitrate=120, preset="veryfast", two_pass=True, options=(("x264-params", "no-mbtree=1"),))
+    result = run(clip, tmp_path / "out.mkv", settings=settings)
+    settings = dataclasses.replace(settings, two_pass=False)
+    assert result.comparison.roi_bytes != run(clip, tmp_path / "one.mkv", settings=settings).comparison.roi_bytes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "one.mkv", "out.mkv"]
 
 
 def test_the_proof_shows_quality_moving_to_the_salient_deciles(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def roi_encode(
     encoder: Annotated[str, typer.Option(help="libx264, libx265, libvpx, libvpx-vp9 or libkvazaar.")] = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,
+    two_pass: Annotated[bool, typer.Option(help="Meet --bitrate by two passes (libx264, libx265).")] = False,
     preset: Annotated[str | None, typer.Option(help="The encoder's preset.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the encoder; repeat for more.")] = None,
     strength: Annotated[float, typer.Option(help="Offsets from -strength (salient) to +strength QP.")] = 4.0,
@@ -58,7 +59,7 @@ def roi_encode(
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs):
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
-    settings = Settings(crf, bitrate, preset, pairs)
+    settings = Settings(crf, bitrate, preset, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
     steering = Steering(map_source(model), WorkingSize.parse(working_size), knob, smoothing)
     export = None

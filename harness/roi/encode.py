@@ -146,6 +146,14 @@ class Attacher:
 
 
 @dataclass(frozen=True)
+class Pass:
+    """Which of two passes this is, 1 or 2, and the file that the first leaves for the second."""
+
+    number: int
+    statistics: Path
+
+
+@dataclass(frozen=True)
 class Encoded:
     """What came out: `bytes` of video packets and the number of frames."""
 
@@ -169,19 +177,28 @@ def encode(
     out: Path,
     progress: Callable[[int], None] | None = None,
     copy_from: Path | None = None,
+    one_of_two: Pass | None = None,
 ) -> Encoded:
     """Encode to `out`, steered where a frame has a plan; audio and subtitles are copied from `copy_from`.
 
+    `one_of_two` makes this the first or the second of two passes over the same frames and plans.
     Raises `InputError` when encoder, options or container refuse the clip, `HarnessError` when encoding fails.
     """
     encoder.check(info)
     check_suffix(out, encoder)
+    options = encoder.options(settings)
+    if one_of_two and encoder.passes:
+        for name, value in encoder.passes(one_of_two.number, one_of_two.statistics).items():
+            options[name] = ":".join(filter(None, [options.get(name), value]))
     run = _through_file if encoder.route == "roi-file" else _through_side_data
     try:
-        return run(info, frames, encoder, settings, out, progress or (lambda done: None), copy_from)
+        return run(info, frames, encoder, settings, options, out, progress or (lambda done: None), copy_from)
     except av.FFmpegError as error:
-        said = f"{error.strerror or error}".strip()
-        raise HarnessError(f"{encoder.name} failed on {info.path}: {said} (options {settings})") from error
+        raise HarnessError(f"{encoder.name} failed on {info.path}: {_said(error)} (with {settings})") from error
+
+
+def _said(error: av.FFmpegError) -> str:
+    return f"{error.strerror or error}".strip()
 
 
 def _through_side_data(
@@ -189,6 +206,7 @@ def _through_side_data(
     frames: Iterable[tuple[Frame, Plan | None]],
     encoder: Encoder,
     settings: Settings,
+    options: dict[str, str],
     out: Path,
     progress: Callable[[int], None],
     copy_from: Path | None,
@@ -199,7 +217,7 @@ def _through_side_data(
     attacher = Attacher(info, encoder)
     total = count = 0
     with av.open(str(out), "w") as container, Companions(copy_from) as companions:
-        stream = _add_stream(container, info, encoder, settings, time_base)
+        stream = _add_stream(container, info, encoder, settings, options, time_base)
         companions.announce(container)
 
         def write(picture: av.VideoFrame | None) -> None:
@@ -224,14 +242,25 @@ def _through_side_data(
 
 
 def _add_stream(
-    container: Any, info: ClipInfo, encoder: Encoder, settings: Settings, time_base: Fraction
+    container: Any,
+    info: ClipInfo,
+    encoder: Encoder,
+    settings: Settings,
+    options: dict[str, str],
+    time_base: Fraction,
 ) -> av.VideoStream:
-    options = encoder.translate(settings)
     stream: av.VideoStream = container.add_stream(encoder.name, rate=info.frame_rate, options=options)
     stream.width, stream.height, stream.pix_fmt = info.width, info.height, info.pix_fmt
     stream.codec_context.time_base = time_base
     stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
     _tag(stream.codec_context, info)
+    try:
+        stream.codec_context.open()
+    except av.FFmpegError as error:
+        raise InputError(f"{encoder.name} refuses {settings}: {_said(error)}") from error
+    unknown = sorted(stream.codec_context.options)
+    if unknown:
+        raise InputError(f"{encoder.name} knows no option {unknown[0]!r} (allowed: FFmpeg's options of {encoder.name})")
     return stream
 
 
@@ -296,6 +325,7 @@ def _through_file(
     frames: Iterable[tuple[Frame, Plan | None]],
     encoder: Encoder,
     settings: Settings,
+    options: dict[str, str],
     out: Path,
     progress: Callable[[int], None],
     copy_from: Path | None,
@@ -305,7 +335,6 @@ def _through_file(
     ffmpeg = find_ffmpeg()
     ffmpeg.require(encoder=encoder.name)
     raw, offsets = out.with_name(out.name + ".y4m"), out.with_name(out.name + ".roi.txt")
-    options = encoder.translate(settings)
     try:
         count = write_y4m_with_offsets(info, frames, raw, offsets)
         if offsets.exists():

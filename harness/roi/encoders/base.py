@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from harness.errors import InputError
@@ -12,24 +13,35 @@ from harness.roi.offsets import Steps
 
 QP_STEPS = Steps()
 Route = Literal["side-data", "roi-file", "none"]
+X26X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
+"""What x264 and x265 call their presets; kvazaar took the names over."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to encode, ROI or not: constant quality (`crf`) or `bitrate` in kbit/s, a preset, and raw options."""
+    """How to encode, ROI or not: constant quality (`crf`) or `bitrate` in kbit/s, a preset, and raw options.
+
+    `two_pass` meets the bitrate by a first pass that only measures.
+    """
 
     crf: float | None = None
     bitrate: int | None = None
     preset: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+    two_pass: bool = False
 
     def __post_init__(self) -> None:
         if self.crf is not None and self.bitrate is not None:
             raise InputError("both --crf and --bitrate given (allowed: one of them)")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise InputError(f"crf {self.crf:g} (allowed: 0 to 63)")
         if self.bitrate is not None and self.bitrate < 1:
             raise InputError(f"bitrate {self.bitrate} kbit/s (allowed: at least 1)")
+        if self.two_pass and self.bitrate is None:
+            raise InputError("two passes without a bitrate (allowed: --two-pass with --bitrate)")
+
+    def __str__(self) -> str:
+        named = {"crf": self.crf, "bitrate": self.bitrate, "preset": self.preset}
+        said = [f"{name} {value}" for name, value in named.items() if value is not None]
+        return ", ".join([*said, *(f"option {name}={value}" for name, value in self.options)]) or "its defaults"
 
 
 @dataclass(frozen=True)
@@ -37,8 +49,10 @@ class Encoder:
     """Capabilities as data: FFmpeg's `name`, and how a map reaches it.
 
     `block` is the offset grid in pixels, `steps` what an offset may be in QP, `fraction` the QP span of a side-data
-    `qoffset` of 1 at 8 bits. `translate` turns settings into FFmpeg options, enforcing the conditions under which the
-    encoder reads a map. `refusal` says why it cannot be steered.
+    `qoffset` of 1 at 8 bits. `presets` are its names for them, none where it has another option. `passes` turns the
+    number of a pass and its file of statistics into options, None where it has no second pass. `translate` turns
+    settings into FFmpeg options, enforcing the conditions under which the encoder reads a map. `refusal` says why it
+    cannot be steered.
     """
 
     name: str
@@ -50,9 +64,23 @@ class Encoder:
     chroma: tuple[str, ...] = ("420",)
     even: bool = True
     suffixes: tuple[str, ...] = (".mkv",)
+    crfs: tuple[float, float] = (0, 51)
+    presets: tuple[str, ...] = ()
+    passes: Callable[[int, Path], dict[str, str]] | None = None
     translate: Callable[[Settings], dict[str, str]] = lambda settings: {}
     conditions: str = ""
     refusal: str = ""
+
+    def options(self, settings: Settings) -> dict[str, str]:
+        """FFmpeg options for `settings`; `InputError` with what this encoder allows when it does not take them."""
+        low, high = self.crfs
+        if settings.crf is not None and not low <= settings.crf <= high:
+            raise InputError(f"crf {settings.crf:g} with {self.name} (allowed: {low:g} to {high:g})")
+        if settings.preset and self.presets and settings.preset not in self.presets:
+            raise InputError(f"preset {settings.preset!r} with {self.name} (allowed: {', '.join(self.presets)})")
+        if settings.two_pass and self.passes is None:
+            raise InputError(f"two passes with {self.name} (allowed for: libx264, libx265)")
+        return self.translate(settings)
 
     def check(self, info: ClipInfo) -> None:
         """`InputError` when this encoder cannot take such pictures."""

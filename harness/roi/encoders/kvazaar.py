@@ -1,14 +1,11 @@
 """libkvazaar: takes a text file of delta QPs per frame, through the FFmpeg program."""
 
-from harness.errors import InputError
-from harness.roi.encoders.base import Encoder, Settings
+from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings
 
 
 def _translate(settings: Settings) -> dict[str, str]:
     options = dict(settings.options)
     params = dict(part.partition("=")[::2] for part in options.get("kvazaar-params", "").split(",") if part)
-    if settings.crf is not None and settings.crf > 51:
-        raise InputError(f"crf {settings.crf:g} with kvazaar, where it is the QP (allowed: 0 to 51)")
     if settings.bitrate is None:
         params["qp"] = f"{27 if settings.crf is None else round(settings.crf)}"
     if settings.preset:
@@ -22,6 +19,7 @@ KVAZAAR = Encoder(
     "roi-file",
     block=64,  # it sets one QP per coding tree unit
     suffixes=(".mkv", ".mp4", ".265", ".hevc"),
+    presets=X26X_PRESETS,
     translate=_translate,
     conditions="constant frame rate; --crf is its QP",
 )

@@ -1,7 +1,9 @@
 """libx265: reads region side data per frame, in 16x16 blocks, through its adaptive quantisation."""
 
+from pathlib import Path
+
 from harness.errors import InputError
-from harness.roi.encoders.base import Encoder, Settings, options_of
+from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of
 
 _AQ = "x265 reads offsets only with adaptive quantisation"
 
@@ -16,12 +18,18 @@ def _translate(settings: Settings) -> dict[str, str]:
     return options
 
 
+def _pass(number: int, statistics: Path) -> dict[str, str]:
+    return {"x265-params": f"pass={number}:stats={statistics}"}
+
+
 X265 = Encoder(
     "libx265",
     "side-data",
     depths=(8, 10),
     chroma=("420", "422", "444"),
     suffixes=(".mkv", ".mp4", ".mov", ".265", ".hevc"),
+    presets=X26X_PRESETS,
+    passes=_pass,
     translate=_translate,
     conditions="adaptive quantisation on, no constant QP",
 )
