@@ -22,7 +22,11 @@ from harness.saliency.contract import check_graph
 TEMPLATES = Path(__file__).parent / "templates"
 TRAINED_ON = "duts-tr"
 HEADLINE = ("iou_mean@0.5", "maxf_mean_curve", "s_measure_mean", "plcc_mean", "mae_mean")
+SIZE_MEASURE = "iou_mean@0.5"  # decides which working size is recommended
+FEWEST_SIZES = 3  # that make a study of them
+LONGEST = 200  # rows of a table that a card prints
 PICTURES = (".png", ".jpg")
+TIDY = {"split", "model", "working_size", "distortion", "images", "measure", "value"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,21 @@ class ResultsFile:
 
     def rows(self) -> pd.DataFrame:
         return pd.DataFrame(self.content["rows"])
+
+    @property
+    def tidy(self) -> bool:
+        """Whether it has a row per measure: the twin of a table that people read."""
+        return set(self.rows()) >= TIDY
+
+
+@dataclass(frozen=True)
+class WorkingSizes:
+    """What a scale study says: the best size with its row, and all sizes, those within the best's interval apart."""
+
+    best: dict[str, Any]
+    tried: list[str]
+    equal: list[str]
+    place: str
 
 
 def write_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
@@ -87,6 +106,8 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         training=sidecar.get("training") or {},
         corpus=load_manifest(TRAINED_ON),
         tables=[(file, _table(file)) for file in files],
+        sizes=_working_sizes(files, model_id),
+        size_measure=SIZE_MEASURE,
         pictures=[_relative(picture, folder / "cards") for picture in _pictures(files, results)],
         results_name=results.name,
     )
@@ -107,19 +128,24 @@ def _mentions(file: ResultsFile, model_id: str, sha256: str) -> bool:
     """Whether a table has a row about this model, made with this very file where the table says with which."""
     rows = file.rows()
     column = next((name for name in ("model", "arm", "student") if name in rows), None)
-    if column is None or model_id not in set(rows[column].astype(str)) or len(rows) > 200:
+    if column is None or model_id not in set(rows[column].astype(str)) or (len(rows) > LONGEST and not file.tidy):
         return False
     made_with = file.content["inputs"].get(f"model {model_id}", file.content["inputs"].get(model_id, sha256))
     return bool(made_with == sha256)
 
 
-def _eval_results(file: ResultsFile, model_id: str) -> Iterator[EvalResult]:
-    """The headline numbers of a tidy evaluation table (split, model, measure, value) on untouched pictures."""
+def _own(file: ResultsFile, model_id: str) -> pd.DataFrame:
+    """The rows of a tidy table about this model on untouched pictures; none of any other table."""
     rows = file.rows()
-    if not {"split", "model", "working_size", "distortion", "measure", "value"} <= set(rows):
-        return
-    own = rows[(rows["model"] == model_id) & (rows["measure"].isin(HEADLINE)) & (rows["distortion"] == "none")]
-    for row in own.to_dict(orient="records"):
+    return rows[(rows["model"] == model_id) & (rows["distortion"] == "none")] if file.tidy else pd.DataFrame()
+
+
+def _eval_results(file: ResultsFile, model_id: str) -> Iterator[EvalResult]:
+    """The headline numbers of a tidy evaluation table; those of a part of a set are no result on that set."""
+    for row in _own(file, model_id).to_dict(orient="records"):
+        done, _, asked = row["images"].partition("/")
+        if row["measure"] not in HEADLINE or done != asked:
+            continue
         yield EvalResult(
             task_type="image-segmentation",
             task_name="Salient object detection",
@@ -132,11 +158,27 @@ def _eval_results(file: ResultsFile, model_id: str) -> Iterator[EvalResult]:
         )
 
 
+def _working_sizes(files: list[ResultsFile], model_id: str) -> WorkingSizes | None:
+    """The advice of the study with the most images; None when no table holds this model at enough sizes."""
+    studies: list[tuple[int, WorkingSizes]] = []
+    for file in files:
+        own = _own(file, model_id)
+        if own.empty or "low" not in own:
+            continue
+        for _, rows in own[own["measure"] == SIZE_MEASURE].groupby("split", sort=False):
+            if len(rows) < FEWEST_SIZES:
+                continue
+            records = rows.to_dict(orient="records")
+            best = max(records, key=lambda row: row["value"])
+            near = [row["working_size"] for row in records if row is not best and row["value"] >= best["low"]]
+            advice = WorkingSizes(best, list(rows["working_size"]), near, file.place)
+            studies.append((int(best["images"].partition("/")[0]), advice))
+    return max(studies, key=lambda study: study[0])[1] if studies else None
+
+
 def _table(file: ResultsFile) -> str:
     rows = file.rows()
-    if {"measure", "value", "model"} <= set(rows):
-        return ""  # the tidy twin of a table that people read
-    return markdown(rows.astype(object).where(rows.notna(), None))
+    return "" if file.tidy else markdown(rows.astype(object).where(rows.notna(), None))
 
 
 def _pictures(files: list[ResultsFile], results: Path) -> list[Path]:

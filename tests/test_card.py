@@ -93,3 +93,36 @@ def test_an_unknown_model_is_refused(project: Path):
     with pytest.raises(InputError, match=r"unknown model 't' \(allowed: s\)"):
         write_card("t", project / "model")
     assert not (project / "model" / "cards").exists()
+
+
+SIZES = {"128": (0.60, 0.58, 0.62), "192": (0.61, 0.59, 0.63), "256": (0.595, 0.58, 0.61), "native": (0.5, 0.48, 0.52)}
+
+
+def write_scale_study(project: Path, images: str) -> None:
+    """The student at four working sizes, in more rows than a card would print."""
+    setting = {"split": "ecssd", "model": "s", "distortion": "none", "images": images}
+    bounds = ("value", "low", "high")
+    rows = [
+        {**setting, "working_size": size, "measure": measure, **dict(zip(bounds, numbers, strict=True))}
+        for size, numbers in SIZES.items()
+        for measure in ("iou_mean@0.5", *(f"other_{index}" for index in range(60)))
+    ]
+    inputs = {"model s": entry_for("s", project / "model" / "tiny" / "s.onnx", "", "")["sha256"]}
+    folder = project / "results" / "eval" / "scale"
+    write_table(Table("numbers", "All numbers", pd.DataFrame(rows), "harness eval --limit 200", inputs), folder)
+
+
+def test_the_card_recommends_the_working_size_that_its_scale_study_found(project: Path):
+    assert "so none is recommended" in card_text("s", project / "model", project / "results")
+    write_scale_study(project, "200/1000")
+    text = card_text("s", project / "model", project / "results")
+    assert "`--working-size 192` is recommended: of 128, 192, 256, native" in text
+    assert "200/1000 images of ecssd, 0.610 [0.590, 0.630]. Within that interval: 128, 256.\n" in text
+    assert "From `results/eval/scale/numbers.json`." in text
+
+
+@pytest.mark.parametrize(("images", "count"), [("200/1000", 2), ("1000/1000", 2 + len(SIZES))])
+def test_numbers_of_part_of_a_set_are_no_result_on_it(project: Path, images: str, count: int):
+    write_scale_study(project, images)
+    card = ModelCard(card_text("s", project / "model", project / "results"))
+    assert len(card.data.eval_results) == count
