@@ -15,9 +15,9 @@ from harness.media.clips import Clip, Frame, open_clip
 from harness.registry import find_model
 from harness.roi.encode import Encoded, Pass, Plan, ahead, check_suffix, encode, plans_of
 from harness.roi.encoders import Encoder, Settings
-from harness.roi.export import EXPORTS
+from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
-from harness.roi.preview import Panels, write_preview
+from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Comparison, Probe, compare, probe
 from harness.saliency.colour import true_rgb
 from harness.saliency.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
@@ -66,11 +66,16 @@ def steer(
 ) -> Steered:
     """Probe, encode with the map, encode plainly, compare; `out` appears only once the proof holds.
 
-    `preview` gets a picture of the middle frame; `export` is a format of `EXPORTS` and a path for the offsets.
+    `preview` gets a picture of the middle frame, or a video of all, by its suffix; `export` is a format of `EXPORTS`
+    and a path for the offsets.
     Raises `InputError` when something is refused, `HarnessError` when the encoder did not follow the map, and
     `InconclusiveError` when the maps are flat.
     """
     out = Path(out)
+    if preview:
+        check_preview(preview)
+    if export:
+        check_export(*export)
     if out.resolve() == clip.info.path.resolve():
         raise InputError(f"{out} is the clip itself (allowed: any other path)")
     encoder.check(clip.info)
@@ -93,8 +98,17 @@ def steer(
         plain = run.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
         proof = compare(clip, plain_path, temporary, kept.read(), encoder.block, (plain.bytes, roi.bytes))
         if export:
-            EXPORTS[export[0]](export[1], [plan.offsets for plan in kept.read()])
-        if preview:
+            form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
+            grids = (
+                form.offsets(plan.means, plan.offsets, encoder.block, height, width, steering.knob)
+                for plan in kept.read()
+            )
+            form.write(export[1], list(grids))
+        if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
+            limit = max(float(np.abs(plan.offsets).max()) for plan in kept.read())
+            frames = _panels(clip, open_clip(temporary), kept.read(), encoder.block)
+            write_preview_video(preview, frames, _titles(steering, encoder, proof), clip.info.frame_rate, limit)
+        elif preview:
             middle = roi.frames // 2
             frame = _nth(clip, middle)
             plan = next(plan for index, plan in enumerate(kept.read()) if index == middle)
@@ -156,6 +170,11 @@ def parse_share(text: str) -> Share:
 
 def _nth(clip: Clip, number: int) -> Frame:
     return next(frame for frame in clip if frame.index == number)
+
+
+def _panels(source: Clip, encoded: Clip, plans: Iterable[Plan], block: int) -> Iterator[Panels]:
+    for frame, other, plan in zip(source, encoded, plans, strict=True):
+        yield Panels(true_rgb(frame), plan.means, plan.offsets, block, true_rgb(other))
 
 
 def _titles(steering: Steering, encoder: Encoder, proof: Comparison) -> tuple[str, str, str, str]:

@@ -16,6 +16,7 @@ from harness.roi.offsets import (
     block_areas,
     block_means,
     grid_means,
+    merged_means,
     most_salient,
     neutral,
     offsets_of,
@@ -43,6 +44,12 @@ def test_grid_means_are_block_means_of_the_scaled_map(
 ) -> None:
     scaled = resized(saliency.astype(np.float32), (height, width))
     assert np.allclose(grid_means(saliency, height, width, block), block_means(scaled, block), atol=2e-6)
+
+
+@given(MAPS, st.sampled_from([1, 2, 4]))
+def test_merged_means_are_the_means_of_the_coarser_grid(saliency: np.ndarray, times: int) -> None:
+    merged = merged_means(block_means(saliency, 8), *saliency.shape, 8, 8 * times)
+    assert np.allclose(merged, block_means(saliency, 8 * times))
 
 
 @given(MAPS, BLOCKS, st.floats(0.5, 12), st.sampled_from([0.25, 1.0]), st.sampled_from([None, 3, 4, 8]))

@@ -40,8 +40,10 @@ def roi_encode(
     ] = None,
     working_size: Annotated[str, typer.Option(help="native, N, short:N or WxH: how the model sees it.")] = "448x256",
     smoothing: Annotated[float, typer.Option(help="Weight of the newest map over time; 1 is none.")] = 0.5,
-    preview: Annotated[Path | None, typer.Option(help="PNG of a frame: source, map, offsets, encode.")] = None,
-    export_map: Annotated[str | None, typer.Option(help="FORMAT:PATH; kvazaar, svtav1, x264-json or npz.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help=".png of a frame or .mp4 of all: source, map, offsets, encode.")
+    ] = None,
+    export_map: Annotated[str | None, typer.Option(help="FORMAT:PATH; kvazaar, svtav1, x264-json, png or npz.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
 ) -> None:
     """Encode CLIP with a saliency map steering the encoder, and prove it against the plain encode.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from harness.errors import InputError
 from harness.files import whole_file, write_text
+from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
 SVTAV1_BLOCK, SVTAV1_LEVELS = 64, 8
+PNG_ZERO, PNG_PER_QP = 128, 4
 
 
 def write_kvazaar(path: Path, grids: Sequence[np.ndarray]) -> None:
@@ -51,9 +56,51 @@ def write_npz(path: Path, grids: Sequence[np.ndarray]) -> None:
         np.savez_compressed(stream, offsets_qp=np.stack(grids).astype(np.float32))
 
 
-EXPORTS: dict[str, Callable[[Path, Sequence[np.ndarray]], None]] = {
-    "kvazaar": write_kvazaar,
-    "svtav1": write_svtav1,
-    "x264-json": write_json_offsets,
-    "npz": write_npz,
+def write_png(path: Path, grids: Sequence[np.ndarray]) -> None:
+    """A folder of `00000.png` …, one grey pixel a block: `128 - 4 * offset`, so brighter gets more bits."""
+    check_export("png", path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        folder = Path(scratch, path.name)
+        folder.mkdir()
+        for index, grid in enumerate(grids):
+            grey = np.clip(np.round(PNG_ZERO - PNG_PER_QP * grid), 0, 255).astype(np.uint8)
+            Image.fromarray(grey).save(folder / f"{index:05d}.png")
+        folder.rename(path)
+
+
+@dataclass(frozen=True)
+class Export:
+    """A format: its writer, and where the other program has them, its own `block` and `steps` instead of ours."""
+
+    write: Callable[[Path, Sequence[np.ndarray]], None]
+    block: int | None = None
+    steps: Steps | None = None
+
+    def offsets(
+        self, means: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Knob
+    ) -> np.ndarray:
+        """The grid to write for a frame of `height` x `width`, planned as `means` and `offsets` in our `block`."""
+        if self.block is None or self.steps is None:
+            return offsets
+        areas = block_areas(height, width, self.block)
+        return neutral(knob.raw(merged_means(means, height, width, block, self.block), areas), areas, self.steps)
+
+
+EXPORTS = {
+    "kvazaar": Export(write_kvazaar),
+    "svtav1": Export(write_svtav1, SVTAV1_BLOCK, Steps(-51, 51, 1 / QINDEX_PER_QP, SVTAV1_LEVELS)),
+    "x264-json": Export(write_json_offsets),
+    "png": Export(write_png),
+    "npz": Export(write_npz),
 }
+
+
+def check_export(name: str, path: Path) -> None:
+    """`InputError` when there is no such format, or its files cannot go there."""
+    if name not in EXPORTS:
+        raise InputError(f"no format {name!r} for maps (allowed: {', '.join(EXPORTS)})")
+    if name == "png" and path.exists():
+        raise InputError(f"{path} exists (allowed: a new folder, one picture a frame goes there)")
+    if name != "png" and path.is_dir():
+        raise InputError(f"{path} is a folder (allowed: a file)")

@@ -107,6 +107,17 @@ def _weights(length: int, scaled: int, block: int) -> csr_array:
     return csr_array(np.add.reduceat(spread, starts, axis=0) / np.minimum(block, scaled - starts)[:, None])
 
 
+def merged_means(means: np.ndarray, height: int, width: int, block: int, into: int) -> np.ndarray:
+    """Block means of a coarser grid, from those of a finer one; `into` is a multiple of `block`."""
+    if into % block:
+        raise InputError(f"blocks of {block} into blocks of {into} (allowed: a multiple)")
+    areas, step = block_areas(height, width, block), into // block
+    sums = means * areas
+    for axis in (0, 1):
+        sums = np.add.reduceat(sums, np.arange(0, means.shape[axis], step), axis=axis)
+    return sums / block_areas(height, width, into)
+
+
 def most_salient(means: np.ndarray, areas: np.ndarray, share: float) -> np.ndarray:
     """Blocks that make up the most salient `share` of the area, as a boolean grid; equal blocks stay together."""
     order = np.argsort(-means, axis=None, kind="stable")

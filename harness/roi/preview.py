@@ -1,14 +1,24 @@
-"""One frame to look at: source, saliency map, QP offsets and encode, side by side."""
+"""Something to look at: source, saliency map, QP offsets and encode side by side, a frame or the whole clip."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from harness.errors import InputError
 from harness.files import whole_file
+from harness.saliency.model import resized
+
+VIDEO_SUFFIXES = (".mp4", ".mkv")
+PANEL_WIDTH, TITLE_HEIGHT = 640, 24  # of a video's panels
+Titles = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -22,10 +32,14 @@ class Panels:
     encoded: np.ndarray
 
 
-def write_preview(path: Path, panels: Panels, titles: tuple[str, str, str, str]) -> None:
+def check_preview(path: Path) -> None:
+    """`InputError` unless `path` names a picture or a video."""
+    if path.suffix.lower() not in (".png", *VIDEO_SUFFIXES):
+        raise InputError(f"preview {path} (allowed: a .png of one frame, or {' or '.join(VIDEO_SUFFIXES)} of all)")
+
+
+def write_preview(path: Path, panels: Panels, titles: Titles) -> None:
     """Write a PNG of 2 x 2 panels; blue offsets get bits, red ones give them."""
-    if path.suffix.lower() != ".png":
-        raise InputError(f"preview {path} (allowed: a .png)")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,3 +61,44 @@ def write_preview(path: Path, panels: Panels, titles: tuple[str, str, str, str])
         axis.set_axis_off()
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png")
+
+
+def write_preview_video(path: Path, frames: Iterable[Panels], titles: Titles, rate: Fraction, limit: float) -> None:
+    """Write all frames as video, 2 x 2 panels each; `limit` is the largest offset in QP, at full colour."""
+    from matplotlib import colormaps
+
+    heat, steps = ((colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8) for name in ("magma", "RdBu_r"))
+    with whole_file(path) as temporary, av.open(str(temporary), "w") as container:
+        stream: Any = None
+        for panels in frames:
+            picture = _composed(panels, titles, heat, steps, max(1.0, limit))
+            if stream is None:
+                stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+                stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode(None))
+
+
+def _composed(panels: Panels, titles: Titles, heat: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarray:
+    height, width = panels.source.shape[:2]
+    wide = min(PANEL_WIDTH, width) // 2 * 2
+    size = (max(2, round(height * wide / width / 2) * 2), wide)
+    grid = np.kron(panels.offsets, np.ones((panels.block, panels.block), np.float32))[:height, :width]
+    source, encoded = resized(panels.source, size), resized(panels.encoded, size)
+    saliency = resized(panels.saliency.astype(np.float32), size)
+    offsets = resized(np.ascontiguousarray(grid), size) / limit / 2 + 0.5
+    over_grey = 0.25 * source.mean(axis=2, keepdims=True) + 0.75 * steps[_levels(offsets)]
+    pictures = (source, heat[_levels(saliency)], over_grey.astype(np.uint8), encoded)
+    one, two, three, four = (_titled(picture, title) for picture, title in zip(pictures, titles, strict=True))
+    return np.ascontiguousarray(np.vstack([np.hstack([one, two]), np.hstack([three, four])]))
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(values * 255), 0, 255).astype(np.uint8)
+
+
+def _titled(picture: np.ndarray, title: str) -> np.ndarray:
+    strip = Image.new("RGB", (picture.shape[1], TITLE_HEIGHT), "white")
+    ImageDraw.Draw(strip).text((6, 4), title, fill="black", font=ImageFont.load_default(13))
+    return np.vstack([np.asarray(strip), picture])
