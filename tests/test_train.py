@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -277,3 +278,43 @@ def test_a_killed_decode_leaves_no_cache(pairs: list[Pair], tmp_path: Path) -> N
     process.wait()
     time.sleep(0.1)
     assert len(decoded_set(pairs, 48, tmp_path / "cache")) == len(pairs)
+
+
+def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_path: Path) -> None:
+    from PIL import Image, ImageOps
+
+    from harness.files import read_json
+    from train.loop import train as run_training
+    from train.recipe import load_recipe
+    from train.union import training_set
+
+    fold_image = load_pairs("synth", corpus)[validation_split(80)[1][0]].image
+    more = tmp_path / "HKU-IS"
+    for folder in ("imgs", "gt"):
+        (more / folder).mkdir(parents=True)
+    write_images(tmp_path / "others", ImageOptions(count=6, size=(64, 64), seed=99))
+    for pair in load_pairs("synth", tmp_path / "others"):
+        shutil.copy(pair.image, more / "imgs" / f"{pair.name}.png")
+        shutil.copy(pair.mask, more / "gt" / f"{pair.name}.png")
+    with Image.open(fold_image) as picture:
+        ImageOps.mirror(picture.convert("RGB")).resize((90, 70)).save(more / "imgs" / "copy.jpg", quality=80)
+    Image.new("L", (90, 70), 255).save(more / "gt" / "copy.png")
+    found = training_set(["synth", "hku-is"], [corpus, more])
+    assert found.rejected == {"hku-is": 1} and len(found.more) == 6 and len(found.pairs) == 80
+
+    recipe = load_recipe("v3", **TINY | {"epochs": 1})
+    folder = tmp_path / "run"
+    run_training(recipe, found.pairs, folder, tmp_path / "c", "cpu", threads=1, more=found.more, origin=found.origin)
+    about = read_json(folder / "run.json")
+    assert about["pairs"] == 86 and about["corpora"] == ["synth", "hku-is"] and about["rejected"] == {"hku-is": 1}
+
+
+def test_test_sets_are_never_trained_on(corpus: Path) -> None:
+    from train.union import training_set
+
+    with pytest.raises(InputError, match="ecssd is a test set"):
+        training_set(["duts-tr", "ecssd"], [corpus])
+    with pytest.raises(InputError, match="named twice"):
+        training_set(["synth", "synth"], [corpus])
+    with pytest.raises(InputError, match="3 roots for 2 corpora"):
+        training_set(["synth", "hku-is"], [corpus] * 3)

@@ -43,6 +43,12 @@ class EpochRow:
     lr: float
     images_per_second: float
     seconds: float
+    val_iou_whole: float | None = None
+
+    @property
+    def selected_by(self) -> float:
+        """What chooses the best epoch: IoU on whole pictures where the recipe asks for that view."""
+        return self.val_iou if self.val_iou_whole is None else self.val_iou_whole
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,12 @@ def train(
     threads: int | None = None,
     progress: Progress = _silent,
     more: Sequence[Pair] = (),
+    origin: dict[str, Any] | None = None,
 ) -> Run:
     """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
 
-    The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on.
+    The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on. `origin`
+    says in `run.json` where they all come from.
     Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
     """
     chosen_device = pick_device(device)
@@ -94,7 +102,7 @@ def train(
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
     if rank == 0:
-        _claim(folder, recipe, [*pairs, *more], chosen_device, world, resume)
+        _claim(folder, recipe, [*pairs, *more], origin or {}, chosen_device, world, resume)
     data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     kept += range(len(pairs), len(pairs) + len(more))
@@ -117,7 +125,7 @@ def train(
     forward = _forward(student, chosen_device, world)
     batches = _batches(data, chosen_device)
     slices = rank_slices(len(kept), recipe.batch_size, rank, world)
-    best_iou = max((row.val_iou for row in history), default=-1.0)
+    best_iou = max((row.selected_by for row in history), default=-1.0)
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         started, total_loss, seen = time.monotonic(), 0.0, 0
         lr = float(schedule.get_last_lr()[0])
@@ -141,17 +149,21 @@ def train(
             raise HarnessError(f"epoch {epoch}: the loss is {total_loss}; lower the learning rate")
         schedule.step()
         shipped.eval()
-        score = validation_iou(_maps(shipped, chosen_device), held_data, held, recipe.crop_size, recipe.val_view)
+        maps = _maps(shipped, chosen_device)
+        score = validation_iou(maps, held_data, held, recipe.crop_size)
+        whole = None
+        if recipe.val_view == "whole":
+            whole = validation_iou(maps, held_data, held, recipe.crop_size, "whole").per_image
         seconds = time.monotonic() - started
-        row = EpochRow(epoch, total_loss / len(slices), score.batched, score.per_image, lr, speed, seconds)
+        row = EpochRow(epoch, total_loss / len(slices), score.batched, score.per_image, lr, speed, seconds, whole)
         history.append(row)
         if rank == 0:
-            if score.batched > best_iou:
-                best_iou = score.batched
+            if row.selected_by > best_iou:
+                best_iou = row.selected_by
                 _save(folder / "best.pt", {"student": shipped.state_dict(), "row": asdict(row)})
             _checkpoint(folder, parts, history)
-            progress("validated", epoch, recipe.epochs, {"loss": row.loss, "IoU": score.batched})
-    best = max(history, key=lambda row: row.val_iou)
+            progress("validated", epoch, recipe.epochs, {"loss": row.loss, "IoU": row.selected_by})
+    best = max(history, key=lambda row: row.selected_by)
     if rank == 0:
         _save(folder / "final.pt", {"student": shipped.state_dict()})
         draw_curve(history, folder / "curve.png", f"{recipe.student}, seed {recipe.seed}")
@@ -210,14 +222,17 @@ def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
     axes.plot(epochs, [row.loss for row in history], color="tab:gray", label="training loss")
     axes.set(xlabel="epoch", ylabel="loss", title=title)
     right = axes.twinx()
-    right.plot(epochs, [row.val_iou for row in history], color="tab:blue", label="validation IoU")
+    right.plot(epochs, [row.selected_by for row in history], color="tab:blue", label="validation IoU")
     right.set_ylabel("validation IoU@0.5")
     figure.legend(loc="outside lower center", ncols=2)
     with whole_file(path) as part:
         figure.savefig(part, dpi=110)
 
 
-def _claim(folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device, world: int, resume: bool) -> None:
+def _claim(
+    folder: Path, recipe: Recipe, pairs: list[Pair], origin: dict[str, Any],
+    device: torch.device, world: int, resume: bool,
+) -> None:  # fmt: skip
     described = {
         "recipe": recipe.as_dict(),
         "pairs": len(pairs),
@@ -236,7 +251,7 @@ def _claim(folder: Path, recipe: Recipe, pairs: list[Pair], device: torch.device
     else:
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
         machine = {"device": device.type, "processor": device_name(device), "threads": torch.get_num_threads()}
-        write_json(about, described | {"versions": versions, "machine": machine})
+        write_json(about, described | origin | {"versions": versions, "machine": machine})
 
 
 def _threads_of(folder: Path, resume: bool) -> int | None:

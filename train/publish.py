@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from corpora.loader import load_manifest
 from harness import registry
 from harness.errors import InputError
 from harness.files import read_json, write_json
@@ -32,7 +33,7 @@ class RunFacts:
     @property
     def best(self) -> EpochRow:
         """The first epoch with the highest validation IoU, the one that is exported."""
-        return max(self.history, key=lambda row: row.val_iou)
+        return max(self.history, key=lambda row: row.selected_by)
 
     @property
     def unfinished(self) -> str | None:
@@ -70,9 +71,10 @@ def publish(folder: Path, model_id: str, models: Path | None = None) -> Path:
     exported, run = export_run(folder), read_run(folder)
     student = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
-    description = f"Saliency student {student}, trained from scratch on DUTS-TR."
+    training = read_json(folder / "export.json")
+    description = f"Saliency student {student}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)
-    sidecar = registry.sidecar_for(entry, read_json(folder / "export.json"))
+    sidecar = registry.sidecar_for(entry, training)
     return registry.register(entry, sidecar, exported.path, models)
 
 
@@ -89,6 +91,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "parameters": read_json(folder / "export.json")["param_count"],
                 "val_iou_mean@0.5 (batches of 32)": run.best.val_iou,
                 "val_iou_mean@0.5 (per image)": run.best.val_iou_per_image,
+                "val_iou_mean@0.5 (whole pictures)": run.best.val_iou_whole,
                 "best epoch": run.best.epoch,
                 "epochs": f"{len(run.history)}/{recipe['epochs']}",
                 "pairs": run.about["pairs"],
@@ -106,9 +109,11 @@ def compare_runs(folders: list[Path], command: str) -> Table:
 
 def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, Any]:
     recipe, best = run.about["recipe"], run.best
+    manifests = [load_manifest(name) for name in run.about.get("corpora", ["duts-tr"])]
     return {
         "best_val_iou": best.val_iou,
         "best_val_iou_per_image": best.val_iou_per_image,
+        "best_val_iou_whole": best.val_iou_whole,
         "best_epoch": best.epoch,
         "param_count": parameters,
         "epochs": recipe["epochs"],
@@ -120,8 +125,8 @@ def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, A
         "loss": recipe["loss"],
         "optimizer": recipe["optimizer"],
         "schedule": recipe["schedule"],
-        "dataset": "DUTS-TR",
-        "dataset_url": "https://saliencydetection.net/duts/",
+        "dataset": ", ".join(manifest.title for manifest in manifests),
+        "dataset_url": manifests[0].homepage,
         "dataset_pairs": run.about["pairs"],
         "dataset_listing_sha256": run.about["listing_sha256"],
         "pt_onnx_max_abs_diff": exported.max_abs_diff,

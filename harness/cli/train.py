@@ -33,9 +33,15 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    student: Annotated[str, typer.Option("--student", help="Which student: v1 or v2.")],
-    corpus: CorpusName = "duts-tr",
-    root: Root = None,
+    student: Annotated[str, typer.Option("--student", help="Which student: v1, v2 or v3.")],
+    corpora: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", help="Training corpus, repeatable; the first gives the fold [default: duts-tr]."),
+    ] = None,
+    roots: Annotated[
+        list[Path] | None,
+        typer.Option("--root", help="Where they lie: one for all or one each [default: HARNESS_CORPORA, cache]."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/STUDENT-seedSEED].")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="TOML recipe [default: the student's own].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Override the recipe's epochs.")] = None,
@@ -56,14 +62,24 @@ def train(
     from train.loop import train as run_training
     from train.publish import export_run, publish
     from train.recipe import load_recipe
+    from train.union import training_set
 
     chosen = load_recipe(student, recipe, epochs=epochs, seed=seed, limit=limit)
-    pairs = load_pairs(corpus, root)
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
     with _progress() as show:
+        report = _reporter(show)
+        data = training_set(
+            corpora or ["duts-tr"], roots or (), chosen.val_fraction, chosen.val_seed,
+            lambda done, total: report("duplicates", done, total, {}),
+        )  # fmt: skip
+        for test_set in data.unchecked:
+            typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
+        for name, count in data.rejected.items():
+            typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
         run = run_training(
-            chosen, pairs, folder, cache_folder().parent / "decoded", device, resume, threads, _reporter(show)
-        )
+            chosen, data.pairs, folder, cache_folder().parent / "decoded", device, resume, threads, report,
+            data.more, data.origin,
+        )  # fmt: skip
     if run.rank > 0:
         return  # under torchrun one process publishes
     exported = export_run(folder)

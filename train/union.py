@@ -1,0 +1,78 @@
+"""Several corpora in one run: the first gives the validation fold, the others add pairs that are in no test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpora.duplicates import duplicates
+from corpora.loader import Pair, find_corpus, load_manifest, load_pairs, manifest_names
+from harness.errors import InputError
+from train.data import validation_split
+
+TEST_SETS = tuple(m.name for m in map(load_manifest, manifest_names()) if m.role == "test" and not m.generated)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """`pairs` of the first corpus, `more` of the others, and what was left out: `{corpus: pairs rejected}`.
+
+    `unchecked` names test sets that were not at hand, so that duplicates of them may be among `more`.
+    """
+
+    corpora: tuple[str, ...]
+    pairs: list[Pair]
+    more: list[Pair] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a run folder keeps of this."""
+        return {"corpora": self.corpora, "rejected": self.rejected, "unchecked": self.unchecked}
+
+
+def training_set(
+    names: Sequence[str],
+    roots: Sequence[Path] = (),
+    val_fraction: float = 0.05,
+    val_seed: int = 42,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingSet:
+    """Load the corpora; pairs of the second and later ones that look like a tested picture are rejected.
+
+    `roots` holds nothing, one folder for all, or one per corpus. Raises `InputError` for a test set among `names`.
+    """
+    if len(roots) not in (0, 1, len(names)):
+        raise InputError(f"{len(roots)} roots for {len(names)} corpora (allowed: none, one for all, or one each)")
+    if len(set(names)) < len(names):
+        raise InputError(f"a corpus is named twice in {', '.join(names)}")
+    if tested := [name for name in names if name in TEST_SETS]:
+        raise InputError(f"{tested[0]} is a test set and is never trained on")
+    root_of = dict(zip(names, roots if len(roots) == len(names) else list(roots) * len(names), strict=False))
+    loaded = {name: load_pairs(name, root_of.get(name)) for name in names}
+    pairs = loaded.pop(names[0])
+    if not loaded:
+        return TrainingSet(tuple(names), pairs)
+    _, held = validation_split(len(pairs), val_fraction, val_seed)
+    kept_out, unchecked = [pairs[index] for index in held], []
+    for name in TEST_SETS:
+        if _at_hand(name):
+            kept_out += load_pairs(name)
+        else:
+            unchecked.append(name)
+    everything = [pair for others in loaded.values() for pair in others]
+    seen = {found.pair.image for found in duplicates(everything, kept_out, progress)}
+    rejected = {name: sum(pair.image in seen for pair in others) for name, others in loaded.items()}
+    more = [pair for pair in everything if pair.image not in seen]
+    return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked))
+
+
+def _at_hand(name: str) -> bool:
+    try:
+        find_corpus(load_manifest(name))
+    except InputError:
+        return False
+    return True
