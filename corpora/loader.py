@@ -10,12 +10,14 @@ from pathlib import Path
 
 from corpora.manifest import Layout, Manifest, load_manifest, manifest_names
 from harness.errors import InputError
+from harness.files import sha256_of
 
 __all__ = [
     "ClipPair",
     "Corpus",
     "Pair",
     "cache_folder",
+    "clip_digest",
     "clips_of",
     "find_corpus",
     "images_in",
@@ -173,6 +175,18 @@ def listing_digest(pairs: list[Pair]) -> str:
     for pair in pairs:
         for path in (pair.image, pair.mask):
             digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def clip_digest(*clips: ClipPair) -> str:
+    """SHA-256 over what clips and their masks hold: a file's content, the names and sizes of pictures in a folder."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        if clip.frames.is_file():
+            digest.update(f"{clip.name} {sha256_of(clip.frames)}\n".encode())
+        for folder in (clip.frames, clip.masks) if clip.frames.is_dir() else (clip.masks,):
+            for path in images_in(folder):
+                digest.update(f"{clip.name} {path.name} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from corpora.loader import ClipPair, images_in
+from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import InputError
 from harness.files import sha256_of
 from harness.jobs import Job, Store, run_jobs
@@ -74,7 +74,7 @@ def run_ladder(
     weights = {model.name: sha256_of(model.path) for model in models}
     jobs = []
     for clip in clips:
-        inputs = {"clip": _digest(clip), "ffmpeg": find_ffmpeg().version, **weights}
+        inputs = {"clip": clip_digest(clip), "ffmpeg": find_ffmpeg().version, **weights}
         place = {"name": clip.name, "frames": str(clip.frames), "models": chosen, "fps": ladder.fps}
         jobs.append(Job(reference_rows, {**place, "masks": str(clip.masks)}, inputs))
         settings = {key: value for key, value in asdict(ladder).items() if key not in ("crfs", "fps")}
@@ -84,13 +84,6 @@ def run_ladder(
     references = [row for place, rows in enumerate(found) if place % step == 0 for row in rows]
     encodes = [row for place, rows in enumerate(found) if place % step for row in rows]
     return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names))
-
-
-def _digest(clip: ClipPair) -> str:
-    if clip.frames.is_file():
-        return sha256_of(clip.frames)
-    sizes = [f"{path.name} {path.stat().st_size}" for path in (*images_in(clip.frames), *images_in(clip.masks))]
-    return "\n".join(sizes)
 
 
 def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, masks: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.media.clips import Clip, Frame, open_clip
 from harness.registry import find_model
-from harness.roi.encode import Encoded, Pass, Plan, ahead, check_suffix, encode, plans_of
+from harness.roi.encode import Encoded, Pass, Plan, ahead, check_companions, check_suffix, encode, plans_of
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
@@ -81,6 +81,7 @@ def steer(
     encoder.check(clip.info)
     encoder.options(settings)
     check_suffix(out, encoder)
+    check_companions(clip.info.path, out)
     found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
     with (

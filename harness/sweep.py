@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from corpora.loader import ClipPair, images_in, listing_digest, pairs_in
+from corpora.loader import ClipPair, clip_digest, images_in
 from harness import stats
 from harness.errors import InconclusiveError, InputError
-from harness.files import sha256_of
 from harness.jobs import Job, Store, run_jobs
 from harness.media.clips import Clip, Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
@@ -85,7 +84,7 @@ def sweep(
 
 
 def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
-    inputs = {"clip": _digest(clip)}
+    inputs = {"clip": clip_digest(clip)}
     models = [map_source(name) for name in plan.models]
     arms: list[tuple[str, dict[str, str], dict[str, str]]] = [
         (source.name, {"model": str(source.path), "sha256": source.digest}, {})
@@ -94,7 +93,7 @@ def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
     ]
     arms += [(CENTRE_PRIOR, {}, {}), (ORACLE, {}, {})]
     if other is not clip and arms:
-        arms.append((SHUFFLED, {**arms[0][1], "other": str(other.frames)}, {"other": _digest(other)}))
+        arms.append((SHUFFLED, {**arms[0][1], "other": str(other.frames)}, {"other": clip_digest(other)}))
     for encoder in plan.encoders:
         common = {
             "name": clip.name,
@@ -109,12 +108,6 @@ def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
         yield Job(measure_arm, {**common, "arm": PLAIN, "strength": None}, inputs)
         for strength, (arm, more, read) in itertools.product(plan.strengths, arms):
             yield Job(measure_arm, {**common, "arm": arm, "strength": strength, **more}, {**inputs, **read})
-
-
-def _digest(clip: ClipPair) -> str:
-    if clip.frames.is_dir():
-        return listing_digest(pairs_in(clip.frames, clip.masks))
-    return sha256_of(clip.frames)
 
 
 def measure_arm(

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from corpora.loader import ClipPair, listing_digest, load_clips, load_manifest, load_pairs, manifest_names, pairs_in
+from corpora.loader import (
+    ClipPair,
+    clip_digest,
+    listing_digest,
+    load_clips,
+    load_manifest,
+    load_pairs,
+    manifest_names,
+    pairs_in,
+)
 from harness.errors import InputError
 
 
@@ -142,3 +151,22 @@ def test_real_sets_are_found_in_their_folders(shared: Path) -> None:
     assert len(load_pairs("duts-tr", corpora)) == 10553
     clips = load_clips("davis-2016", corpora)
     assert [clip.name for clip in clips][:2] == ["blackswan", "camel"] and len(clips) == 7
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_the_clip_digest_heeds_frames_and_masks(kind: str, tmp_path: Path) -> None:
+    clip = ClipPair("clip", tmp_path / "frames", tmp_path / "masks")
+    clip.masks.mkdir()
+    frame, mask = clip.frames, clip.masks / "0.png"
+    if kind == "folder":
+        clip.frames.mkdir()
+        frame = clip.frames / "0.png"
+    frame.write_bytes(b"frame")
+    mask.write_bytes(b"mask")
+    found = {clip_digest(clip), clip_digest(clip, clip)}
+    (clip.masks / ".hidden.png").write_bytes(b"left by a Mac")
+    assert clip_digest(clip) in found
+    for path in (frame, mask):
+        path.write_bytes(path.read_bytes() + b"!")
+        found.add(clip_digest(clip))
+    assert len(found) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.clips import ClipInfo, Frame, open_clip
+from harness.media.ffmpeg import find_ffmpeg
 from harness.roi.encode import QOFFSET_UNITS, REGION, Attacher
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
@@ -269,17 +271,43 @@ def test_writing_over_the_source_or_to_a_foreign_container_is_refused(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 
 
-def test_interrupt_leaves_no_partial_output(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.y4m", size=(640, 360), frames=60)
+@pytest.mark.parametrize(("encoder", "sign"), [("libx264", ".roi-*"), ("libkvazaar", "*.roi.txt")])
+def test_interrupt_leaves_no_partial_output_and_no_orphan(encoder: str, sign: str, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m", size=(640, 384), frames=60)
     command = [sys.executable, "-m", "harness", "roi-encode", str(clip), "--model", "centre-prior"]
-    command += ["--preset", "veryslow", "--out", str(tmp_path / "out.mkv")]
+    command += ["--encoder", encoder, "--preset", "veryslow", "--out", str(tmp_path / "out.mkv")]
     child = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
-    while child.poll() is None and not list(tmp_path.glob(".roi-*")):
+    while child.poll() is None and not list(tmp_path.rglob(sign)):
         time.sleep(0.05)
     time.sleep(0.5)
+    working = processes_on(tmp_path)
     child.send_signal(signal.SIGINT)
     assert child.wait(20) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+    assert len(working) == (2 if encoder == "libkvazaar" else 1) and not processes_on(tmp_path)
+
+
+def processes_on(folder: Path) -> list[str]:
+    """Command lines of the processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in found if str(folder) in line]
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libkvazaar"])
+def test_subtitles_are_copied_or_the_container_refused(encoder: str, tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:00,200\nA drifting texture\n")
+    bare, clip = write_clip(tmp_path / "bare.mkv", size=(320, 192)), tmp_path / "clip.mkv"
+    find_ffmpeg().run(["-i", bare, "-i", words, "-map", "0", "-map", "1", "-c", "copy", clip])
+    with av.open(str(run(clip, tmp_path / "out.mkv", encoder).path)) as container:
+        texts = [bytes(packet) for packet in container.demux(subtitles=0) if packet.size]
+    assert texts == [b"A drifting texture"]
+    with pytest.raises(InputError, match=r"out.mp4 takes no subtitle stream subrip \(allowed: .mkv"):
+        run(clip, tmp_path / "out.mp4", encoder)
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_preview_and_exports_are_written(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Literal
 import av
 import numpy as np
 
-from corpora.loader import ClipPair
+from corpora.loader import ClipPair, clip_digest
 from harness.errors import HarnessError
 from harness.gate.context import Context
 from harness.gate.data import clips_of
@@ -31,8 +30,8 @@ PRESET = "medium"
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """A digest of the clips' names and sizes."""
-    return {context.profile.clips: clips_digest(clips_of(context))}
+    """A digest of the clips and their masks."""
+    return {context.profile.clips: clip_digest(*clips_of(context))}
 
 
 def gather(context: Context) -> Evidence:
@@ -49,16 +48,6 @@ def gather(context: Context) -> Evidence:
         for label, (old, new) in zip(("reference", *(f"crf {crf}" for crf in crfs)), values, strict=True):
             rows.append({"clip": clip.name, "version": label, "incumbent": float(old), "candidate": float(new)})
     return Evidence(GROUP, tuple(found), inputs=inputs(context), tables={"saliency_mean": rows})
-
-
-def clips_digest(clips: Iterable[ClipPair]) -> str:
-    """SHA-256 over names and sizes of all frames, or clip files, and masks."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        files = sorted(clip.frames.iterdir()) if clip.frames.is_dir() else [clip.frames]
-        for path in [*files, *sorted(clip.masks.iterdir())]:
-            digest.update(f"{clip.name}/{path.name} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()
 
 
 def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -> np.ndarray:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from bjontegaard import bd_psnr
 
+from corpora.loader import clip_digest
 from harness.errors import HarnessError, InputError
 from harness.gate.context import Contender, Context
 from harness.gate.data import clips_of
 from harness.gate.evidence import Evidence
-from harness.gate.feature import clips_digest
 from harness.gate.intervals import fact, mean_of
 from harness.jobs import Store, open_executor
 from harness.roi.encoders import Settings, find_encoder
@@ -26,8 +26,8 @@ QUALITY = "psnr_y@mask"  # weighed by human masks: independent of every map that
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """A digest of the clips' names and sizes."""
-    return {context.profile.clips: clips_digest(clips_of(context))}
+    """A digest of the clips and their masks."""
+    return {context.profile.clips: clip_digest(*clips_of(context))}
 
 
 def gather(context: Context) -> Evidence:

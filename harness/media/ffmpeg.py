@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import functools
 import os
 import queue
@@ -11,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -22,6 +19,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from harness.errors import HarnessError, InputError
+from harness.media.programs import kill, running
 
 STALL_SECONDS = 300.0
 _EMPTY_WORDS = re.compile(
@@ -75,19 +73,8 @@ class FFmpeg:
         """
         command = [str(self.path), "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-y"]
         command += ["-progress", "pipe:1", "-nostats", *map(str, args)]
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **env} if env else None,
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-        try:
+        with running(command, env, subprocess.PIPE) as child:
             words = _watch(child, progress, total, timeout, stop)
-        finally:
-            _kill_group(child)
         if child.returncode:
             raise HarnessError(f"FFmpeg {_fate(child.returncode)}: {last_words(words)}")
         return "\n".join(words)
@@ -184,7 +171,7 @@ def _watch(
         try:
             line = reports.get(timeout=wait)
         except queue.Empty:
-            _kill_group(child)
+            kill(child)
             frame = seen.get("frame", "0")
             said = f"; it said: {last_words(words)}" if words else ""
             raise HarnessError(
@@ -215,26 +202,7 @@ def _drain(stream: Iterable[bytes], take: Callable[..., None], mark_end: bool = 
         take(None)
 
 
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    for stream in (child.stdout, child.stderr):
-        if stream and child.returncode is not None:
-            stream.close()
-
-
 def _fate(code: int) -> str:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"failed (exit code {code})"
-
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Runs in the child: a harness killed outright takes its FFmpeg along."""
-    assert _libc
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from harness.errors import HarnessError, InputError
 from harness.media.clips import Frame
 from harness.media.ffmpeg import FFmpeg, filter_text, last_words
+from harness.media.programs import running
 from harness.media.y4m import write_y4m
 from harness.quality.libvmaf import Comparison, read_log
 
@@ -178,24 +178,12 @@ def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | No
     """Run the vmaf tool in a process group of its own, gone on any way out."""
     name = Path(command[0]).name
     try:
-        child = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **env},
-            start_new_session=True,
-        )
+        with running(command, env) as child:
+            _, said = child.communicate(timeout=timeout)
     except OSError as error:
         raise HarnessError(f"{name} does not run: {error.strerror}") from error
-    try:
-        _, said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         raise HarnessError(f"{name} did not end within {timeout:g} s, killed") from None
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
     if child.returncode:
         words = last_words(said.decode("utf-8", "replace").splitlines())
         raise HarnessError(f"{name} failed (exit code {child.returncode}): {words}")

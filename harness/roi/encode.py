@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -276,6 +277,19 @@ def _tag(target: Any, info: ClipInfo) -> None:
             setattr(target, attribute, code)
 
 
+def check_companions(source: Path, out: Path) -> None:
+    """`InputError` when a container of `out`'s name cannot take an audio or subtitle stream of `source` as it is."""
+    with Companions(source) as companions, tempfile.TemporaryDirectory() as folder:
+        streams = [s for s in companions.streams if s.type in ("audio", "subtitle")]
+        if not streams:
+            return
+        with av.open(str(Path(folder, f"empty{out.suffix}")), "w") as container:
+            for stream in streams:
+                codec = stream.codec_context.codec.canonical_name
+                if codec not in container.supported_codecs:
+                    raise InputError(f"{out} takes no {stream.type} stream {codec} (allowed: .mkv, which takes all)")
+
+
 class Companions:
     """Audio and subtitle streams of the source, copied packet by packet in step with the video."""
 
@@ -295,15 +309,17 @@ class Companions:
         if self.source is not None:
             self.source.close()
 
+    @property
+    def streams(self) -> list[Any]:
+        """All streams of the source; none when it is raw video or a folder."""
+        return list(self.source.streams) if self.source is not None else []
+
     def announce(self, container: Any) -> None:
-        """Add the streams to the output; `InputError` when its format does not take one."""
+        """Add the streams to the output, which `check_companions` found able to take them."""
         self.targets: dict[int, Any] = {}
-        for stream in self.source.streams if self.source is not None else ():
+        for stream in self.streams:
             if stream.type in ("audio", "subtitle"):
-                try:
-                    self.targets[stream.index] = container.add_stream_from_template(stream)
-                except (av.FFmpegError, ValueError) as error:
-                    raise InputError(f"the output takes no {stream.type} {stream.name} (write .mkv)") from error
+                self.targets[stream.index] = container.add_stream_from_template(stream)
         chosen = [self.source.streams[index] for index in self.targets]
         self.packets = self.source.demux(chosen) if chosen else iter(())
         self.waiting = next(self.packets, None)

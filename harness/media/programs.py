@@ -1,0 +1,55 @@
+"""Other programs, run so that they never outlive their caller."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path], env: dict[str, str] | None = None, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child with `env` on top of this environment, nothing on stdin and a pipe on stderr.
+
+    It leads a process group of its own; on any way out of the `with`, Ctrl-C included, the whole group is gone.
+    Raises `OSError` when it does not start.
+    """
+    child = subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **env} if env else None,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if _libc else None,
+    )
+    try:
+        yield child
+    finally:
+        kill(child)
+
+
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child and all of its group, and close its pipes; nothing happens to one that has ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for stream in (child.stdout, child.stderr):
+        if stream:
+            stream.close()
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: a harness killed outright takes it along."""
+    assert _libc
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
