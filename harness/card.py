@@ -50,7 +50,7 @@ class ResultsFile:
 class WorkingSizes:
     """What a scale study says: the best size with its row, and all sizes, those within the best's interval apart."""
 
-    best: dict[str, Any]
+    best: dict[Any, Any]
     tried: list[str]
     equal: list[str]
     place: str

@@ -12,6 +12,7 @@ import pytest
 from corpora.loader import manifest_names
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.cli import app
+from harness.cli.progress import stages
 from harness.saliency.placeholder import write_placeholder
 
 
@@ -39,7 +40,7 @@ def refused(
     monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
     with pytest.raises(SystemExit) as stop:
         app.main()
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("harness: ")]
+    lines = capsys.readouterr().err.splitlines()
     assert stop.value.code == code
     assert len(lines) == 1 and says in lines[0], lines
 
@@ -167,3 +168,40 @@ def test_corpora_list_keeps_one_line_per_set_at_80_columns(
     with pytest.raises(SystemExit):
         app.main()
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(manifest_names())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["eval"], "harness: Missing option '--split' (see: harness eval --help)"),
+        (["eval", "--split", "ecssd", "--workers", "0"], "'--workers'"),
+        (["eval", "--split", "ecssd", "--colour", "red"], "'--colour'"),
+        (["eval", "--sputnik"], "No such option: --sputnik"),
+        (["sputnik"], "No such command 'sputnik' (see: harness --help)"),
+        (["registry", "sputnik"], "No such command 'sputnik' (see: harness registry --help)"),
+        (["card"], "Missing argument 'model'"),
+    ],
+)
+def test_a_usage_error_is_one_line_like_all_others(
+    words: list[object], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(words, 2, says, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("words", [[], ["registry"]])
+def test_nothing_asked_for_shows_the_help(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", *words])
+    with pytest.raises(SystemExit) as stop:
+        app.main()
+    shown = capsys.readouterr()
+    assert (stop.value.code, shown.err) == (2, "")
+    assert "Usage: " in shown.out
+
+
+def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with stages() as report:
+        report("measuring", 1, None)
+        report("training", 2, 2, {"loss": 0.5})
+    assert capsys.readouterr() == ("", "")

@@ -58,16 +58,25 @@ def load_commands(asked: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the command line; a `HarnessError` becomes one line on stderr and its exit code."""
+    """Run the command line; a usage error or `HarnessError` becomes one line on stderr and its exit code."""
     load_commands(sys.argv[1:2])
     try:
-        app(prog_name="harness")
+        sys.exit(app(prog_name="harness", standalone_mode=False))
+    except typer.TyperException as error:
+        message, context = error.format_message(), getattr(error, "ctx", None)
+        if message:  # else nothing was asked for and the help is on the screen
+            _complain(f"{message.rstrip('.')} (see: {context.command_path} --help)" if context else message)
+        sys.exit(error.exit_code)
     except HarnessError as error:
-        message = " ".join(str(error).split())
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {message}", markup=False)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from harness.cli.progress import progress, stages
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
 
@@ -98,9 +99,8 @@ def verify(
     from harness.errors import HarnessError
 
     corpus = find_corpus(load_manifest(name), root)
-    with _bar(f"verifying {corpus.manifest.name}") as bar:
-        task = bar.add_task("", total=None)
-        check = verify_corpus(corpus, workers, lambda done, total: bar.update(task, completed=done, total=total))
+    with progress(f"verifying {corpus.manifest.name}") as report:
+        check = verify_corpus(corpus, workers, report)
     if json:
         _print_json(check.as_json())
     else:
@@ -138,11 +138,9 @@ def synth(
 
     image_options = ImageOptions(images, _size(size), seed)
     clip_options = ClipOptions(clips, frames, _size(clip_size), seed)
-    with _bar("drawing") as bar:
-        task = bar.add_task("", total=images)
-        image_folder = write_images(out, image_options, lambda done, _: bar.update(task, completed=done))
-        task = bar.add_task("", total=clips)
-        clip_folder = write_clips(out, clip_options, lambda done, _: bar.update(task, completed=done))
+    with stages() as report:
+        image_folder = write_images(out, image_options, lambda done, total: report("images", done, total))
+        clip_folder = write_clips(out, clip_options, lambda done, total: report("clips", done, total))
     if json:
         _print_json({"synth": str(image_folder), "synth-clips": str(clip_folder)})
     else:
@@ -156,12 +154,6 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit()):
         raise InputError(f"size {text!r} (allowed: WIDTHxHEIGHT, such as 320x240)")
     return int(width), int(height)
-
-
-def _bar(what: str) -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _print_json(value: object) -> None:

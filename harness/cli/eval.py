@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from corpora.loader import load_pairs
+from harness.cli.progress import progress
 from harness.eval_report import SUMMARY, write_report, write_sheet
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
 from harness.registry import PRODUCTION
@@ -70,9 +70,7 @@ def run(
     sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
     sources += [MapFolder.at(folder, wanted) for folder in maps or []]
-    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        job = bar.add_task("", total=None)
+    with progress("measuring") as report:
         evaluation = evaluate(
             sources,
             pairs,
@@ -81,7 +79,7 @@ def run(
             workers=workers,
             store=out / PARTS if out else None,
             save_maps=save_maps,
-            progress=lambda done, total: bar.update(job, completed=done, total=total),
+            progress=report,
         )
     if out:
         written = write_report(evaluation, out, this_command(), note or ())

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from harness.cli.progress import stages
 from harness.errors import InputError
 from harness.registry import PRODUCTION
 
@@ -72,13 +72,10 @@ def roi_encode(
         export = (name, Path(path))
     opened = open_clip(clip)
     target = out or Path(f"{clip.stem}.roi{chosen.suffixes[0]}")
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, object] = {}
+    with stages() as report:
 
         def show(stage: str, done: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(f"encode {stage}", total=opened.info.frames)
-            bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
+            report(f"encode {stage}", done, opened.info.frames)
 
         result = steer(opened, target, chosen, settings, steering, preview, export, show)
     proof = result.comparison

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+
+from harness.cli.progress import progress
 
 
 def register(app: typer.Typer) -> None:
@@ -60,13 +61,8 @@ def roi_sweep(
     if unknown:
         raise InputError(f"no clip {min(unknown)!r} (allowed: {', '.join(pair.name for pair in clips)})")
     clips = [pair for pair in clips if not clip or pair.name in clip]
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("arms encoded and measured")
-
-        def show(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
-
-        rows = sweep(clips, plan, lambda: open_executor(executor), Store(store), show)
+    with progress("arms encoded and measured") as report:
+        rows = sweep(clips, plan, lambda: open_executor(executor), Store(store), report)
     rates = bd_rates(rows)
     table = summary(rates)
     covered = f"{len(clips)} clips ({', '.join(pair.name for pair in clips)}), " + (

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from corpora.loader import load_clips
+from harness.cli.progress import progress
 from harness.errors import InputError
 from harness.files import whole_file, write_text
 from harness.jobs import Store, open_executor
@@ -114,7 +114,7 @@ def score(
     )
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
     pair = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
-    with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, _progress() as report:
+    with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, progress("scoring") as report:
         result = run_score(pair[0], pair[1], models, plan, progress=report, on_sample=keep)
         if part:
             result.write(part)
@@ -142,7 +142,7 @@ def _ladder(
             raise InputError(f"{corpus} has no clip {unknown[0]!r} (allowed: {', '.join(known)})")
         clips = [known[name] for name in names.split(",")]
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]  # refused now, not in a worker
-    with _progress() as report:
+    with progress("scoring") as report:
         rows = run_ladder(clips, files, ladder, lambda: open_executor(executor), Store(cache), report)
     inputs = {model.name: model.sha256 for model in models}
     inputs |= {"clips": ", ".join(clip.name for clip in clips), "crf": ", ".join(map(str, ladder.crfs))}
@@ -212,14 +212,6 @@ def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterato
                 keep_view(true_rgb(sample.frame), sample.maps[0])
 
         yield keep
-
-
-@contextmanager
-def _progress() -> Iterator:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scoring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show(result: Score) -> None:

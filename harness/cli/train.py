@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from corpora.loader import cache_folder, load_pairs
+from harness.cli.progress import stages
 from harness.errors import InputError
 from harness.registry import PRODUCTION, find_model
 from harness.results import this_command, write_table
@@ -66,11 +64,10 @@ def train(
 
     chosen = load_recipe(student, recipe, epochs=epochs, seed=seed, limit=limit)
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
-    with _progress() as show:
-        report = _reporter(show)
+    with stages() as report:
         data = training_set(
             corpora or ["duts-tr"], roots or (), chosen.val_fraction, chosen.val_seed,
-            lambda done, total: report("duplicates", done, total, {}),
+            lambda done, total: report("duplicates", done, total),
         )  # fmt: skip
         for test_set in data.unchecked:
             typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
@@ -128,10 +125,9 @@ def validate(
     file, recipe = find_model(model), Recipe("any")
     pairs = load_pairs(corpus, root)
     loaded = SaliencyModel.load(file.path, file.name, file.sha256)
-    with _progress() as show:
-        decode = _reporter(show)
+    with stages() as report:
         cache = cache_folder().parent / "decoded"
-        data = decoded_set(pairs, recipe.val_short_side, cache, lambda n, total: decode("decoding", n, total, {}))
+        data = decoded_set(pairs, recipe.val_short_side, cache, lambda n, total: report("decoding", n, total))
     _, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     score: ValidationIoU = validation_iou(loaded.maps, data, held, recipe.crop_size)
     result = {"model": file.name, "pairs": len(held), "val_iou_mean@0.5": score.batched}
@@ -163,25 +159,6 @@ def _need_torch() -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise InputError("training needs torch: install the extra with `pip install 'harness[train]'`") from error
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<14}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[values]}"), console=Console(stderr=True),
-    )  # fmt: skip
-
-
-def _reporter(show: Progress) -> Callable[[str, int, int, dict[str, float]], None]:
-    tasks: dict[str, Any] = {}
-
-    def report(stage: str, done: int, total: int, values: dict[str, float]) -> None:
-        if stage not in tasks:
-            tasks[stage] = show.add_task(stage, total=total, values="")
-        text = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
-        show.update(tasks[stage], completed=done, values=text)
-
-    return report
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:
