@@ -318,3 +318,15 @@ def test_test_sets_are_never_trained_on(corpus: Path) -> None:
         training_set(["synth", "synth"], [corpus])
     with pytest.raises(InputError, match="3 roots for 2 corpora"):
         training_set(["synth", "hku-is"], [corpus] * 3)
+
+
+def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
+    from train.recipe import changes_of, load_recipe, overrides_of
+
+    recipe = load_recipe("v3", **overrides_of(["ema=0.0", "smallest_view=1", "loss=bce+dice"]))
+    assert recipe.ema == 0 and recipe.smallest_view == 1
+    assert changes_of(recipe) == "loss=bce+dice ema=0.0 smallest_view=1"
+    assert changes_of(load_recipe("v2", seed=7)) == ""
+    for wrong in ("ema", "emma=1", "student=v2"):
+        with pytest.raises(InputError, match="cannot set"):
+            overrides_of([wrong])

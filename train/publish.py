@@ -17,6 +17,7 @@ from harness.files import read_json, write_json
 from harness.results import Table
 from train.export import Exported, export
 from train.loop import EpochRow, draw_curve
+from train.recipe import Recipe, changes_of
 from train.students.registry import build_student, trainable_parameters
 
 ONNX_NAME = "student.onnx"
@@ -88,6 +89,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
             {
                 "student": recipe["student"],
                 "seed": recipe["seed"],
+                "recipe": changes_of(Recipe(**recipe)) or "as shipped",
                 "parameters": read_json(folder / "export.json")["param_count"],
                 "val_iou_mean@0.5 (batches of 32)": run.best.val_iou,
                 "val_iou_mean@0.5 (per image)": run.best.val_iou_per_image,

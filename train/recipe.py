@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,31 @@ def load_recipe(student: str, path: Path | None = None, **overrides: Any) -> Rec
     for field in fields(Recipe):
         _check(path, field.name, getattr(recipe, field.name))
     return recipe
+
+
+def overrides_of(changes: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts, values as TOML writes them, to what `load_recipe` takes; `InputError` for anything else.
+
+    >>> overrides_of(["ema=0.99", "val_view=whole"])
+    {'ema': 0.99, 'val_view': 'whole'}
+    """
+    overrides = {}
+    known = {field.name for field in fields(Recipe)} - {"student"}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or key not in known:
+            raise InputError(f"cannot set {change!r} (allowed: KEY=VALUE, KEY one of {', '.join(sorted(known))})")
+        try:
+            overrides[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            overrides[key] = value
+    return overrides
+
+
+def changes_of(recipe: Recipe) -> str:
+    """How a recipe differs from the shipped one of its student, as `--set` would say it; empty when it doesn't."""
+    shipped = load_recipe(recipe.student).as_dict() | {"seed": recipe.seed}
+    return " ".join(f"{key}={value}" for key, value in recipe.as_dict().items() if shipped[key] != value)
 
 
 def _check(path: Path, key: str, value: object) -> None:

@@ -45,6 +45,9 @@ def train(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Override the recipe's epochs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Override the recipe's seed.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Train on the first M pairs only.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Override any key of the recipe: KEY=VALUE, repeatable.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads [default: all].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last epoch.")] = False,
@@ -59,10 +62,11 @@ def train(
     _need_torch()
     from train.loop import train as run_training
     from train.publish import export_run, publish
-    from train.recipe import load_recipe
+    from train.recipe import load_recipe, overrides_of
     from train.union import training_set
 
-    chosen = load_recipe(student, recipe, epochs=epochs, seed=seed, limit=limit)
+    named = {"epochs": epochs, "seed": seed, "limit": limit}
+    chosen = load_recipe(student, recipe, **overrides_of(changes or ()) | named)
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
     with stages() as report:
         data = training_set(
