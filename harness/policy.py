@@ -58,6 +58,7 @@ class FeaturePolicy:
     drift_within: float
     drift_allowance: float
     parity_within: float
+    parity_required: bool
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import jsonschema
 
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, write_json
-from harness.gate.rules import judge, rules_of
+from harness.gate.rules import PARITY, judge, rules_of
 from harness.policy import Policy, load_policy, policy_of
 from harness.registry import find_model, model_folder
 from harness.verdict import Decision, Verdict, read_verdict
@@ -99,7 +99,7 @@ def _refuse_unjust(verdict: Verdict, policy: Policy, file: Path) -> None:
     profile = policy.profile(verdict.profile)
     if not profile.promotable:
         raise HarnessError(f"{file} is partial: profile {verdict.profile} can promote nothing")
-    native = any(check.key == "feature.parity" for check in verdict.checks)
+    native = PARITY not in verdict.missing or any(item.key == PARITY for item in verdict.measurements)
     again = judge(rules_of(policy, profile, native), verdict.measurements, policy.statistics.level, verdict.missing)
     said = {check.key: check.outcome for check in verdict.checks}
     differs = [check.name for check in again if said.get(check.key) is not check.outcome]

@@ -125,6 +125,12 @@ class Verdict:
         return decide(self.checks)
 
     @property
+    def unchecked(self) -> dict[str, str]:
+        """What was not measured and the policy does without, by key, and why: no check stands for it."""
+        judged = {name for check in self.checks for name in (check.key, check.group)}
+        return {key: reason for key, reason in self.missing.items() if key not in judged}
+
+    @property
     def promotable(self) -> bool:
         """Whether `harness registry promote` may act on it."""
         return self.decision is Decision.PROMOTE and not self.limits
@@ -183,6 +189,8 @@ def markdown(verdict: Verdict) -> str:
     """The verdict as a page that people read: decision, what stands in its way, every check, provenance."""
     lines = [f"# {verdict.decision}: {verdict.candidate.id} against {verdict.incumbent.id}", "", summary(verdict), ""]
     lines += [f"- {limit}" for limit in verdict.limits] + [""] * bool(verdict.limits)
+    unchecked = [f"- not checked, as the policy allows: {key}: {why}" for key, why in verdict.unchecked.items()]
+    lines += unchecked + [""] * bool(unchecked)
     lines += ["| group | check | value | interval | rule | margin | outcome | why |", "| --- " * 8 + "|"]
     for check in verdict.checks:
         name = f"**{check.name}** (primary)" if check.primary else check.name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.gate.rules import judge, rules_of
+from harness.gate.rules import PARITY, judge, rules_of
 from harness.policy import load_policy
 from harness.promote import begin, in_production, promote, rollback
 from harness.registry import entry_for, find_model, register, sidecar_for
@@ -16,7 +16,7 @@ from tests.test_gate_rules import winning
 from tests.test_gate_run import write_student
 
 POLICY = load_policy()
-RULES = rules_of(POLICY, POLICY.profile("full"))
+RULES = rules_of(POLICY, POLICY.profile("full"), native=True)
 
 
 @pytest.fixture
@@ -105,6 +105,19 @@ def test_a_limited_or_partial_verdict_is_refused(models: Path):
     refused(models, dataclasses.replace(won(models), profile="demo"), "is partial: profile demo")
     fewer = won(models)
     refused(models, dataclasses.replace(fewer, checks=fewer.checks[1:]), "does not follow from its own measurements")
+
+
+def test_a_verdict_without_native_parity_needs_its_reason(models: Path):
+    others = tuple(item for item in won(models).measurements if item.key != PARITY)
+    rules = rules_of(POLICY, POLICY.profile("full"), native=False)
+    checks = judge(rules, others, POLICY.statistics.level)
+    silent = dataclasses.replace(won(models), checks=checks, measurements=others)
+    assert silent.decision is Decision.PROMOTE
+    refused(models, silent, "does not follow from its own measurements")
+    measured = dataclasses.replace(won(models), checks=checks, missing={PARITY: "no native mobilesal here"})
+    refused(models, measured, "does not follow from its own measurements")
+    told = dataclasses.replace(silent, missing={PARITY: "no native mobilesal here"})
+    assert promote("b", kept(told, models), models).id == "b"
 
 
 def test_a_verdict_that_contradicts_its_measurements_is_refused(models: Path):

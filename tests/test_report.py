@@ -37,7 +37,7 @@ def verdict() -> Verdict:
         incumbent=Side("old", "0" * 64, "old.onnx"),
         candidate=Side("new", "1" * 64, "new.onnx"),
         policy={"name": POLICY.name, "sha256": POLICY.sha256, "content": POLICY.content},
-        checks=judge(rules_of(POLICY, POLICY.profile("full")), measurements, POLICY.statistics.level),
+        checks=judge(rules_of(POLICY, POLICY.profile("full"), native=True), measurements, POLICY.statistics.level),
         measurements=measurements,
         missing={},
         inputs={"ecssd": "2" * 64},

@@ -30,7 +30,7 @@ def verdict() -> Verdict:
         Measurement("cost.time_ratio.640x360", 3.0, 2.9, 3.1, count=15),
     )
     missing = {"roi": "no clips at hand"}
-    rules = rules_of(policy, policy.profile("full"))
+    rules = rules_of(policy, policy.profile("full"), native=True)
     return Verdict(
         extractor="mobilesal",
         profile="full",

@@ -84,5 +84,7 @@ def print_verdict(verdict: Verdict) -> None:
             console.print(
                 f"  [{COLOURS[check.outcome]}]{check.outcome}[/] {escape(check.name)}: {escape(check.reason)}"
             )
+    for key, reason in verdict.unchecked.items():
+        console.print(f"  not checked, as the policy allows: {key}: {reason}", style="dim", markup=False)
     for limit in verdict.limits:
         console.print(f"  {limit}", style="dim")

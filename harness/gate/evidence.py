@@ -18,7 +18,8 @@ from harness.verdict import Measurement
 class Evidence:
     """Measurements of one group, with what they were made of.
 
-    `missing` maps a rule's key, or the group's name, to why there is no measurement. `tables` are rows that the report
+    `missing` maps a rule's key, or the group's name, to why there is no measurement; `unavailable` does so for what
+    this machine lacks the means for, which a policy may do without. `tables` are rows that the report
     shows; `pictures` are file names beside the evidence file, each with a caption.
     """
 
@@ -29,6 +30,7 @@ class Evidence:
     commands: tuple[str, ...] = ()
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
 
 
 def remembered(folder: Path, group: str, inputs: dict[str, Any], gather: Callable[[], Evidence]) -> Evidence:

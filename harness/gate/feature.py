@@ -16,10 +16,14 @@ from harness.errors import HarnessError
 from harness.gate.context import Context
 from harness.gate.data import clips_of
 from harness.gate.evidence import Evidence
-from harness.gate.intervals import mean_of, spread_of
+from harness.gate.intervals import exactly, mean_of, spread_of
+from harness.gate.rules import PARITY
 from harness.media.clips import Frame, open_clip
+from harness.media.ffmpeg import find_ffmpeg
+from harness.quality.native import COLUMN, choose
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
+from harness.score import Plan, score
 from harness.stats import pearson
 from harness.verdict import Measurement
 
@@ -30,12 +34,13 @@ PRESET = "medium"
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """A digest of the clips and their masks."""
-    return {context.profile.clips: clip_digest(*clips_of(context))}
+    """A digest of the clips and their masks, and which native extractor is here, or why none is."""
+    native, reason = _native(context)
+    return {context.profile.clips: clip_digest(*clips_of(context)), "native mobilesal": native or f"none: {reason}"}
 
 
 def gather(context: Context) -> Evidence:
-    """Spread over clips, drift from each clip to its encodes, and the correlation with the incumbent."""
+    """Spread over clips, drift from each clip to its encodes, correlation with the incumbent, native parity."""
     clips = clips_of(context)
     models = [side.load() for side in context.pair]
     crfs = context.policy.feature.crf
@@ -47,7 +52,17 @@ def gather(context: Context) -> Evidence:
     for clip, values in zip(clips, means, strict=True):
         for label, (old, new) in zip(("reference", *(f"crf {crf}" for crf in crfs)), values, strict=True):
             rows.append({"clip": clip.name, "version": label, "incumbent": float(old), "candidate": float(new)})
-    return Evidence(GROUP, tuple(found), inputs=inputs(context), tables={"saliency_mean": rows})
+    missing, unavailable = {}, {}
+    native, reason = _native(context)
+    if native is None:
+        unavailable[PARITY] = f"no native mobilesal here ({reason})"
+    else:
+        try:
+            found.append(_parity(clips[0], models[1], native, context))
+        except HarnessError as error:
+            missing[PARITY] = f"{native} on the candidate: {error}"
+    tables = {"saliency_mean": rows}
+    return Evidence(GROUP, tuple(found), missing, inputs(context), tables=tables, unavailable=unavailable)
 
 
 def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -> np.ndarray:
@@ -60,6 +75,26 @@ def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -
             _encode(islice(source, count), path, crf)
             found.append(_mean(islice(open_clip(path), 0, count, EVERY), models))
     return np.array(found)
+
+
+def _native(context: Context) -> tuple[str | None, str]:
+    """The name of a native extractor that runs the incumbent, or None, and why; the candidate has no say in it."""
+    extractor, reason = choose("auto", find_ffmpeg(), context.incumbent.file.path)
+    return (extractor.name if extractor else None), reason
+
+
+def _parity(clip: ClipPair, model: SaliencyModel, native: str, context: Context) -> Measurement:
+    """The largest difference of `saliency_mean` between native and embedded extractor on an encode's frames."""
+    with tempfile.TemporaryDirectory(prefix="harness-gate-") as scratch:
+        path = Path(scratch, "clip.mkv")
+        _encode(islice(open_clip(clip.frames), context.profile.frames), path, context.policy.feature.crf[0])
+        encode = open_clip(path)
+        native_means, embedded_means = (
+            score(encode, encode, [model], Plan(vmaf_models=(), metrics=("psnr",), backend=name)).log.column(COLUMN)
+            for name in (native, "embedded")
+        )
+    difference = np.abs(native_means - embedded_means)
+    return exactly(PARITY, difference.max(), f"{native} on {clip.name}", count=len(difference))
 
 
 def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:

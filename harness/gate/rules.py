@@ -9,6 +9,7 @@ from enum import StrEnum
 from harness.policy import Policy, Profile
 from harness.verdict import Check, Measurement, Outcome
 
+PARITY = "feature.parity"
 OBJECT_SIZES = ("small", "medium", "large")
 FACTS = {
     "graph": "graph loads in the extractor",
@@ -42,10 +43,11 @@ class Rule:
     unit: str = ""
 
 
-def rules_of(policy: Policy, profile: Profile, native: bool = False) -> tuple[Rule, ...]:
+def rules_of(policy: Policy, profile: Profile, native: bool) -> tuple[Rule, ...]:
     """Every rule that the policy declares for a profile, in the order that a verdict lists them.
 
-    `native` says that a native `mobilesal` was found, so that parity with it is required too.
+    `native` says that a native `mobilesal` was found: then parity with it counts, whether or not the policy asks for
+    one to be there.
     """
     rules = [Rule("contract", name, f"contract.{key}", Kind.FACT, unit="fact") for key, name in FACTS.items()]
     for corpus in profile.accuracy:
@@ -56,8 +58,8 @@ def rules_of(policy: Policy, profile: Profile, native: bool = False) -> tuple[Ru
         Rule("feature", "drift under compression", "feature.drift", Kind.AT_MOST, feature.drift_within),
         Rule("feature", "drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, feature.drift_allowance),
     ]
-    if native:
-        rules.append(Rule("feature", "native parity", "feature.parity", Kind.AT_MOST, feature.parity_within))
+    if native or feature.parity_required:
+        rules.append(Rule("feature", "native parity", PARITY, Kind.AT_MOST, feature.parity_within))
     points = "points"
     rules += [
         Rule("roi", "map moves the bits", "roi.effect", Kind.FACT, unit="fact"),

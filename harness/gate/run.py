@@ -19,7 +19,7 @@ from harness.files import write_text
 from harness.gate import accuracy, contract, cost, feature, roi
 from harness.gate.context import Contender, Context
 from harness.gate.evidence import Evidence, remembered
-from harness.gate.rules import judge, rules_of
+from harness.gate.rules import PARITY, judge, rules_of
 from harness.policy import Policy, load_policy
 from harness.results import library_versions, processor_name
 from harness.verdict import Verdict, markdown, write_verdict
@@ -63,7 +63,9 @@ def run_gate(
     code = _code()
     gathered = [_evidence(module, context, code) for module in GROUPS]
     measurements = tuple(item for evidence in gathered for item in evidence.measurements)
-    missing = {key: reason for evidence in gathered for key, reason in evidence.missing.items()}
+    unavailable = {key: reason for evidence in gathered for key, reason in evidence.unavailable.items()}
+    missing = unavailable | {key: reason for evidence in gathered for key, reason in evidence.missing.items()}
+    rules = rules_of(policy, chosen, native=PARITY not in unavailable)
     command = ["harness", "gate", "--incumbent", incumbent, "--candidate", candidate, "--profile", profile]
     verdict = Verdict(
         extractor=EXTRACTOR,
@@ -72,7 +74,7 @@ def run_gate(
         incumbent=context.incumbent.side,
         candidate=context.candidate.side,
         policy={"name": policy.name, "sha256": policy.sha256, "content": policy.content},
-        checks=judge(rules_of(policy, chosen), measurements, policy.statistics.level, missing),
+        checks=judge(rules, measurements, policy.statistics.level, missing),
         measurements=measurements,
         missing=missing,
         inputs={key: digest for evidence in gathered for key, digest in evidence.inputs.items()},
