@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.jobs import Store, open_executor
 from harness.jobs.executors import SerialExecutor
 from harness.sweep import METRICS, SweepPlan, bd_rates, summary, sweep
+from harness.sweep_sheets import write_sheets
 
 MODEL = str(Path(__file__).parents[1] / "model/tiny/mobilesal_placeholder_v0.onnx")
 
@@ -76,6 +77,15 @@ def test_processes_give_identical_rows_and_a_rerun_computes_nothing(
     pd.testing.assert_frame_equal(again, wanted)
     sweep(clips[:1], PLAN, SerialExecutor, Store(tmp_path), lambda *both: heard.append(both))
     assert heard == [(4, 4)]
+
+
+def test_curves_and_sheets_are_drawn(clips: list[ClipPair], tmp_path: Path, rows: pd.DataFrame) -> None:
+    written = write_sheets(clips, PLAN, rows, bd_rates(rows), tmp_path, "small")
+    names = ["small_rd_libx264_4.png", "small_sheet_first.png", "small_sheet_second.png"]
+    assert [path.name for path in written] == names
+    for path in written:
+        with Image.open(path) as picture:
+            assert np.asarray(picture.convert("L")).std() > 20
 
 
 def test_plans_that_cannot_answer_are_refused() -> None:

@@ -30,7 +30,7 @@ def roi_sweep(
     store: Annotated[Path, typer.Option(help="Finished jobs: a rerun computes only what is missing.")] = Path(
         ".harness-jobs"
     ),
-    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("results/roi"),
+    out: Annotated[Path, typer.Option(help="Folder for tables, curves and sheets.")] = Path("results/roi"),
     name: Annotated[str, typer.Option(help="First part of the tables' names.")] = "sweep",
 ) -> None:
     """Encode clips at several rates, steered by every arm, and compare the rates at equal quality.
@@ -46,6 +46,7 @@ def roi_sweep(
     from harness.results import Table, markdown, this_command, write_table
     from harness.steer import map_source
     from harness.sweep import SweepPlan, bd_rates, summary, sweep
+    from harness.sweep_sheets import write_sheets
 
     plan = SweepPlan(
         tuple(model),
@@ -83,4 +84,7 @@ def roi_sweep(
         ("points", "All encodes", rows),
     ):
         write_table(Table(f"{name}_{part}", title, content, command, inputs, notes), out)
+    pictures = write_sheets(clips, plan, rows, rates, out, name)
     Console().print(markdown(table), markup=False, soft_wrap=True)
+    names = ", ".join(path.name for path in pictures)
+    Console(stderr=True).print(f"curves and sheets in {out}: {names}", markup=False, soft_wrap=True)
