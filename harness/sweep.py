@@ -142,7 +142,7 @@ def measure_arm(
     rows = []
     with tempfile.TemporaryDirectory(prefix="harness-sweep-") as scratch:
         reference = Path(scratch, "reference.y4m")
-        write_y4m_with_offsets(info, ((frame, None) for frame in pictures), reference, None)
+        write_y4m_with_offsets(info, ((frame, None) for frame in pictures), reference)
         for crf in crfs:
             out = Path(scratch, f"{crf:g}.mkv")
             encoded = encode(info, planned, able, Settings(crf=crf, preset=preset), out)
@@ -165,7 +165,7 @@ def _qualities(
         (replace(region_of(picture, other, mask), index=picture.index), None)
         for picture, other, mask in zip(pictures, decoded, truth, strict=True)
     )
-    write_y4m_with_offsets(info, blended, region, None)
+    write_y4m_with_offsets(info, blended, region)
     whole = _libvmaf(reference, out, len(pictures), info.frame_rate, ("xpsnr",))
     return {
         "psnr_y@mask": inside.psnr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from harness.saliency.temporal import Smoother
 from harness.saliency.working_size import NATIVE
 from harness.steer import Steered, Steering, parse_share, steer
 
-ABLE = [name for name, encoder in ENCODERS.items() if encoder.route != "none"]
+ABLE = [name for name, encoder in ENCODERS.items() if encoder.route not in ("none", "program")]
 FAST = {"libx264": "veryfast", "libx265": "ultrafast", "libkvazaar": "ultrafast"}
 
 
@@ -115,6 +116,29 @@ def test_a_left_right_map_moves_bits_left_and_right(name: str) -> None:
     found = probe(find_encoder(name), settings)
     least = 1.05 if name == "libvpx" else 1.1  # VP8 has four segments
     assert found.favoured > least * found.plain > least * found.disfavoured
+
+
+@pytest.mark.skipif(not shutil.which("SvtAv1EncApp"), reason="no SvtAv1EncApp on PATH")
+def test_svtav1s_own_program_follows_a_map_and_keeps_the_colours(tmp_path: Path) -> None:
+    found = probe(find_encoder("SvtAv1EncApp"), Settings(preset="10"))
+    assert found.favoured > 1.1 * found.plain > 1.1 * found.disfavoured
+    clip = write_clip(tmp_path / "clip.mkv", size=(320, 192), audio=True)
+    result = run(clip, tmp_path / "out.mp4", "SvtAv1EncApp", settings=Settings(crf=40, preset="10"))
+    assert open_clip(result.path).info.audio == 1 and result.comparison.finer_psnr_change > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "out.mp4"]
+
+
+def test_svtav1s_own_program_is_refused_where_it_is_absent_or_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"no program SvtAv1EncApp on PATH .*--export-map svtav1"):
+        probe(find_encoder("SvtAv1EncApp"), Settings())
+    old = tmp_path / "SvtAv1EncApp"
+    old.write_text("#!/bin/sh\necho --crf\n")
+    old.chmod(0o755)
+    with pytest.raises(InputError, match=r"SvtAv1EncApp knows no --roi-map-file .allowed: a later version"):
+        probe(find_encoder("SvtAv1EncApp"), Settings())
 
 
 def test_vp8_does_not_choose_its_effort_by_the_clock() -> None:

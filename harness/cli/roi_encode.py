@@ -28,7 +28,9 @@ def roi_encode(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
     ] = None,
-    encoder: Annotated[str, typer.Option(help="libx264, libx265, libvpx, libvpx-vp9 or libkvazaar.")] = "libx264",
+    encoder: Annotated[
+        str, typer.Option(help="libx264, libx265, libvpx, libvpx-vp9, libkvazaar or SvtAv1EncApp.")
+    ] = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,
     two_pass: Annotated[bool, typer.Option(help="Meet --bitrate by two passes (libx264, libx265).")] = False,

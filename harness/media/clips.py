@@ -32,6 +32,11 @@ TRANSFERS = {
 }
 
 
+def code_of(names: dict[int, str], value: str) -> int | None:
+    """The code point of a name in one of the tables above; None for `unspecified`."""
+    return next((code for code, name in names.items() if name == value), None)
+
+
 @dataclass(frozen=True)
 class ClipInfo:
     """What a clip is, under FFmpeg's names; `frames` is None where only decoding would tell.

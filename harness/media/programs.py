@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from harness.errors import InputError
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -37,6 +40,18 @@ def running(
         yield child
     finally:
         kill(child)
+
+
+def find_program(name: str, option: str, otherwise: str) -> Path:
+    """A program on PATH whose `--help` knows `option`; `InputError` when there is none, with what helps `otherwise`."""
+    found = shutil.which(name)
+    if not found:
+        raise InputError(f"no program {name} on PATH (allowed: one that knows {option}, {otherwise})")
+    with running([found, "--help"], stdout=subprocess.PIPE) as child:
+        said = b"".join(child.communicate())
+    if option.encode() not in said:
+        raise InputError(f"{found} knows no {option} (allowed: a later version, {otherwise})")
+    return Path(found)
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:

@@ -18,10 +18,20 @@ from av.filter import Graph
 from av.sidedata.sidedata import Type as SideData
 
 from harness.errors import HarnessError, InputError
-from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, Clip, ClipInfo, Frame
+from harness.media.clips import (
+    MATRICES,
+    PRIMARIES,
+    RANGES,
+    TRANSFERS,
+    UNSPECIFIED,
+    Clip,
+    ClipInfo,
+    Frame,
+    code_of,
+)
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.programs import find_program, running
 from harness.roi.encoders.base import Encoder, Settings
-from harness.roi.export import write_kvazaar
 from harness.roi.offsets import Knob, block_areas, grid_means, neutral
 from harness.roi.regions import Region, regions_of
 from harness.saliency.colour import true_rgb
@@ -30,6 +40,7 @@ from harness.saliency.temporal import Smoother
 from harness.saliency.working_size import NATIVE, WorkingSize
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
+ROI_MAP = "--roi-map-file"
 QOFFSET_UNITS = 1_000_000
 REGION = np.dtype([(name, "=i4") for name in ("size", "top", "bottom", "left", "right", "numerator", "denominator")])
 """FFmpeg's `AVRegionOfInterest`."""
@@ -191,7 +202,7 @@ def encode(
     if one_of_two and encoder.passes:
         for name, value in encoder.passes(one_of_two.number, one_of_two.statistics).items():
             options[name] = ":".join(filter(None, [options.get(name), value]))
-    run = _through_file if encoder.route == "roi-file" else _through_side_data
+    run = _through_side_data if encoder.route == "side-data" else _through_file
     try:
         return run(info, frames, encoder, settings, options, out, progress or (lambda done: None), copy_from)
     except av.FFmpegError as error:
@@ -272,7 +283,7 @@ def _tag(target: Any, info: ClipInfo) -> None:
         ("color_primaries", PRIMARIES, info.primaries),
         ("color_trc", TRANSFERS, info.transfer),
     ):
-        code = next((code for code, name in names.items() if name == value), None)
+        code = code_of(names, value)
         if code is not None and hasattr(target, attribute):
             setattr(target, attribute, code)
 
@@ -348,35 +359,78 @@ def _through_file(
 ) -> Encoded:
     if info.variable_rate:
         raise InputError(f"{encoder.name} gets a raw stream, and {info.path} has a variable frame rate (use libx264)")
-    ffmpeg = find_ffmpeg()
-    ffmpeg.require(encoder=encoder.name)
-    raw, offsets = out.with_name(out.name + ".y4m"), out.with_name(out.name + ".roi.txt")
+    ffmpeg, program = find_ffmpeg(), None
+    if encoder.route == "program":
+        program = find_program(encoder.name, ROI_MAP, "or --export-map svtav1:PATH, for one elsewhere")
+    else:
+        ffmpeg.require(encoder=encoder.name)
+    raw, offsets, stream = (out.with_name(out.name + suffix) for suffix in (".y4m", ".roi.txt", ".ivf"))
     try:
-        count = write_y4m_with_offsets(info, frames, raw, offsets)
-        if offsets.exists():
-            if any(char in str(offsets) for char in ",="):
-                raise InputError(f"{offsets}: kvazaar's options cannot hold a path with , or = in it")
-            options["kvazaar-params"] = ",".join(filter(None, [options.get("kvazaar-params"), f"roi={offsets}"]))
+        count = write_y4m_with_offsets(info, frames, raw, offsets, encoder)
+        if program:
+            _run_svtav1(program, raw, stream, offsets, {**options, **_svtav1_tags(info)})
+            source, video = stream, ["-c:v", "copy"]
+        else:
+            source, video = raw, _kvazaar_words(info, encoder, settings, options, offsets)
         extra: list[str | Path] = ["-i", copy_from] if copy_from is not None and copy_from.is_file() else []
         copies: list[str | Path] = [
             "-map",
             "0:v:0",
             *(["-map", "1:a?", "-map", "1:s?", "-c:a", "copy", "-c:s", "copy"] if extra else []),
         ]
-        rate = ["-b:v", f"{settings.bitrate}k"] if settings.bitrate else []
-        flags = [text for name, value in options.items() for text in (f"-{name}", value)]
-        ffmpeg.run(["-i", raw, *extra, *copies, "-c:v", encoder.name, *rate, *flags, out], progress=progress)
+        ffmpeg.run(["-i", source, *extra, *copies, *video, out], progress=progress)
     finally:
-        raw.unlink(missing_ok=True)
-        offsets.unlink(missing_ok=True)
+        for path in (raw, offsets, stream):
+            path.unlink(missing_ok=True)
     with av.open(str(out)) as container:
         return Encoded(sum(packet.size for packet in container.demux(video=0)), count)
 
 
+def _kvazaar_words(
+    info: ClipInfo, encoder: Encoder, settings: Settings, options: dict[str, str], offsets: Path
+) -> list[str]:
+    if offsets.exists():
+        if any(char in str(offsets) for char in ",="):
+            raise InputError(f"{offsets}: kvazaar's options cannot hold a path with , or = in it")
+        options = {**options, "kvazaar-params": f"{options['kvazaar-params']},roi={offsets}".lstrip(",")}
+    tags = {"colorspace": info.matrix, "color_range": info.range}
+    tags |= {"color_primaries": info.primaries, "color_trc": info.transfer}
+    rate = {"b:v": f"{settings.bitrate}k"} if settings.bitrate else {}
+    options = {"c:v": encoder.name, **rate, **options, **{k: v for k, v in tags.items() if v != UNSPECIFIED}}
+    return [word for name, value in options.items() for word in (f"-{name}", value)]
+
+
+def _run_svtav1(program: Path, raw: Path, stream: Path, offsets: Path, options: dict[str, str]) -> None:
+    command: list[str | Path] = [program, "-i", raw, "-b", stream, "--progress", "0"]
+    command += [word for name, value in options.items() for word in (f"--{name}", value)]
+    command += [ROI_MAP, offsets] if offsets.exists() else []
+    with running(command) as child:
+        said = child.communicate()[1].decode("utf-8", "replace").splitlines()
+    if child.returncode:
+        errors = [line.strip() for line in said if "rror" in line] or ["it said nothing"]
+        raise HarnessError(f"{program.name} failed (exit code {child.returncode}): {' | '.join(errors[:2])}")
+
+
+def _svtav1_tags(info: ClipInfo) -> dict[str, str]:
+    named = {
+        "matrix-coefficients": (MATRICES, info.matrix),
+        "color-primaries": (PRIMARIES, info.primaries),
+        "transfer-characteristics": (TRANSFERS, info.transfer),
+    }
+    codes = {name: code_of(names, value) for name, (names, value) in named.items()}
+    return {name: str(code) for name, code in codes.items() if code is not None} | {
+        "color-range": "1" if info.range == "pc" else "0"
+    }
+
+
 def write_y4m_with_offsets(
-    info: ClipInfo, frames: Iterable[tuple[Frame, Plan | None]], raw: Path, offsets: Path | None
+    info: ClipInfo,
+    frames: Iterable[tuple[Frame, Plan | None]],
+    raw: Path,
+    offsets: Path | None = None,
+    encoder: Encoder | None = None,
 ) -> int:
-    """Write frames as y4m, and their offsets, if they have any, as kvazaar's text; the number of frames."""
+    """Write frames as y4m, and their offsets, if they have any, as `encoder` reads them; the number of frames."""
     count = 0
     grids: list[np.ndarray] = []
     with av.open(str(raw), "w", format="yuv4mpegpipe") as container:
@@ -390,6 +444,6 @@ def write_y4m_with_offsets(
                 grids.append(plan.offsets.astype(np.float32))
             count += 1
         container.mux(stream.encode(None))
-    if grids and offsets is not None:
-        write_kvazaar(offsets, grids)
+    if grids and offsets is not None and encoder is not None and encoder.write_offsets:
+        encoder.write_offsets(offsets, grids)
     return count

@@ -17,6 +17,7 @@ from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
 SVTAV1_BLOCK, SVTAV1_LEVELS = 64, 8
+SVTAV1_STEPS = Steps(-51, 51, 1 / QINDEX_PER_QP, SVTAV1_LEVELS)
 PNG_ZERO, PNG_PER_QP = 128, 4
 
 
@@ -89,7 +90,7 @@ class Export:
 
 EXPORTS = {
     "kvazaar": Export(write_kvazaar),
-    "svtav1": Export(write_svtav1, SVTAV1_BLOCK, Steps(-51, 51, 1 / QINDEX_PER_QP, SVTAV1_LEVELS)),
+    "svtav1": Export(write_svtav1, SVTAV1_BLOCK, SVTAV1_STEPS),
     "x264-json": Export(write_json_offsets),
     "png": Export(write_png),
     "npz": Export(write_npz),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from harness.errors import InputError
 from harness.media.clips import ClipInfo
 from harness.roi.offsets import Steps
 
 QP_STEPS = Steps()
-Route = Literal["side-data", "roi-file", "none"]
+Route = Literal["side-data", "roi-file", "program", "none"]
 X26X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
 """What x264 and x265 call their presets; kvazaar took the names over."""
 
@@ -46,7 +48,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Capabilities as data: FFmpeg's `name`, and how a map reaches it.
+    """Capabilities as data: FFmpeg's `name`, and how a map reaches it: with the frames, in a file that FFmpeg hands on,
+    or in one for the encoder's own program, which `name` then is. `write_offsets` writes such a file.
 
     `block` is the offset grid in pixels, `steps` what an offset may be in QP, `fraction` the QP span of a side-data
     `qoffset` of 1 at 8 bits. `presets` are its names for them, none where it has another option. `passes` turns the
@@ -67,6 +70,7 @@ class Encoder:
     crfs: tuple[float, float] = (0, 51)
     presets: tuple[str, ...] = ()
     passes: Callable[[int, Path], dict[str, str]] | None = None
+    write_offsets: Callable[[Path, Sequence[np.ndarray]], None] | None = None
     translate: Callable[[Settings], dict[str, str]] = lambda settings: {}
     conditions: str = ""
     refusal: str = ""

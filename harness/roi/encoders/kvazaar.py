@@ -1,6 +1,7 @@
 """libkvazaar: takes a text file of delta QPs per frame, through the FFmpeg program."""
 
 from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings
+from harness.roi.export import write_kvazaar
 
 
 def _translate(settings: Settings) -> dict[str, str]:
@@ -20,6 +21,7 @@ KVAZAAR = Encoder(
     block=64,  # it sets one QP per coding tree unit
     suffixes=(".mkv", ".mp4", ".265", ".hevc"),
     presets=X26X_PRESETS,
+    write_offsets=write_kvazaar,
     translate=_translate,
     conditions="constant frame rate; --crf is its QP",
 )
