@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,19 +23,22 @@ from PIL import Image
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.clips import ClipInfo, Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
-from harness.roi.encode import QOFFSET_UNITS, REGION, Attacher
+from harness.roi.encode import REGION, Attacher, plans_of
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
 from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
 from harness.roi.offsets import Share, Strength, block_areas, block_means
 from harness.roi.proof import probe
-from harness.roi.regions import Region, painted
+from harness.roi.regions import Region, painted, regions_of
+from harness.saliency.model import resized
 from harness.saliency.sources import CentrePrior, Mapper
 from harness.saliency.temporal import Smoother
-from harness.saliency.working_size import NATIVE
+from harness.saliency.working_size import NATIVE, WorkingSize
 from harness.steer import Steered, Steering, parse_share, steer
 
-ABLE = [name for name, encoder in ENCODERS.items() if encoder.route not in ("none", "program")]
+ABLE = [
+    name for name, encoder in ENCODERS.items() if encoder.route in ("side-data", "roi-file") and not encoder.hardware
+]
 FAST = {"libx264": "veryfast", "libx265": "ultrafast", "libkvazaar": "ultrafast"}
 
 
@@ -104,7 +108,7 @@ def test_every_picture_carries_exactly_its_own_grid() -> None:
             )
             for r in rows
         ]
-        assert {int(r["size"]) for r in rows} <= {28} and {int(r["denominator"]) for r in rows} <= {QOFFSET_UNITS}
+        assert {int(r["size"]) for r in rows} <= {28} and {int(r["denominator"]) for r in rows} <= {51_000}
         wanted = np.kron(offsets, np.ones((16, 16)))[:120, :200]
         assert np.allclose(painted(regions, 120, 200) * 51, wanted, atol=1e-4)
         assert len({region.offset for region in regions}) <= np.unique(offsets).size
@@ -139,6 +143,33 @@ def test_svtav1s_own_program_is_refused_where_it_is_absent_or_too_old(
     old.chmod(0o755)
     with pytest.raises(InputError, match=r"SvtAv1EncApp knows no --roi-map-file .allowed: a later version"):
         probe(find_encoder("SvtAv1EncApp"), Settings())
+
+
+@pytest.mark.parametrize("name", ["h264_qsv", "hevc_qsv"])
+def test_quick_sync_follows_a_map_or_says_what_it_needs(name: str) -> None:
+    try:
+        found = probe(find_encoder(name), Settings())
+    except InputError as error:
+        assert re.search(f"{name} (does not open: .*needs Intel graphics|is not in this PyAV)", str(error))
+    else:
+        assert found.favoured > found.plain > found.disfavoured
+
+
+def test_an_encoder_of_few_rectangles_and_packed_pixels_gets_what_it_takes(tmp_path: Path) -> None:
+    able = dataclasses.replace(ENCODERS["libx264"], regions=12, layouts=(("yuv420p", "nv12"),))
+    clip = open_clip(write_clip(tmp_path / "clip.mkv", size=(320, 192), frames=6))
+    rng = np.random.default_rng(5)
+
+    def blobs(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
+        return resized(rng.random((4, 6)).astype(np.float32), (192, 320))
+
+    planned = list(plans_of(clip, blobs, NATIVE, Strength(8), able))
+    counts = [len(regions_of(plan.offsets, 16, 192, 320)) for _, plan in planned]
+    assert 2 <= min(counts) < max(counts) <= 12
+    attacher = Attacher(clip.info, able)
+    for (frame, plan), count in zip(planned, counts, strict=True):
+        assert sum(len(bytes(side)) for side in attacher.picture(frame, plan.offsets).side_data) == 28 * count
+    assert probe(able, Settings(preset="veryfast")).favoured > probe(able, Settings(preset="veryfast")).plain
 
 
 def test_vp8_does_not_choose_its_effort_by_the_clock() -> None:

@@ -29,7 +29,7 @@ def roi_encode(
         Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
     ] = None,
     encoder: Annotated[
-        str, typer.Option(help="libx264, libx265, libvpx, libvpx-vp9, libkvazaar or SvtAv1EncApp.")
+        str, typer.Option(help="libx264, libx265, libvpx-vp9, libkvazaar …; `harness doctor` says which work here.")
     ] = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,

@@ -32,7 +32,7 @@ from harness.media.clips import (
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.programs import find_program, running
 from harness.roi.encoders.base import Encoder, Settings
-from harness.roi.offsets import Knob, block_areas, grid_means, neutral
+from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
 from harness.roi.regions import Region, regions_of
 from harness.saliency.colour import true_rgb
 from harness.saliency.sources import Mapper
@@ -41,7 +41,7 @@ from harness.saliency.working_size import NATIVE, WorkingSize
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
 ROI_MAP = "--roi-map-file"
-QOFFSET_UNITS = 1_000_000
+QP_UNITS = 1000
 REGION = np.dtype([(name, "=i4") for name in ("size", "top", "bottom", "left", "right", "numerator", "denominator")])
 """FFmpeg's `AVRegionOfInterest`."""
 HYSTERESIS = 0.05  # of the area: a map that changes less keeps the last one
@@ -76,11 +76,23 @@ def plans_of(
         if saliency.dtype == np.uint8:
             saliency = saliency.astype(np.float32) / 255
         means = grid_means(smoother.add(saliency, frame.y, peak), height, width, encoder.block)
-        offsets = neutral(knob.raw(means, areas), areas, encoder.steps)
+        offsets = _fitting(knob.raw(means, areas), height, width, encoder)
         if last is not None and areas[offsets != last].sum() < HYSTERESIS * areas.sum():
             offsets = last
         last = offsets
         yield frame, Plan(means, offsets)
+
+
+def _fitting(raw: np.ndarray, height: int, width: int, encoder: Encoder) -> np.ndarray:
+    """Neutral offsets; in blocks as much larger as it takes where the encoder could not take their rectangles."""
+    areas, times = block_areas(height, width, encoder.block), 1
+    offsets = neutral(raw, areas, encoder.steps)
+    while encoder.regions and len(regions_of(offsets, encoder.block, height, width)) > encoder.regions:
+        times *= 2
+        larger = merged_means(raw, height, width, encoder.block, times * encoder.block)
+        spread = np.kron(larger, np.ones((times, times)))[: raw.shape[0], : raw.shape[1]]
+        offsets = neutral(spread, areas, encoder.steps)
+    return offsets
 
 
 def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
@@ -101,7 +113,7 @@ class Attacher:
     """
 
     def __init__(self, info: ClipInfo, encoder: Encoder) -> None:
-        self.info, self.block = info, encoder.block
+        self.info, self.block, self.limit = info, encoder.block, encoder.regions
         self.scale = encoder.fraction + 6 * (info.bit_depth - 8)
         self.places = 0  # regions that the picture has room for
         self.canvas: Any = None
@@ -112,8 +124,9 @@ class Attacher:
         """`frame` with its offsets in QP per block as side data, valid until the next call; encoders copy it."""
         if offsets is not self.offsets:
             regions = regions_of(offsets, self.block, self.info.height, self.info.width)
-            if len(regions) > self.places:
-                self.places = max(64, 2 * len(regions))
+            exact = self.limit is not None and len(regions) != self.places  # no room for empty ones to spare
+            if regions and (exact or len(regions) > self.places):
+                self.places = len(regions) if exact else max(64, 2 * len(regions))
                 self.canvas = self._with_empty_regions()
             self.offsets, self.table = offsets, self._table(regions)
         if not self.table:
@@ -131,11 +144,11 @@ class Attacher:
         if not regions:
             return b""
         table = np.zeros(self.places, REGION)
-        table["size"], table["denominator"] = REGION.itemsize, QOFFSET_UNITS
+        table["size"], table["denominator"] = REGION.itemsize, round(self.scale * QP_UNITS)
         x, y, width, height, offset = np.array(regions).T
         used = table[: len(regions)]
         used["top"], used["bottom"], used["left"], used["right"] = y, y + height, x, x + width
-        used["numerator"] = np.round(offset / self.scale * QOFFSET_UNITS)
+        used["numerator"] = np.round(offset * QP_UNITS)  # whole QPs stay whole where encoders truncate
         table["numerator"][len(regions) :] = used["numerator"][-1]  # empty, and no new value for VP8's segments
         return table.tobytes()
 
@@ -262,13 +275,16 @@ def _add_stream(
     time_base: Fraction,
 ) -> av.VideoStream:
     stream: av.VideoStream = container.add_stream(encoder.name, rate=info.frame_rate, options=options)
-    stream.width, stream.height, stream.pix_fmt = info.width, info.height, info.pix_fmt
+    stream.width, stream.height = info.width, info.height
+    stream.pix_fmt = dict(encoder.layouts).get(info.pix_fmt, info.pix_fmt)
     stream.codec_context.time_base = time_base
     stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
     _tag(stream.codec_context, info)
     try:
         stream.codec_context.open()
     except av.FFmpegError as error:
+        if encoder.hardware:
+            raise InputError(f"{encoder.name} does not open: {_said(error)} (needs {encoder.hardware})") from error
         raise InputError(f"{encoder.name} refuses {settings}: {_said(error)}") from error
     unknown = sorted(stream.codec_context.options)
     if unknown:

@@ -3,6 +3,7 @@
 from harness.errors import InputError
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.encoders.kvazaar import KVAZAAR
+from harness.roi.encoders.qsv import H264_QSV, HEVC_QSV
 from harness.roi.encoders.refused import REFUSED
 from harness.roi.encoders.svtav1 import SVTAV1
 from harness.roi.encoders.vpx import VP8, VP9
@@ -11,7 +12,7 @@ from harness.roi.encoders.x265 import X265
 
 __all__ = ["ENCODERS", "Encoder", "Settings", "find_encoder"]
 
-ENCODERS = {encoder.name: encoder for encoder in (X264, X265, VP8, VP9, KVAZAAR, SVTAV1, *REFUSED)}
+ENCODERS = {encoder.name: encoder for encoder in (X264, X265, VP8, VP9, KVAZAAR, SVTAV1, H264_QSV, HEVC_QSV, *REFUSED)}
 
 
 def find_encoder(name: str) -> Encoder:

@@ -52,10 +52,11 @@ class Encoder:
     or in one for the encoder's own program, which `name` then is. `write_offsets` writes such a file.
 
     `block` is the offset grid in pixels, `steps` what an offset may be in QP, `fraction` the QP span of a side-data
-    `qoffset` of 1 at 8 bits. `presets` are its names for them, none where it has another option. `passes` turns the
-    number of a pass and its file of statistics into options, None where it has no second pass. `translate` turns
-    settings into FFmpeg options, enforcing the conditions under which the encoder reads a map. `refusal` says why it
-    cannot be steered.
+    `qoffset` of 1 at 8 bits, `regions` the most rectangles that it takes. `layouts` pairs a planar pixel format with
+    the one that it wants instead; `hardware` is what must be in the machine. `presets` are its names for them, none
+    where it has another option. `passes` turns the number of a pass and its file of statistics into options, None
+    where it has no second pass. `translate` turns settings into FFmpeg options, enforcing the conditions under which
+    the encoder reads a map. `refusal` says why it cannot be steered.
     """
 
     name: str
@@ -69,6 +70,9 @@ class Encoder:
     suffixes: tuple[str, ...] = (".mkv",)
     crfs: tuple[float, float] = (0, 51)
     presets: tuple[str, ...] = ()
+    regions: int | None = None
+    layouts: tuple[tuple[str, str], ...] = ()
+    hardware: str = ""
     passes: Callable[[int, Path], dict[str, str]] | None = None
     write_offsets: Callable[[Path, Sequence[np.ndarray]], None] | None = None
     translate: Callable[[Settings], dict[str, str]] = lambda settings: {}
