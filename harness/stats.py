@@ -12,7 +12,7 @@ from harness.errors import InputError
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_BLOCK, _ROWS = 4_000_000, 1000  # weights and resamples held at once, whatever the set's size
+_BLOCK, _ROWS = 2_000_000, 1000  # weights and resamples held at once, whatever the set's size
 
 
 @dataclass(frozen=True)
