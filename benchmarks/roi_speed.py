@@ -1,6 +1,6 @@
 """What a map costs an encode: x264 medium at 1280x720, plain against steered, side by side in one run.
 
-Run with: `python -m benchmarks.roi_speed CLIP --model saliency_student_v1 [--working-size 256] [--repeats 3]`
+Run with: `python -m benchmarks.roi_speed CLIP … --model saliency_student_v1 [--working-size 256] [--repeats 5]`
 
 Ratios are medians over interleaved repeats, of processor time (all threads; what matters on a busy machine) and of
 wall time (what overlapping wins where cores are free). `attach` replays maps worked out beforehand, `model` works them
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import resource
 import statistics
 import tempfile
@@ -18,17 +19,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
+import pandas as pd
 
 from harness.media.clips import Clip, ClipInfo, Frame, open_clip
+from harness.results import Table, markdown, processor_name, write_table
 from harness.roi.encode import Plan, ahead, encode, plans_of
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
+from harness.saliency.sources import Mapper
 from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source
 
 WIDTH, HEIGHT = 1280, 720
+ENCODER, SETTINGS = find_encoder("libx264"), Settings(crf=28, preset="medium")
 
 
 class Looped:
@@ -58,47 +64,73 @@ def peak_mib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--model", default="production")
     parser.add_argument("--working-size", default="256")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--long", type=int, default=0, help="Frames of the long encode for the memory check; 0: skip.")
+    parser.add_argument("--out", type=Path, help="Folder for the table.")
     asked = parser.parse_args()
-    clip = open_clip(asked.clip)
-    frames = scaled(clip, asked.frames)
-    encoder, settings = find_encoder("libx264"), Settings(crf=28, preset="medium")
-    mapper, working = map_source(asked.model).open(threads=0), WorkingSize.parse(asked.working_size)
+    source, working = map_source(asked.model), WorkingSize.parse(asked.working_size)
+    mapper = source.open(threads=0)
+    rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, working)]
+    notes = (
+        f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name} at {working}; "
+        f"median, lowest and highest of {asked.repeats} interleaved turns, each against its own plain encode.",
+        "attach: maps worked out beforehand. model: maps worked out while encoding.",
+        f"{os.cpu_count()} cores, {processor_name()}.",
+    )
+    command = "python -m benchmarks.roi_speed " + " ".join(
+        [*(path.name for path in asked.clips), f"--model {source.name} --working-size {working}"]
+    )
+    table = Table(
+        "speed", "What a map costs an encode", pd.DataFrame(rows), command, {source.name: source.digest}, notes
+    )
+    print(markdown(table.rows))
+    if asked.out:
+        write_table(table, asked.out)
+    if asked.long:
+        check_memory(asked.clips[0], asked.frames, asked.long, mapper, working)
 
-    def planned(looped: Looped) -> Iterator[tuple[Frame, Plan]]:
-        return plans_of(looped, mapper, working, Strength(4), encoder, 0.5)  # type: ignore[arg-type]
 
-    short = Looped(frames, clip.info, asked.frames)
-    ready = list(planned(short))
+def ratios(path: Path, count: int, repeats: int, mapper: Mapper, working: WorkingSize) -> list[dict[str, Any]]:
+    clip = open_clip(path)
+    short = Looped(scaled(clip, count), clip.info, count)
+    ready = list(planned(short, mapper, working))
     sources: dict[str, Callable[[], Iterator[tuple[Frame, Plan | None]]]] = {
         "plain": lambda: ((frame, None) for frame in short),
         "attach": lambda: iter(ready),
-        "model": lambda: ahead(planned(short)),
+        "model": lambda: ahead(planned(short, mapper, working)),
     }
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "out.mkv")
-        for _ in range(asked.repeats):
+        for _ in range(repeats):
             for name, source in sources.items():
                 started = time.process_time(), time.perf_counter()
-                encode(short.info, source(), encoder, settings, out)
+                encode(short.info, source(), ENCODER, SETTINGS, Path(folder, "out.mkv"))
                 spent[name].append((time.process_time() - started[0], time.perf_counter() - started[1]))
-        for clock, kind in enumerate(("processor time", "wall time")):
-            plain = [each[clock] for each in spent["plain"]]
-            print(f"{kind}: plain {1000 * statistics.median(plain) / asked.frames:.1f} ms a frame")
-            for name in ("attach", "model"):
-                ratios = [each[clock] / base for each, base in zip(spent[name], plain, strict=True)]
-                print(f"  {name}/plain {statistics.median(ratios):.3f} of {', '.join(f'{r:.3f}' for r in ratios)}")
-        if asked.long:
-            before = peak_mib()
-            long = Looped(frames, clip.info, asked.long)
-            encode(long.info, ahead(planned(long)), encoder, replace(settings, preset="ultrafast"), out)
-            print(f"memory: peak {before:.0f} MiB after {asked.frames} frames, {peak_mib():.0f} after {asked.long}")
+    rows = []
+    for name in ("attach", "model"):
+        row: dict[str, Any] = {"clip": path.stem, "against plain": name}
+        for clock, kind in enumerate(("processor", "wall")):
+            found = [one[clock] / base[clock] for one, base in zip(spent[name], spent["plain"], strict=True)]
+            row |= {f"{kind} ratio": statistics.median(found), f"{kind} low": min(found), f"{kind} high": max(found)}
+        rows.append(row)
+    return rows
+
+
+def planned(looped: Looped, mapper: Mapper, working: WorkingSize) -> Iterator[tuple[Frame, Plan]]:
+    return plans_of(looped, mapper, working, Strength(4), ENCODER, 0.5)  # type: ignore[arg-type]
+
+
+def check_memory(path: Path, short: int, long: int, mapper: Mapper, working: WorkingSize) -> None:
+    clip, before = open_clip(path), peak_mib()
+    looped = Looped(scaled(clip, short), clip.info, long)
+    with tempfile.TemporaryDirectory() as folder:
+        fast = replace(SETTINGS, preset="ultrafast")
+        encode(looped.info, ahead(planned(looped, mapper, working)), ENCODER, fast, Path(folder, "out.mkv"))
+    print(f"memory: peak {before:.0f} MiB after {short} frames, {peak_mib():.0f} after {long}")
 
 
 if __name__ == "__main__":
