@@ -226,6 +226,13 @@ def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
         ("libvpx", {"bitrate": 99, "two_pass": True}, "two passes with libvpx .allowed for: libx264"),
         ("libx264", {"options": (("tune", "foo"),)}, "libx264 refuses option tune=foo"),
         ("libx264", {"options": (("foo", "1"),)}, "libx264 knows no option 'foo'"),
+        ("libx264", {"options": (("x264-params", "foo=1"),)}, "libx264 would ignore a part of .*option 'foo = 1'"),
+        (
+            "libkvazaar",
+            {"options": (("kvazaar-params", "foo=1"),)},
+            "libkvazaar would ignore a .*: Invalid option: foo=1",
+        ),
+        ("libx265", {"options": (("x265-params", "foo=1"),)}, "libx265 would ignore a part of .*Unknown option: foo"),
     ],
 )
 def test_settings_are_refused_in_the_encoders_own_terms(

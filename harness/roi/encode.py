@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -280,16 +281,34 @@ def _add_stream(
     stream.codec_context.time_base = time_base
     stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
     _tag(stream.codec_context, info)
-    try:
-        stream.codec_context.open()
-    except av.FFmpegError as error:
-        if encoder.hardware:
-            raise InputError(f"{encoder.name} does not open: {_said(error)} (needs {encoder.hardware})") from error
-        raise InputError(f"{encoder.name} refuses {settings}: {_said(error)}") from error
+    _refuse_ignored(_open(stream.codec_context, encoder, settings), encoder, settings)
     unknown = sorted(stream.codec_context.options)
     if unknown:
         raise InputError(f"{encoder.name} knows no option {unknown[0]!r} (allowed: FFmpeg's options of {encoder.name})")
     return stream
+
+
+def _open(context: Any, encoder: Encoder, settings: Settings) -> list[str]:
+    """Open the encoder; its warnings. `InputError` when it does not open."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as logs:
+            context.open()
+    except av.FFmpegError as error:
+        if encoder.hardware:
+            raise InputError(f"{encoder.name} does not open: {_said(error)} (needs {encoder.hardware})") from error
+        raise InputError(f"{encoder.name} refuses {settings}: {_said(error)}") from error
+    finally:
+        av.logging.set_level(level)
+    return [text.strip() for _, _, text in logs]
+
+
+def _refuse_ignored(said: Iterable[str], encoder: Encoder, settings: Settings) -> None:
+    for line in said:
+        if re.search("(unknown|invalid) option|error parsing option|invalid value", line, re.IGNORECASE):
+            words = re.sub(r"^(\[[^]]*\] ?)+", "", line)
+            raise InputError(f"{encoder.name} would ignore a part of {settings}: {words}")
 
 
 def _tag(target: Any, info: ClipInfo) -> None:
@@ -394,7 +413,8 @@ def _through_file(
             "0:v:0",
             *(["-map", "1:a?", "-map", "1:s?", "-c:a", "copy", "-c:s", "copy"] if extra else []),
         ]
-        ffmpeg.run(["-i", source, *extra, *copies, *video, out], progress=progress)
+        said = ffmpeg.run(["-i", source, *extra, *copies, *video, out], progress=progress)
+        _refuse_ignored(said.splitlines(), encoder, settings)
     finally:
         for path in (raw, offsets, stream):
             path.unlink(missing_ok=True)
