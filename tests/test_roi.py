@@ -288,6 +288,18 @@ def test_an_odd_size_works_where_the_encoder_takes_it_and_is_refused_elsewhere(t
     assert open_clip(run(clip, tmp_path / "out.mkv", "libvpx-vp9").path).info.width == 213
     with pytest.raises(InputError, match="libx264 takes no 213x119"):
         run(clip, tmp_path / "no.mkv")
+    with pytest.raises(InputError, match=r"libkvazaar takes no 324x180 .* multiples of 8"):
+        run(write_clip(tmp_path / "even.mkv", size=(324, 180)), tmp_path / "no.mkv", "libkvazaar")
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libkvazaar"])
+def test_colour_tags_are_kept(encoder: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"  # limited-range BT.709, by definition
+    folder.mkdir()
+    for index, frame in enumerate(open_clip(write_clip(tmp_path / "clip.mkv", size=(320, 192), frames=2))):
+        frame.picture().to_image().save(folder / f"{index}.png")
+    info = open_clip(run(folder, tmp_path / "out.mkv", encoder).path).info
+    assert (info.matrix, info.range, info.primaries, info.transfer) == ("bt709", "tv", "bt709", "bt709")
 
 
 def test_one_frame_works(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from harness.media.clips import (
     Frame,
     code_of,
 )
-from harness.media.ffmpeg import find_ffmpeg
+from harness.media.ffmpeg import filter_text, find_ffmpeg
 from harness.media.programs import find_program, running
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
@@ -429,10 +429,12 @@ def _kvazaar_words(
         if any(char in str(offsets) for char in ",="):
             raise InputError(f"{offsets}: kvazaar's options cannot hold a path with , or = in it")
         options = {**options, "kvazaar-params": f"{options['kvazaar-params']},roi={offsets}".lstrip(",")}
-    tags = {"colorspace": info.matrix, "color_range": info.range}
-    tags |= {"color_primaries": info.primaries, "color_trc": info.transfer}
+    gamma = {"gamma22": "bt470m", "gamma28": "bt470bg"}.get(info.transfer, info.transfer)  # this filter's names
+    tags = {"colorspace": info.matrix, "range": info.range, "color_primaries": info.primaries, "color_trc": gamma}
+    stated = {name: value for name, value in tags.items() if value != UNSPECIFIED}
+    tagging = {"vf": filter_text("setparams", **stated)} if stated else {}
     rate = {"b:v": f"{settings.bitrate}k"} if settings.bitrate else {}
-    options = {"c:v": encoder.name, **rate, **options, **{k: v for k, v in tags.items() if v != UNSPECIFIED}}
+    options = {"c:v": encoder.name, **rate, **tagging, **options}
     return [word for name, value in options.items() for word in (f"-{name}", value)]
 
 

@@ -51,12 +51,13 @@ class Encoder:
     """Capabilities as data: FFmpeg's `name`, and how a map reaches it: with the frames, in a file that FFmpeg hands on,
     or in one for the encoder's own program, which `name` then is. `write_offsets` writes such a file.
 
-    `block` is the offset grid in pixels, `steps` what an offset may be in QP, `fraction` the QP span of a side-data
-    `qoffset` of 1 at 8 bits, `regions` the most rectangles that it takes. `layouts` pairs a planar pixel format with
-    the one that it wants instead; `hardware` is what must be in the machine. `presets` are its names for them, none
-    where it has another option. `passes` turns the number of a pass and its file of statistics into options, None
-    where it has no second pass. `translate` turns settings into FFmpeg options, enforcing the conditions under which
-    the encoder reads a map. `refusal` says why it cannot be steered.
+    `block` is the offset grid in pixels, `multiple` what sides must be one of (at 2, where chroma is halved),
+    `steps` what an offset may be in QP, `fraction` the QP span of a side-data `qoffset` of 1 at 8 bits, `regions`
+    the most rectangles that it takes. `layouts` pairs a planar pixel format with the one that it wants instead;
+    `hardware` is what must be in the machine. `presets` are its names for them, none where it has another option.
+    `passes` turns the number of a pass and its file of statistics into options, None where it has no second pass.
+    `translate` turns settings into FFmpeg options, enforcing the conditions under which the encoder reads a map.
+    `refusal` says why it cannot be steered.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Encoder:
     fraction: float = 51.0
     depths: tuple[int, ...] = (8,)
     chroma: tuple[str, ...] = ("420",)
-    even: bool = True
+    multiple: int = 2
     suffixes: tuple[str, ...] = (".mkv",)
     crfs: tuple[float, float] = (0, 51)
     presets: tuple[str, ...] = ()
@@ -99,10 +100,11 @@ class Encoder:
                 f"{self.name} takes no {found} (allowed: {depths} bits, {', '.join(map(':'.join, self.chroma))})"
             )
         subsampled = [info.width] * (info.chroma in ("420", "422")) + [info.height] * (info.chroma == "420")
-        if self.even and any(side % 2 for side in subsampled):
+        sides = subsampled if self.multiple == 2 else [info.width, info.height]
+        if any(side % self.multiple for side in sides):
             raise InputError(
                 f"{self.name} takes no {info.width}x{info.height} in {':'.join(info.chroma)} "
-                "(allowed: even sides; libvpx-vp9 takes odd ones)"
+                f"(allowed: sides that are multiples of {self.multiple}; libvpx-vp9 takes all)"
             )
 
 

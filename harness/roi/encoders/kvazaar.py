@@ -19,6 +19,7 @@ KVAZAAR = Encoder(
     "libkvazaar",
     "roi-file",
     block=64,  # it sets one QP per coding tree unit
+    multiple=8,
     suffixes=(".mkv", ".mp4", ".265", ".hevc"),
     presets=X26X_PRESETS,
     write_offsets=write_kvazaar,

@@ -26,10 +26,10 @@ def _rate(options: dict[str, str], settings: Settings) -> dict[str, str]:
 
 
 VP8 = Encoder(
-    "libvpx", "side-data", crfs=(0, 63), steps=Steps(levels=4), even=False, suffixes=(".mkv", ".webm"), translate=_vp8,
+    "libvpx", "side-data", crfs=(0, 63), steps=Steps(levels=4), multiple=1, suffixes=(".mkv", ".webm"), translate=_vp8,
     conditions="4 distinct offsets",
 )  # fmt: skip
 VP9 = Encoder(
-    "libvpx-vp9", "side-data", crfs=(0, 63), steps=Steps(levels=8), even=False, suffixes=(".mkv", ".webm"),
+    "libvpx-vp9", "side-data", crfs=(0, 63), steps=Steps(levels=8), multiple=1, suffixes=(".mkv", ".webm"),
     translate=_vp9, conditions="deadline=realtime, cpu-used >= 5, aq-mode=0, 8 distinct offsets",
 )  # fmt: skip
