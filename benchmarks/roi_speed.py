@@ -1,10 +1,11 @@
 """What a map costs an encode: x264 medium at 1280x720, plain against steered, side by side in one run.
 
-Run with: `python -m benchmarks.roi_speed CLIP … --model saliency_student_v1 [--working-size 256] [--repeats 5]`
+Run with: `python -m benchmarks.roi_speed CLIP … --model saliency_student_v1 [--working-size 256x144 256] [--repeats 5]`
 
 Ratios are medians over interleaved repeats, of processor time (all threads; what matters on a busy machine) and of
-wall time (what overlapping wins where cores are free). `attach` replays maps worked out beforehand, `model` works them
-out while encoding. Memory is the growth of the process's peak between a short and a longer encode.
+wall time (what overlapping wins where cores are free). `attach` replays maps worked out beforehand, the others work
+them out at their working size while encoding. Memory is the growth of the process's peak between a short and a longer
+encode.
 """
 
 from __future__ import annotations
@@ -66,23 +67,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--model", default="production")
-    parser.add_argument("--working-size", default="256")
+    parser.add_argument("--working-size", nargs="+", default=["256x144", "256", "448x256"])
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--long", type=int, default=0, help="Frames of the long encode for the memory check; 0: skip.")
     parser.add_argument("--out", type=Path, help="Folder for the table.")
     asked = parser.parse_args()
-    source, working = map_source(asked.model), WorkingSize.parse(asked.working_size)
+    source, sizes = map_source(asked.model), [WorkingSize.parse(text) for text in asked.working_size]
     mapper = source.open(threads=0)
-    rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, working)]
+    rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, sizes)]
     notes = (
-        f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name} at {working}; "
+        f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name}; "
         f"median, lowest and highest of {asked.repeats} interleaved turns, each against its own plain encode.",
-        "attach: maps worked out beforehand. model: maps worked out while encoding.",
+        "attach: maps worked out beforehand. WxH: maps worked out at that working size while encoding.",
         f"{os.cpu_count()} cores, {processor_name()}.",
     )
     command = "python -m benchmarks.roi_speed " + " ".join(
-        [*(path.name for path in asked.clips), f"--model {source.name} --working-size {working}"]
+        [*(path.name for path in asked.clips), f"--model {source.name} --working-size", *asked.working_size]
     )
     table = Table(
         "speed", "What a map costs an encode", pd.DataFrame(rows), command, {source.name: source.digest}, notes
@@ -91,18 +92,19 @@ def main() -> None:
     if asked.out:
         write_table(table, asked.out)
     if asked.long:
-        check_memory(asked.clips[0], asked.frames, asked.long, mapper, working)
+        check_memory(asked.clips[0], asked.frames, asked.long, mapper, sizes[-1])
 
 
-def ratios(path: Path, count: int, repeats: int, mapper: Mapper, working: WorkingSize) -> list[dict[str, Any]]:
+def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[WorkingSize]) -> list[dict[str, Any]]:
     clip = open_clip(path)
     short = Looped(scaled(clip, count), clip.info, count)
-    ready = list(planned(short, mapper, working))
+    ready = list(planned(short, mapper, sizes[-1]))
     sources: dict[str, Callable[[], Iterator[tuple[Frame, Plan | None]]]] = {
         "plain": lambda: ((frame, None) for frame in short),
         "attach": lambda: iter(ready),
-        "model": lambda: ahead(planned(short, mapper, working)),
     }
+    for size in sizes:
+        sources[str(size)] = lambda size=size: ahead(planned(short, mapper, size))  # type: ignore[misc]
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
@@ -111,7 +113,7 @@ def ratios(path: Path, count: int, repeats: int, mapper: Mapper, working: Workin
                 encode(short.info, source(), ENCODER, SETTINGS, Path(folder, "out.mkv"))
                 spent[name].append((time.process_time() - started[0], time.perf_counter() - started[1]))
     rows = []
-    for name in ("attach", "model"):
+    for name in list(sources)[1:]:
         row: dict[str, Any] = {"clip": path.stem, "against plain": name}
         for clock, kind in enumerate(("processor", "wall")):
             found = [one[clock] / base[clock] for one, base in zip(spent[name], spent["plain"], strict=True)]

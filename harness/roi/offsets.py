@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 from harness.errors import InputError
 from harness.saliency.model import resized
 
+FINEST_SHIFT = 1e-9  # in QP, of the search for the shift that makes offsets neutral
 QP_PER_OCTAVE = 6.0  # H.264 and HEVC double their quantiser step, and about halve their bits, every 6 QP
 
 
@@ -150,16 +152,18 @@ def _settled(raw: np.ndarray, areas: np.ndarray, steps: Steps, step: float) -> n
     def mean(offsets: np.ndarray) -> float:
         return float((offsets * areas).sum() / areas.sum())
 
-    left, right = float(raw.min()), float(raw.max())  # at `left` all offsets are >= 0, at `right` all are <= 0
-    unrounded = (left, right)
-    for _ in range(50):
-        middle = (left + right) / 2
-        left, right = (middle, right) if mean(at(middle)) > 0 else (left, middle)
-        centre = sum(unrounded) / 2
-        positive = mean(np.clip(raw - centre, low, high)) > 0
-        unrounded = (centre, unrounded[1]) if positive else (unrounded[0], centre)
-    candidates = [at(left), at(right), at(sum(unrounded) / 2)]
-    return min(candidates, key=lambda offsets: abs(mean(offsets)))
+    def zero(offsets_at: Callable[[float], np.ndarray]) -> tuple[float, float]:
+        left, right = float(raw.min()), float(raw.max())  # at `left` all offsets are >= 0, at `right` all are <= 0
+        while right - left > FINEST_SHIFT:
+            middle = (left + right) / 2
+            left, right = (middle, right) if mean(offsets_at(middle)) > 0 else (left, middle)
+        return left, right
+
+    centre = mean(raw)
+    if raw.min() - centre < low or raw.max() - centre > high:
+        centre = zero(lambda shift: np.clip(raw - shift, low, high))[0]
+    left, right = zero(at)
+    return min((at(left), at(right), at(centre)), key=lambda offsets: abs(mean(offsets)))
 
 
 def offsets_of(saliency: np.ndarray, knob: Knob, block: int, steps: Steps) -> np.ndarray:
