@@ -27,9 +27,10 @@ import pandas as pd
 
 from harness.media.clips import Clip, ClipInfo, Frame, open_clip
 from harness.results import Table, markdown, processor_name, write_table
-from harness.roi.encode import Plan, ahead, encode, plans_of
+from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
+from harness.roi.plans import Plan, ahead, plans_of
 from harness.saliency.sources import Mapper
 from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source

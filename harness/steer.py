@@ -13,10 +13,12 @@ from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.media.clips import Clip, Frame, open_clip
 from harness.registry import find_model
-from harness.roi.encode import Encoded, Pass, Plan, ahead, check_companions, check_suffix, encode, plans_of
+from harness.roi.companions import check_companions
+from harness.roi.encode import Encoded, Pass, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
+from harness.roi.plans import Plan, ahead, plans_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Comparison, Probe, compare, probe
 from harness.saliency.colour import true_rgb

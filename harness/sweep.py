@@ -24,9 +24,11 @@ from harness.media.pairing import Input
 from harness.quality.bdrate import MIN_POINTS, bd_rate
 from harness.quality.libvmaf import Comparison, measure
 from harness.quality.weighted import WeightedSums, region_of, weighted_sums
-from harness.roi.encode import encode, plans_of, write_y4m_with_offsets
+from harness.roi.by_file import write_y4m_with_offsets
+from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
+from harness.roi.plans import plans_of
 from harness.saliency.colour import true_rgb
 from harness.saliency.model import resized
 from harness.saliency.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource, read_grey

@@ -23,11 +23,12 @@ from PIL import Image
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.clips import ClipInfo, Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
-from harness.roi.encode import REGION, Attacher, plans_of
+from harness.roi.attach import REGION, Attacher
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
 from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
 from harness.roi.offsets import Share, Strength, block_areas, block_means
+from harness.roi.plans import plans_of
 from harness.roi.proof import probe
 from harness.roi.regions import Region, painted, regions_of
 from harness.saliency.model import resized

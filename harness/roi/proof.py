@@ -15,9 +15,10 @@ import numpy as np
 
 from harness.errors import HarnessError, InconclusiveError
 from harness.media.clips import Clip, ClipInfo, Frame, open_clip
-from harness.roi.encode import Plan, encode
+from harness.roi.encode import encode
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.offsets import block_areas, block_means
+from harness.roi.plans import Plan
 
 PROBE_SIZE, PROBE_FRAMES, PROBE_QP = (192, 320), 25, 4.0  # a second at 25 frames per second
 DECILES = 10

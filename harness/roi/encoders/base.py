@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,13 @@ class Encoder:
         if settings.two_pass and self.passes is None:
             raise InputError(f"two passes with {self.name} (allowed for: libx264, libx265)")
         return self.translate(settings)
+
+    def refuse_ignored(self, said: Iterable[str], settings: Settings) -> None:
+        """`InputError` when the encoder's warnings tell of a part of `settings` that it would ignore."""
+        for line in said:
+            if re.search("(unknown|invalid) option|error parsing option|invalid value", line, re.IGNORECASE):
+                words = re.sub(r"^(\[[^]]*\] ?)+", "", line)
+                raise InputError(f"{self.name} would ignore a part of {settings}: {words}")
 
     def check(self, info: ClipInfo) -> None:
         """`InputError` when this encoder cannot take such pictures."""
