@@ -23,13 +23,14 @@ from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
-from PIL import Image
 
 from corpora.loader import Pair, listing_digest, load_pairs
 from harness.registry import find_model
 from harness.results import Table, write_table
 from harness.saliency.contract import INPUT
-from harness.saliency.model import SaliencyModel, normalised
+from harness.saliency.model import SaliencyModel, normalised, resized
+from harness.saliency.sources import read_rgb
+from harness.stats import pearson
 from train.data import validation_split
 
 SIZES = ((256, 256), (360, 640), (1080, 1920))
@@ -38,8 +39,7 @@ REPEATS = 7
 
 def picture(pair: Pair) -> np.ndarray:
     """The image at 256 x 256, uint8 `[1, 256, 256, 3]`."""
-    with Image.open(pair.image) as opened:
-        return np.asarray(opened.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))[None]
+    return resized(read_rgb(pair.image), (256, 256))[None]
 
 
 class Calibration(quantization.CalibrationDataReader):
@@ -91,8 +91,7 @@ def main() -> None:
         for index in held[: asked.compare]:
             maps = {name: model.maps(picture(pairs[index]))[0].ravel() for name, model in models.items()}
             for name, found in maps.items():
-                flat = found.std() < 1e-9 or maps["fp32"].std() < 1e-9
-                correlations[name].append(0.0 if flat else float(np.corrcoef(found, maps["fp32"])[0, 1]))
+                correlations[name].append(pearson(found, maps["fp32"]) or 0.0)
         for row in rows:
             row["plcc_mean with fp32"] = float(np.mean(correlations[row["variant"]]))
             row["plcc_min with fp32"] = float(np.min(correlations[row["variant"]]))

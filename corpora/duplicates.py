@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,6 @@ from harness.errors import InputError
 SIDE = 16
 NEAR = 30  # of 256 bits; 99 % of re-encoded DUTS-TR stays below, 63 million pairs of other pictures stay above
 BLOCK = 512
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """`pair` shows what `other` shows; `distance` bits of their hashes differ."""
-
-    pair: Pair
-    other: Pair
-    distance: int
 
 
 def difference_hash(image: Path) -> np.ndarray:
@@ -48,21 +38,19 @@ def duplicates(
     pairs: Sequence[Pair],
     against: Sequence[Pair],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Duplicate]:
-    """Those of `pairs` that look like one of `against` (its nearest), mirrored ones too, in the order of `pairs`."""
+) -> list[Pair]:
+    """Those of `pairs` that look like one of `against`, mirrored ones too, in the order of `pairs`."""
     everything = [pair.image for pair in (*pairs, *against)]
     hashes = np.empty((len(everything), 2, 4), np.uint64)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for index, found in enumerate(pool.map(difference_hash, everything, chunksize=64)):
-            hashes[index] = found
+        for index, both in enumerate(pool.map(difference_hash, everything, chunksize=64)):
+            hashes[index] = both
             progress(index + 1, len(everything))
     if not against:
         return []
     ours, theirs = hashes[: len(pairs), 0], hashes[len(pairs) :].swapaxes(0, 1).reshape(-1, 4)
-    result = []
+    found: list[Pair] = []
     for first in range(0, len(ours), BLOCK):
         bits = np.bitwise_count(ours[first : first + BLOCK, None] ^ theirs[None]).sum(2, dtype=np.int64)
-        for row in np.flatnonzero(bits.min(1) <= NEAR):
-            nearest = int(bits[row].argmin())
-            result.append(Duplicate(pairs[first + int(row)], against[nearest % len(against)], int(bits[row, nearest])))
-    return result
+        found += [pairs[first + row] for row in np.flatnonzero(bits.min(1) <= NEAR).tolist()]
+    return found

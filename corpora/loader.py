@@ -19,6 +19,7 @@ __all__ = [
     "cache_folder",
     "clip_digest",
     "clips_of",
+    "corpus_at_hand",
     "find_corpus",
     "images_in",
     "listing_digest",
@@ -152,6 +153,14 @@ def find_corpus(manifest: Manifest, root: Path | str | None = None) -> Corpus:
         f"{manifest.title} not found in {', '.join(map(str, roots))} (wanted: folders {wanted}); "
         f"give its folder as --root, set {ROOTS_VARIABLE} to the folder that holds it, or run: {means}"
     )
+
+
+def corpus_at_hand(manifest: Manifest, root: Path | str | None = None) -> Corpus | None:
+    """`find_corpus`, or None where the files are not there."""
+    try:
+        return find_corpus(manifest, root)
+    except InputError:
+        return None
 
 
 def search_roots(root: Path | str | None = None) -> list[Path]:

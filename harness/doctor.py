@@ -9,7 +9,7 @@ from typing import Any
 
 import onnxruntime
 
-from corpora.loader import find_corpus
+from corpora.loader import corpus_at_hand
 from corpora.manifest import load_manifest, manifest_names
 from harness import registry
 from harness.errors import HarnessError, InputError
@@ -62,6 +62,7 @@ def diagnose(root: Path | None = None) -> Diagnosis:
         graph = Path(folder) / "placeholder.onnx"
         write_placeholder(graph)
         extractor, reason = choose("auto", ffmpeg, graph)
+    corpora = {name: corpus_at_hand(load_manifest(name), root) for name in manifest_names()}
     return Diagnosis(
         ffmpeg=str(ffmpeg.path),
         ffmpeg_version=ffmpeg.version,
@@ -75,7 +76,7 @@ def diagnose(root: Path | None = None) -> Diagnosis:
         providers=tuple(onnxruntime.get_available_providers()),
         models=tuple(entry["id"] for entry in registry.entries()),
         production=_production(),
-        corpora={name: _place(name, root) for name in manifest_names()},
+        corpora={name: str(corpus.folder) if corpus else None for name, corpus in corpora.items()},
     )
 
 
@@ -114,13 +115,6 @@ def _encoder(encoder: Encoder, ffmpeg: FFmpeg) -> EncoderFact:
 def _production() -> str | None:
     try:
         return registry.find_model(registry.PRODUCTION).name
-    except InputError:
-        return None
-
-
-def _place(name: str, root: Path | None) -> str | None:
-    try:
-        return str(find_corpus(load_manifest(name), root).folder)
     except InputError:
         return None
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-LUMA = (0.299, 0.587, 0.114)
+from train.data import seeded
+
 TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+LUMA = TO_YCC[0]
 LOWEST, HIGHEST = 8, 70  # JPEG quality, about what CRF 43 down to CRF 23 leaves
 
 # ITU-T T.81, tables K.1 and K.2
@@ -31,7 +33,7 @@ class Looks:
 
 def plan_looks(count: int, colour: float, compression: float, seed: int, epoch: int) -> Looks:
     """Factors uniform in 1 ± `colour`, and a share `compression` of samples compressed; pure in `(seed, epoch)`."""
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, 1])))
+    rng = seeded(seed, epoch, 1)
     brightness, contrast, saturation = rng.uniform(1 - colour, 1 + colour, (3, count)).astype(np.float32)
     quality = np.exp(rng.uniform(math.log(LOWEST), math.log(HIGHEST), count)) * (rng.random(count) < compression)
     return Looks(brightness, contrast, saturation, quality.astype(np.float32))

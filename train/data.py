@@ -146,7 +146,7 @@ class CropPlan:
 
 def plan_epoch(data: DecodedSet, chosen: Sequence[int], crop: int, seed: int, epoch: int) -> CropPlan:
     """The shuffled random crops of one epoch, a pure function of `(seed, epoch)`: a resumed run repeats it."""
-    rng = _random(seed, epoch)
+    rng = seeded(seed, epoch)
     pair = rng.permutation(np.asarray(chosen, np.int64))
     top = (rng.random(len(pair)) * (data.heights[pair] - crop + 1)).astype(np.int64)
     left = (rng.random(len(pair)) * (data.widths[pair] - crop + 1)).astype(np.int64)
@@ -156,7 +156,7 @@ def plan_epoch(data: DecodedSet, chosen: Sequence[int], crop: int, seed: int, ep
 
 def plan_views(data: DecodedSet, chosen: Sequence[int], smallest: float, seed: int, epoch: int) -> CropPlan:
     """Shuffled views of one epoch: each side keeps a share of the frame, uniform in [`smallest`, 1]."""
-    rng = _random(seed, epoch)
+    rng = seeded(seed, epoch)
     pair = rng.permutation(np.asarray(chosen, np.int64))
     height = (data.heights[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
     width = (data.widths[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
@@ -165,8 +165,9 @@ def plan_views(data: DecodedSet, chosen: Sequence[int], smallest: float, seed: i
     return CropPlan(pair, top, left, rng.integers(0, 2, len(pair)), height, width)
 
 
-def _random(seed: int, epoch: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+def seeded(*entropy: int) -> np.random.Generator:
+    """Random numbers that depend on `entropy` (seed, epoch, what for) alone."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
 def cut(data: DecodedSet, plan: CropPlan, samples: slice, size: int) -> tuple[np.ndarray, np.ndarray]:

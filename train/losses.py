@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-DICE_SMOOTH = 1.0
+SMOOTH = 1.0
 
 
 def dice_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """1 - soft Dice, smooth 1, per image `[N, 1, H, W]`, then the mean."""
-    axes = (1, 2, 3)
-    shared = (probability * truth).sum(axes)
-    total = probability.sum(axes) + truth.sum(axes)
-    return (1 - (2 * shared + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean()
+    shared, total = _overlap(probability, truth)
+    return (1 - (2 * shared + SMOOTH) / (total + SMOOTH)).mean()
 
 
 def bce_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -26,10 +24,14 @@ def bce_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def iou_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """1 - soft IoU, smooth 1, per image `[N, 1, H, W]`, then the mean."""
+    shared, total = _overlap(probability, truth)
+    return (1 - (shared + SMOOTH) / (total - shared + SMOOTH)).mean()
+
+
+def _overlap(probability: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per image, what both share and what they hold in sum."""
     axes = (1, 2, 3)
-    shared = (probability * truth).sum(axes)
-    either = probability.sum(axes) + truth.sum(axes) - shared
-    return (1 - (shared + DICE_SMOOTH) / (either + DICE_SMOOTH)).mean()
+    return (probability * truth).sum(axes), probability.sum(axes) + truth.sum(axes)
 
 
 def bce_iou(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

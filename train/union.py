@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.duplicates import duplicates
-from corpora.loader import Pair, find_corpus, load_manifest, load_pairs, manifest_names
+from corpora.loader import Pair, corpus_at_hand, load_manifest, load_pairs, manifest_names
 from harness.errors import InputError
 from train.data import validation_split
 
@@ -59,20 +59,12 @@ def training_set(
     _, held = validation_split(len(pairs), val_fraction, val_seed)
     kept_out, unchecked = [pairs[index] for index in held], []
     for name in TEST_SETS:
-        if _at_hand(name):
+        if corpus_at_hand(load_manifest(name)):
             kept_out += load_pairs(name)
         else:
             unchecked.append(name)
     everything = [pair for others in loaded.values() for pair in others]
-    seen = {found.pair.image for found in duplicates(everything, kept_out, progress)}
+    seen = {pair.image for pair in duplicates(everything, kept_out, progress)}
     rejected = {name: sum(pair.image in seen for pair in others) for name, others in loaded.items()}
     more = [pair for pair in everything if pair.image not in seen]
     return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked))
-
-
-def _at_hand(name: str) -> bool:
-    try:
-        find_corpus(load_manifest(name))
-    except InputError:
-        return False
-    return True

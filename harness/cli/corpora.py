@@ -32,16 +32,14 @@ def list_(root: Root = None, json: AsJson = False) -> None:
 
     Example: `harness corpora list --root ../shared/corpora`
     """
-    from corpora.loader import find_corpus, load_manifest, manifest_names
+    from corpora.loader import corpus_at_hand, load_manifest, manifest_names
     from harness.errors import InputError
 
     rows = []
     for name in manifest_names():
         manifest = load_manifest(name)
-        try:
-            folder = str(find_corpus(manifest, root).folder)
-        except InputError:
-            folder = ""
+        corpus = corpus_at_hand(manifest, root)
+        folder = str(corpus.folder) if corpus else ""
         fields = ("name", "title", "role", "count", "unit", "licence", "terms", "citation", "homepage", "notes")
         rows.append({field: getattr(manifest, field) for field in fields} | {"folder": folder})
     if root is not None and not root.is_dir():

@@ -35,7 +35,10 @@ PRESET = "medium"
 
 def inputs(context: Context) -> dict[str, str]:
     """A digest of the clips and their masks, and which native extractor is here, or why none is."""
-    native, reason = _native(context)
+    return _inputs(context, *_native(context))
+
+
+def _inputs(context: Context, native: str | None, reason: str) -> dict[str, str]:
     return {context.profile.clips: clip_digest(*clips_of(context)), "native mobilesal": native or f"none: {reason}"}
 
 
@@ -62,7 +65,9 @@ def gather(context: Context) -> Evidence:
         except HarnessError as error:
             missing[PARITY] = f"{native} on the candidate: {error}"
     tables = {"saliency_mean": rows}
-    return Evidence(GROUP, tuple(found), missing, inputs(context), tables=tables, unavailable=unavailable)
+    return Evidence(
+        GROUP, tuple(found), missing, _inputs(context, native, reason), tables=tables, unavailable=unavailable
+    )
 
 
 def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The building blocks that the students v1 and v2 share."""
+"""The building blocks that students share, and the U-Net of v1 and v2."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 
-def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
-    """Conv3x3 without bias, batch normalisation, ReLU: `[N, inputs, H, W]` to `[N, outputs, H, W]`."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+def conv_bn(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution without bias, size kept (over `stride`), and batch normalisation."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Conv3x3 without bias, batch normalisation, ReLU: `[N, inputs, H, W]` to `[N, outputs, H, W]` over `stride`."""
+    return nn.Sequential(*conv_bn(inputs, outputs, 3, stride), nn.ReLU(inplace=True))
 
 
 class Student(nn.Module):

@@ -6,17 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from train.students.blocks import Student
+from train.students.blocks import Student, conv_bn, conv_bn_relu
 
 PARAMETERS = 295_536
 WORKING_SIDE = 256
 OVERSAMPLING = 3  # Resize in opset 17 has no antialias: take more samples than needed, then average them
-
-
-def conv_bn(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution without bias, size kept (over `stride`), and batch normalisation."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
 def separable(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -70,8 +64,8 @@ class WholeFrameStudent(Student):
     def __init__(self) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth, last = self.channels
-        self.stem = nn.Sequential(conv_bn(3, half, 3, 2), nn.ReLU(inplace=True))
-        self.to4 = nn.Sequential(conv_bn(half, quarter, 3, 2), nn.ReLU(inplace=True))
+        self.stem = conv_bn_relu(3, half, 2)
+        self.to4 = conv_bn_relu(half, quarter, 2)
         self.to8 = separable(quarter, eighth, 3, 2)
         self.to16 = separable(eighth, sixteenth, 3, 2)
         self.to32 = separable(sixteenth, last, 3, 2)
