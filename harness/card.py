@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import onnx
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
-from corpora.manifest import load_manifest
+from corpora.manifest import Manifest, load_manifest, manifest_names
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, write_text
 from harness.registry import entries, model_folder
 from harness.results import markdown
+from harness.saliency.bands import locality
 from harness.saliency.contract import check_graph
 
 TEMPLATES = Path(__file__).parent / "templates"
-TRAINED_ON = "duts-tr"
 HEADLINE = ("iou_mean@0.5", "maxf_mean_curve", "s_measure_mean", "plcc_mean", "mae_mean")
 SIZE_MEASURE = "iou_mean@0.5"  # decides which working size is recommended
 FEWEST_SIZES = 3  # that make a study of them
@@ -83,7 +84,7 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         known = ", ".join(entry["id"] for entry in entries(folder))
         raise InputError(f"unknown model {model_id!r} (allowed: {known})")
     path = folder / "tiny" / entry["onnx"]
-    sidecar = read_json(path.with_suffix(".json"))
+    training = read_json(path.with_suffix(".json")).get("training") or {}
     files = [file for file in results_files(results) if _mentions(file, model_id, entry["sha256"])]
     data = ModelCardData(
         model_name=model_id,
@@ -103,8 +104,9 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
     body = environment.get_template("card.md.j2").render(
         entry={"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
         facts=check_graph(path),
-        training=sidecar.get("training") or {},
-        corpus=load_manifest(TRAINED_ON),
+        sight=locality(onnx.load(path).graph),
+        training=training,
+        corpora=_trained_on(training),
         tables=[(file, _table(file)) for file in files],
         sizes=_working_sizes(files, model_id),
         size_measure=SIZE_MEASURE,
@@ -112,6 +114,15 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         results_name=results.name,
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body.strip()}\n"
+
+
+def _trained_on(training: Mapping[str, Any]) -> list[Manifest]:
+    """The corpora that a sidecar names, by title; `HarnessError` for one whose terms are unknown."""
+    known = {manifest.title: manifest for manifest in map(load_manifest, manifest_names())}
+    titles = training["dataset"].split(", ") if training else []
+    if unknown := [title for title in titles if title not in known]:
+        raise HarnessError(f"trained on {unknown[0]!r}, of which no manifest gives the terms (known: {', '.join(known)})")
+    return [known[title] for title in titles]
 
 
 def results_files(results: Path) -> list[ResultsFile]:

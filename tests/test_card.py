@@ -16,13 +16,15 @@ from harness.results import Table, write_table
 from tests.test_gate_run import write_student
 
 
+TRAINING = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A model folder with one trained student, and an evaluation of it under results/."""
     path = write_student(tmp_path / "s.onnx")
     entry = entry_for("s", path, "A test student.", "One layer.")
-    training = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
-    register(entry, sidecar_for(entry, training), path, tmp_path / "model")
+    register(entry, sidecar_for(entry, TRAINING), path, tmp_path / "model")
     setting = {"split": "ecssd", "model": "s", "working_size": "native", "distortion": "none", "images": "1000/1000"}
     measures = {"iou_mean@0.5": 0.61234, "mae_mean": 0.1}
     numbers = pd.DataFrame([{**setting, "measure": key, "value": value} for key, value in measures.items()])
@@ -54,6 +56,22 @@ def test_a_card_holds_the_five_points_the_terms_the_tables_and_the_pictures(proj
     assert "0.612 [0.600, 0.624]" in text
     assert "(../../results/eval/curves.png)" in text
     assert "Title of summary" in text and "Title of numbers" not in text
+
+
+def test_a_card_gives_the_terms_of_every_corpus_that_the_sidecar_names(project: Path):
+    path = project / "model" / "tiny" / "s.json"
+    sidecar = json.loads(path.read_text())
+    path.write_text(json.dumps({**sidecar, "training": {**TRAINING, "dataset": "DUTS-TR, HKU-IS"}}))
+    text = card_text("s", project / "model", project / "results")
+    assert "DUTS-TR: " in text and "HKU-IS: " in text and "MSRA10K: " not in text
+    path.write_text(json.dumps({**sidecar, "training": {**TRAINING, "dataset": "holiday pictures"}}))
+    with pytest.raises(HarnessError, match="'holiday pictures', of which no manifest gives the terms"):
+        card_text("s", project / "model", project / "results")
+
+
+def test_a_card_says_how_far_its_graph_looks(project: Path):
+    text = card_text("s", project / "model", project / "results")
+    assert "A pixel of the map depends on rows at most 0 away" in text
 
 
 def test_the_example_in_a_card_runs(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
