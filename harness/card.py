@@ -121,7 +121,9 @@ def _trained_on(training: Mapping[str, Any]) -> list[Manifest]:
     known = {manifest.title: manifest for manifest in map(load_manifest, manifest_names())}
     titles = training["dataset"].split(", ") if training else []
     if unknown := [title for title in titles if title not in known]:
-        raise HarnessError(f"trained on {unknown[0]!r}, of which no manifest gives the terms (known: {', '.join(known)})")
+        raise HarnessError(
+            f"trained on {unknown[0]!r}, of which no manifest gives the terms (known: {', '.join(known)})"
+        )
     return [known[title] for title in titles]
 
 

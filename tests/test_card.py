@@ -15,7 +15,6 @@ from harness.registry import entry_for, register, sidecar_for
 from harness.results import Table, write_table
 from tests.test_gate_run import write_student
 
-
 TRAINING = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
 
 
