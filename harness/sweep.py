@@ -36,15 +36,17 @@ from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source
 
 PLAIN, ORACLE, SHUFFLED = "plain", "oracle", "shuffled"
+MASK, REFERENCE = "mask", "reference"  # regions: a human's, an independent model's
 METRICS = ("psnr_y@mask", "ssim_y@mask", "vmaf@mask", "psnr_y", "ssim_y", "vmaf", "xpsnr_y")
-"""Quality columns of a sweep's rows; `@mask` weighs by the clip's human masks, whatever map steered."""
+"""Quality columns of a sweep's rows; `@mask` weighs by the clip's masks, whatever map steered."""
 
 
 @dataclass(frozen=True)
 class SweepPlan:
     """What to encode. `models` are registry ids or paths; `frames` cuts every clip, None takes it whole.
 
-    Arms are plain, every model, the centre prior, the first model's maps of another clip, and the human masks.
+    `region` names what the clips' masks are, for the keys `psnr_y@region`. Arms are plain, every model, the centre
+    prior, the first model's maps of another clip, and the masks themselves.
     """
 
     models: tuple[str, ...]
@@ -54,6 +56,7 @@ class SweepPlan:
     preset: str | None = None
     working: str = "448x256"
     frames: int | None = None
+    region: str = MASK
 
     def __post_init__(self) -> None:
         if len(set(self.crfs)) < MIN_POINTS:
@@ -76,13 +79,22 @@ def sweep(
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """One row per clip, encoder, arm, strength and CRF: bytes, kbit/s and `METRICS`; strength is NaN for plain."""
+    """One row per clip, encoder, arm, strength and CRF: bytes, kbit/s and `metrics_of`; strength is NaN for plain."""
     if not clips:
         raise InputError("no clips to sweep")
     jobs = [job for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True) for job in _jobs(clip, other, plan)]
     results = run_jobs(jobs, executor, store, progress)
     rows: pd.DataFrame = pd.DataFrame(row for result in results for row in result)
-    return rows
+    return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
+
+
+def metrics_of(region: str) -> tuple[str, ...]:
+    """`METRICS`, weighed by a region of this name.
+
+    >>> metrics_of("reference")[:2]
+    ('psnr_y@reference', 'ssim_y@reference')
+    """
+    return tuple(metric.replace(f"@{MASK}", f"@{region}") for metric in METRICS)
 
 
 def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
@@ -250,10 +262,11 @@ def bd_rates(rows: pd.DataFrame) -> pd.DataFrame:
     Where it is undefined, `bd_rate` is NaN and `reason` says why.
     """
     found = []
+    metrics = [name for name in rows if str(name).partition("@")[0] in {metric.partition("@")[0] for metric in METRICS}]
     steered = rows[rows["arm"] != PLAIN]
     for (clip, encoder, arm, strength), test in steered.groupby(["clip", "encoder", "arm", "strength"], sort=False):
         anchor = rows[(rows["clip"] == clip) & (rows["encoder"] == encoder) & (rows["arm"] == PLAIN)]
-        for metric in METRICS:
+        for metric in metrics:
             value, reason = float("nan"), ""
             try:
                 value = bd_rate(

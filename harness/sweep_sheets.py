@@ -23,12 +23,7 @@ from harness.saliency.working_size import NATIVE, WorkingSize
 from harness.steer import map_source
 from harness.sweep import ORACLE, PLAIN, SHUFFLED, SweepPlan
 
-SHOWN = {
-    "psnr_y@mask": "PSNR-Y in the mask (dB)",
-    "vmaf@mask": "VMAF in the mask",
-    "psnr_y": "PSNR-Y (dB)",
-    "vmaf": "VMAF",
-}
+COLUMNS = 4
 _FIXED = {
     PLAIN: ("black", "-"),
     ORACLE: ("tab:green", "--"),
@@ -48,10 +43,10 @@ def write_sheets(
     """
     written = []
     for encoder, strength in itertools.product(plan.encoders, plan.strengths):
-        figure = Figure(figsize=(4 * len(SHOWN), 3 * len(clips) + 0.6), layout="constrained")
+        figure = Figure(figsize=(4 * COLUMNS, 3 * len(clips) + 0.6), layout="constrained")
         figure.suptitle(f"Rate and quality, {encoder}, strength {strength:g}")
-        for clip, axes in zip(clips, figure.subplots(len(clips), len(SHOWN), squeeze=False), strict=True):
-            _curves(axes, rows, clip.name, encoder, strength)
+        for clip, axes in zip(clips, figure.subplots(len(clips), COLUMNS, squeeze=False), strict=True):
+            _curves(axes, rows, clip.name, encoder, strength, plan.region)
             axes[0].set_title(clip.name, loc="left")
         _legend(figure)
         written.append(_save(figure, folder / f"{name}_rd_{encoder}_{strength:g}.png"))
@@ -62,25 +57,27 @@ def _sheet(clip: ClipPair, plan: SweepPlan, rows: pd.DataFrame, rates: pd.DataFr
     encoder, strength = plan.encoders[0], plan.strengths[0]
     frame, mask = _middle(clip, plan.frames)
     sources: list[MapSource] = [*map(map_source, plan.models), CentrePrior()]
-    figure = Figure(figsize=(4 * len(SHOWN), 8), layout="constrained")
+    figure = Figure(figsize=(4 * COLUMNS, 8), layout="constrained")
     figure.suptitle(f"{clip.name}, {encoder}, strength {strength:g}; frame {frame.index}")
     above, below = figure.subfigures(2, 1)  # type: ignore[misc]
     places = above.subplots(1, 1 + len(sources))
     rgb = true_rgb(frame)
     places[0].imshow(rgb)
     places[0].contour(mask, [0.5], colors="lime", linewidths=1)
-    places[0].set_title("source, human mask", fontsize=9)
+    places[0].set_title(f"source, {plan.region}", fontsize=9)
     for place, source in zip(places[1:], sources, strict=True):
         size = WorkingSize.parse(plan.working).of(frame.height, frame.width)
         saliency = np.asarray(source.open(threads=0)(str(frame.index), true_rgb(frame, size), NATIVE))
         place.imshow(resized(saliency.astype(np.float32), rgb.shape[:2]), cmap="magma", vmin=0, vmax=1)
         place.contour(mask, [0.5], colors="lime", linewidths=1)
-        place.set_title(f"{source.name}\n{_bd_rate(rates, clip.name, encoder, strength, source.name)}", fontsize=9)
+        place.set_title(
+            f"{source.name}\n{_bd_rate(rates, clip.name, encoder, strength, source.name, plan.region)}", fontsize=9
+        )
     for place in places:
         place.set_axis_off()
-    axes = below.subplots(1, len(SHOWN))
-    _curves(axes, rows, clip.name, encoder, strength)
-    oracle = _bd_rate(rates, clip.name, encoder, strength, ORACLE)
+    axes = below.subplots(1, COLUMNS)
+    _curves(axes, rows, clip.name, encoder, strength, plan.region)
+    oracle = _bd_rate(rates, clip.name, encoder, strength, ORACLE, plan.region)
     below.suptitle(f"BD-rates are against the plain encode; the oracle's: {oracle}", fontsize=9)
     _legend(figure)
     return _save(figure, path)
@@ -94,10 +91,16 @@ def _middle(clip: ClipPair, limit: int | None) -> tuple[Frame, np.ndarray]:
     return frame, mask > 127
 
 
-def _curves(axes: Any, rows: pd.DataFrame, clip: str, encoder: str, strength: float) -> None:
+def _curves(axes: Any, rows: pd.DataFrame, clip: str, encoder: str, strength: float, region: str) -> None:
     here = rows[(rows["clip"] == clip) & (rows["encoder"] == encoder)]
     here = here[(here["strength"] == strength) | (here["arm"] == PLAIN)]
-    for axis, (metric, label) in zip(axes, SHOWN.items(), strict=True):
+    shown = {
+        f"psnr_y@{region}": f"PSNR-Y in the {region} (dB)",
+        f"vmaf@{region}": f"VMAF in the {region}",
+        "psnr_y": "PSNR-Y (dB)",
+        "vmaf": "VMAF",
+    }
+    for axis, (metric, label) in zip(axes, shown.items(), strict=True):
         for arm, points in here.groupby("arm", sort=False):
             points = points.sort_values("kbps")
             colour, line = _style(str(arm), rows)
@@ -124,10 +127,10 @@ def _legend(figure: Figure) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
 
 
-def _bd_rate(rates: pd.DataFrame, clip: str, encoder: str, strength: float, arm: str) -> str:
+def _bd_rate(rates: pd.DataFrame, clip: str, encoder: str, strength: float, arm: str, region: str) -> str:
     here = rates[(rates["clip"] == clip) & (rates["encoder"] == encoder) & (rates["strength"] == strength)]
     values = here[here["arm"] == arm].set_index("metric")["bd_rate"]
-    shown = {"mask": values.get("psnr_y@mask"), "frame": values.get("psnr_y")}
+    shown = {region: values.get(f"psnr_y@{region}"), "frame": values.get("psnr_y")}
     return "PSNR-Y " + ", ".join(
         f"{where} {value:+.1f} %" if value is not None and pd.notna(value) else f"{where} undefined"
         for where, value in shown.items()

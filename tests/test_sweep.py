@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,12 @@ from corpora.loader import ClipPair
 from harness.errors import InputError
 from harness.jobs import Store, open_executor
 from harness.jobs.executors import SerialExecutor
+from harness.roi.reference import clips_with_regions
+from harness.saliency.sources import CentrePrior, Mapper
+from harness.saliency.working_size import WorkingSize
 from harness.sweep import METRICS, SweepPlan, bd_rates, summary, sweep
 from harness.sweep_sheets import write_sheets
+from tests.test_roi import write_clip
 
 MODEL = str(Path(__file__).parents[1] / "model/tiny/mobilesal_placeholder_v0.onnx")
 
@@ -95,3 +102,57 @@ def test_plans_that_cannot_answer_are_refused() -> None:
         SweepPlan((MODEL,), encoders=("libaom-av1",))
     with pytest.raises(InputError, match="no model"):
         SweepPlan(())
+
+
+def test_a_clip_without_masks_is_judged_by_the_model_that_the_user_names(tmp_path: Path) -> None:
+    video = write_clip(tmp_path / "street.y4m", frames=2, size=(320, 192))
+    asked = ["--model", MODEL, "--video", str(video), "--preset", "ultrafast", "--working-size", "64"]
+    asked += ["--store", str(tmp_path / "jobs"), "--out", str(tmp_path / "out"), "--executor", "local:1"]
+    assert "--video has no masks: name an independent --reference model" in refused(*asked)
+    assert "the masks of davis-2016 are its region" in refused("--model", MODEL, "--reference", MODEL)
+    done = roi_sweep(*asked, "--reference", "centre-prior")
+    assert done.returncode == 0, done.stderr
+    table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
+    assert {"psnr_y@reference", "vmaf@reference", "psnr_y"} < {row["metric"] for row in table["rows"]}
+    assert not any("mask" in row["metric"] for row in table["rows"])
+    assert table["notes"][2].startswith("@reference: where centre-prior says > 0.5; vmaf@reference")
+    (masks,) = (tmp_path / "jobs" / "regions").iterdir()
+    written = [np.asarray(Image.open(path)) for path in sorted(masks.iterdir())]
+    assert len(written) == 2 and written[0].shape == (192, 320)
+    assert written[0][96, 160] == 255 and written[0][0, 0] == 0
+    assert roi_sweep(*asked, "--reference", MODEL).returncode == 0
+    table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
+    assert "which steers too: its arm is flattered" in table["notes"][2]
+
+
+def roi_sweep(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "harness", "roi-sweep", *options], capture_output=True, text=True)
+
+
+def refused(*options: str) -> str:
+    done = roi_sweep(*options)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_regions_are_kept_and_an_empty_one_is_refused(tmp_path: Path) -> None:
+    video = write_clip(tmp_path / "street.y4m", frames=1, size=(320, 192))
+    (pair,) = clips_with_regions([video], CentrePrior(), WorkingSize.parse("64"), tmp_path / "regions")
+    before = [(path.name, path.stat().st_mtime_ns) for path in pair.masks.iterdir()]
+    (again,) = clips_with_regions([video], CentrePrior(), WorkingSize.parse("64"), tmp_path / "regions")
+    assert again == pair and [(path.name, path.stat().st_mtime_ns) for path in again.masks.iterdir()] == before
+    with pytest.raises(InputError, match=r"nothing finds no region above 0\.5"):
+        clips_with_regions([video], Nothing(), WorkingSize.parse("64"), tmp_path / "empty")
+    assert not list((tmp_path / "empty").iterdir())
+    with pytest.raises(InputError, match="two videos are called 'street'"):
+        clips_with_regions([video, video], CentrePrior(), WorkingSize.parse("64"), tmp_path / "regions")
+
+
+class Nothing(CentrePrior):
+    """A source that finds no picture salient."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing", "0")
+
+    def open(self, threads: int) -> Mapper:
+        return lambda name, rgb, working: np.zeros(rgb.shape[:2], np.float32)

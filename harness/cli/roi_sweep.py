@@ -20,6 +20,13 @@ def roi_sweep(
     corpus: Annotated[str, typer.Option(help="Clip set with human masks.")] = "davis-2016",
     root: Annotated[Path | None, typer.Option(help="Where the clip set lies.")] = None,
     clip: Annotated[list[str] | None, typer.Option(help="Only these clips; repeat for more.")] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="A clip without masks, instead of a corpus; needs --reference.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Model whose map above 0.5 is the region of --video; best one that steers no arm."),
+    ] = None,
     encoder: Annotated[list[str] | None, typer.Option(help="Default libx264; repeat for more.")] = None,
     crf: Annotated[list[float] | None, typer.Option(help="Default 22, 27, 32, 37; four or more.")] = None,
     strength: Annotated[list[float] | None, typer.Option(help="Default 4; repeat for more.")] = None,
@@ -35,17 +42,20 @@ def roi_sweep(
 ) -> None:
     """Encode clips at several rates, steered by every arm, and compare the rates at equal quality.
 
-    Arms: plain, each model, centre prior, shuffled (another clip's maps), oracle (human masks). Quality inside the
-    region is weighed by the human masks, never by the map that steered.
+    Arms: plain, each model, centre prior, shuffled (another clip's maps), oracle (the region itself). The region is
+    the clip's human masks, or for a --video what the --reference model says: never the map that steered.
 
     Example: `harness roi-sweep --model saliency_student_v2 --model saliency_student_v1 --root corpora`
     """
     from corpora.loader import load_clips
     from harness.errors import InputError
+    from harness.files import sha256_of
     from harness.jobs import Store, open_executor
     from harness.results import Table, markdown, this_command, write_table
+    from harness.roi.reference import ABOVE, clips_with_regions
+    from harness.saliency.working_size import WorkingSize
     from harness.steer import map_source
-    from harness.sweep import SweepPlan, bd_rates, summary, sweep
+    from harness.sweep import MASK, REFERENCE, SweepPlan, bd_rates, summary, sweep
     from harness.sweep_sheets import write_sheets
 
     plan = SweepPlan(
@@ -56,8 +66,22 @@ def roi_sweep(
         preset,
         working_size,
         frames,
+        REFERENCE if video else MASK,
     )
-    clips = load_clips(corpus, root)
+    sources = list(map(map_source, model))
+    if video:
+        if reference is None:
+            raise InputError("--video has no masks: name an independent --reference model")
+        judge = map_source(reference)
+        where = f"where {judge.name} says > {ABOVE}"
+        if judge.digest in {source.digest for source in sources}:
+            where += ", which steers too: its arm is flattered"
+        clips = clips_with_regions(video, judge, WorkingSize.parse(working_size), store / "regions", frames)
+    elif reference is not None:
+        raise InputError(f"--reference is for --video: the masks of {corpus} are its region")
+    else:
+        where = "inside the human mask alone"
+        clips = load_clips(corpus, root)
     unknown = set(clip or ()) - {pair.name for pair in clips}
     if unknown:
         raise InputError(f"no clip {min(unknown)!r} (allowed: {', '.join(pair.name for pair in clips)})")
@@ -69,12 +93,20 @@ def roi_sweep(
     covered = f"{len(clips)} clips ({', '.join(pair.name for pair in clips)}), " + (
         f"the first {frames} frames of each" if frames else "all frames"
     )
-    inputs = {"corpus": corpus, "clips": covered, "crfs": list(plan.crfs), "preset": preset or "the encoder's default"}
-    inputs |= {source.name: source.digest for source in map(map_source, model)}
+    inputs = {
+        "corpus": "none" if video else corpus,
+        "clips": covered,
+        "crfs": list(plan.crfs),
+        "preset": preset or "the encoder's default",
+    }
+    inputs |= {source.name: source.digest for source in sources}
+    if video:
+        inputs |= {f"video {pair.name}": sha256_of(pair.frames) for pair in clips}
+        inputs |= {f"reference {judge.name}": judge.digest}
     notes = (
         "BD-rate in per cent against the plain encode (PCHIP, at least 4 points); below 0 saves bits.",
         "low, high: 95 % bootstrap bounds over clips; vs_*: paired difference to the centre prior, below 0 beats it.",
-        "@mask: inside the human mask alone; vmaf@mask: everything outside replaced by the reference.",
+        f"@{plan.region}: {where}; vmaf@{plan.region}: everything outside replaced by the original.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",
     )
     command = this_command()
