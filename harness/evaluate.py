@@ -20,6 +20,7 @@ from harness import measures
 from harness.curves import Curves
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
+from harness.jobs.code import code_digest
 from harness.measures import Sample, Sums, Truth, drift
 from harness.registry import find_model
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
@@ -221,6 +222,7 @@ def _refuse_duplicates(names: list[str]) -> None:
 def _key(task: Task, split: str, pairs: list[Pair]) -> str:
     facts = [
         measures.VERSION,
+        code_digest(__name__),
         split,
         listing_digest(pairs),
         [[arm.label, arm.source.digest] for arm in task.arms],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import platform
@@ -15,7 +16,9 @@ from typing import Any
 import pandas as pd
 
 from harness import __version__
+from harness.errors import InputError
 from harness.files import write_json, write_text
+from harness.media.ffmpeg import find_ffmpeg
 
 FORMATS = ("md", "csv", "json", "tex")
 
@@ -41,10 +44,17 @@ def this_command() -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of everything that can move a number."""
+    """Versions of everything that can move a number, the FFmpeg that would be called among them."""
+    found = {"harness": __version__, "python": platform.python_version(), **_packages()}
+    with contextlib.suppress(InputError):  # most numbers need no FFmpeg
+        found["ffmpeg"] = find_ffmpeg().version
+    return found
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
     names = ("av", "bjontegaard", "imageio-ffmpeg", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "scipy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"harness": __version__, "python": platform.python_version(), **found}
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def processor_name() -> str:

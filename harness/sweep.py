@@ -16,7 +16,7 @@ import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness import stats
-from harness.errors import InconclusiveError, InputError
+from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.jobs import Job, Store, run_jobs
 from harness.media.clips import Clip, Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
@@ -29,6 +29,7 @@ from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
 from harness.roi.plans import plans_of
+from harness.roi.proof import probe, stream_digest
 from harness.saliency.colour import true_rgb
 from harness.saliency.model import resized
 from harness.saliency.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource, read_grey
@@ -36,6 +37,8 @@ from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source
 
 PLAIN, ORACLE, SHUFFLED = "plain", "oracle", "shuffled"
+SURE_QP = 1.0  # from here on an offset must change the stream; smaller ones may round away
+FEWEST_CLIPS = 3  # that give an interval
 MASK, REFERENCE = "mask", "reference"  # regions: a human's, an independent model's
 METRICS = ("psnr_y@mask", "ssim_y@mask", "vmaf@mask", "psnr_y", "ssim_y", "vmaf", "xpsnr_y")
 """Quality columns of a sweep's rows; `@mask` weighs by the clip's masks, whatever map steered."""
@@ -63,6 +66,10 @@ class SweepPlan:
             raise InputError(f"{len(set(self.crfs))} CRFs (allowed: {MIN_POINTS} or more different ones, for BD-rate)")
         if not self.models:
             raise InputError("no model to sweep (allowed: one or more)")
+        for what in ("models", "encoders", "crfs", "strengths"):
+            values = getattr(self, what)
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise InputError(f"{twice[0]} twice among the {what} (must differ)")
         if self.frames is not None and self.frames < 1:
             raise InputError(f"{self.frames} frames (allowed: at least 1)")
         WorkingSize.parse(self.working)
@@ -79,13 +86,29 @@ def sweep(
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """One row per clip, encoder, arm, strength and CRF: bytes, kbit/s and `metrics_of`; strength is NaN for plain."""
+    """One row per clip, encoder, arm, strength and CRF: bytes, kbit/s and `metrics_of`; strength is NaN for plain.
+
+    Raises `HarnessError` when an encoder does not follow a map: in its probe, or by the very stream of the plain arm.
+    """
     if not clips:
         raise InputError("no clips to sweep")
+    for encoder in plan.encoders:
+        probe(find_encoder(encoder), Settings(crf=plan.crfs[0], preset=plan.preset))
     jobs = [job for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True) for job in _jobs(clip, other, plan)]
     results = run_jobs(jobs, executor, store, progress)
     rows: pd.DataFrame = pd.DataFrame(row for result in results for row in result)
+    _refuse_ignored_maps(rows)
     return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
+
+
+def _refuse_ignored_maps(rows: pd.DataFrame) -> None:
+    where = ["clip", "encoder", "crf"]
+    plain = rows[rows["arm"] == PLAIN][[*where, "stream_sha256"]]
+    steered = rows[rows["steered"]].merge(plain, on=where, suffixes=("", "_plain"))
+    steered["same"] = steered["stream_sha256"] == steered["stream_sha256_plain"]
+    for (clip, encoder, arm, _), same in steered.groupby(["clip", "encoder", "arm", "strength"], sort=False)["same"]:
+        if same.all():
+            raise HarnessError(f"{encoder} ignored the map: {arm} on {clip} gave the plain streams")
 
 
 def metrics_of(region: str) -> tuple[str, ...]:
@@ -99,11 +122,8 @@ def metrics_of(region: str) -> tuple[str, ...]:
 
 def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
     inputs = {"clip": clip_digest(clip)}
-    models = [map_source(name) for name in plan.models]
     arms: list[tuple[str, dict[str, str], dict[str, str]]] = [
-        (source.name, {"model": str(source.path), "sha256": source.digest}, {})
-        for source in models
-        if isinstance(source, ModelSource)
+        (source.name, {"model": str(source.path), "sha256": source.digest}, {}) for source in models_of(plan)
     ]
     arms += [(CENTRE_PRIOR, {}, {}), (ORACLE, {}, {})]
     if other is not clip and arms:
@@ -122,6 +142,19 @@ def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan) -> Iterator[Job]:
         yield Job(measure_arm, {**common, "arm": PLAIN, "strength": None}, inputs)
         for strength, (arm, more, read) in itertools.product(plan.strengths, arms):
             yield Job(measure_arm, {**common, "arm": arm, "strength": strength, **more}, {**inputs, **read})
+
+
+def models_of(plan: SweepPlan) -> list[ModelSource]:
+    """The plan's models; `InputError` for what is none, and for two that tables could not tell apart."""
+    found = [(name, map_source(name)) for name in plan.models]
+    models = [source for _, source in found if isinstance(source, ModelSource)]
+    if len(models) < len(found):
+        name = next(name for name, source in found if not isinstance(source, ModelSource))
+        raise InputError(f"{name} is no model (it has an arm of its own in every sweep)")
+    names = [model.name for model in models]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two models are called {twice[0]} (must differ: tables name arms by it)")
+    return models
 
 
 def measure_arm(
@@ -161,7 +194,8 @@ def measure_arm(
             out = Path(scratch, f"{crf:g}.mkv")
             encoded = encode(info, planned, able, Settings(crf=crf, preset=preset), out)
             row: dict[str, Any] = {"clip": name, "encoder": encoder, "arm": arm, "strength": strength, "crf": crf}
-            row |= {"frames": len(pictures), "bytes": encoded.bytes}
+            row |= {"frames": len(pictures), "bytes": encoded.bytes, "stream_sha256": stream_digest(out)}
+            row["steered"] = any(plan is not None and np.abs(plan.offsets).max() >= SURE_QP for _, plan in planned)
             row["kbps"] = encoded.bytes * 8 / 1000 / float(len(pictures) / info.frame_rate)
             rows.append(row | _qualities(pictures, truth, info, reference, out, Path(scratch, "region.y4m")))
     return rows
@@ -285,6 +319,7 @@ def summary(rates: pd.DataFrame) -> pd.DataFrame:
     """Mean BD-rate over clips with 95 % bootstrap bounds, and the paired difference to the centre prior's.
 
     Clips whose BD-rate is undefined are left out and counted in `undefined`; a difference below 0 beats the prior.
+    Below `FEWEST_CLIPS` clips there are no bounds.
     """
     found = []
     for (encoder, strength, metric, arm), group in rates.groupby(["encoder", "strength", "metric", "arm"], sort=False):
@@ -298,12 +333,15 @@ def summary(rates: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"encoder": encoder, "strength": strength, "metric": metric, "arm": arm}
         row |= {"clips": len(values), "undefined": len(group) - len(values)}
         if len(values):
+            row["bd_rate_%"] = values.mean()
+        if len(values) >= FEWEST_CLIPS:
             mean = stats.bootstrap_mean(values.to_numpy())
-            row |= {"bd_rate_%": mean.value, "low": mean.low, "high": mean.high}
+            row |= {"low": mean.low, "high": mean.high}
         both = values.index.intersection(prior.dropna().index)
         if arm != CENTRE_PRIOR and len(both):
             paired = stats.paired_difference(prior[both].to_numpy(), values[both].to_numpy())
-            row |= {"vs_centre_prior": paired.difference.value}
-            row |= {"vs_low": paired.difference.low, "vs_high": paired.difference.high}
+            row["vs_centre_prior"] = paired.difference.value
+            if len(both) >= FEWEST_CLIPS:
+                row |= {"vs_low": paired.difference.low, "vs_high": paired.difference.high}
         found.append(row)
     return pd.DataFrame(found)

@@ -12,6 +12,7 @@ import pytest
 
 from harness.errors import HarnessError, InputError
 from harness.jobs import Job, Store, open_executor, run_jobs
+from harness.jobs.code import code_digest
 from harness.jobs.executors import SerialExecutor, SubmititExecutor
 
 
@@ -48,6 +49,27 @@ def test_keys_follow_content_not_order() -> None:
     others = [Job(square, {"number": 2, "calls": None}, {"clip": "aa"}), Job(square, {"number": 1}, {"clip": "aa"})]
     others += [Job(square, {"number": 1, "calls": None}, {"clip": "ab"}), Job(refuse, first.arguments, first.inputs)]
     assert len({first.key, *(job.key for job in others)}) == 5
+
+
+def test_keys_follow_the_code_that_the_job_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert code_digest("harness.sweep") != code_digest("harness.ladder") != code_digest(square.__module__)
+    first = {name: code_digest.__wrapped__(name) for name in ("harness.sweep", "harness.card")}
+    read = Path.read_bytes
+
+    def edited(path: Path) -> bytes:
+        return read(path) + (b"# other" if path.name == "offsets.py" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    assert code_digest.__wrapped__("harness.sweep") != first["harness.sweep"]
+    assert code_digest.__wrapped__("harness.card") == first["harness.card"]
+
+
+def test_keys_follow_the_ffmpeg_that_would_be_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, other = Job(square, {"number": 1}).key, tmp_path / "ffmpeg"
+    other.write_text("#!/bin/sh\necho ffmpeg version 0.0-other\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("HARNESS_FFMPEG", str(other))
+    assert Job(square, {"number": 1}).key != before
 
 
 def test_equal_jobs_run_once_and_a_rerun_computes_only_what_is_missing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ import pytest
 from PIL import Image
 
 from corpora.loader import ClipPair
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
 from harness.jobs.executors import SerialExecutor
+from harness.roi.encoders import find_encoder
 from harness.roi.reference import clips_with_regions
 from harness.saliency.sources import CentrePrior, Mapper
 from harness.saliency.working_size import WorkingSize
-from harness.sweep import METRICS, SweepPlan, bd_rates, summary, sweep
+from harness.sweep import METRICS, SweepPlan, bd_rates, models_of, summary, sweep
 from harness.sweep_sheets import write_sheets
 from tests.test_roi import write_clip
 
@@ -102,6 +104,24 @@ def test_plans_that_cannot_answer_are_refused() -> None:
         SweepPlan((MODEL,), encoders=("libaom-av1",))
     with pytest.raises(InputError, match="no model"):
         SweepPlan(())
+    with pytest.raises(InputError, match=r"4\.0 twice among the strengths"):
+        SweepPlan((MODEL,), strengths=(4.0, 2.0, 4.0))
+    with pytest.raises(InputError, match="centre-prior is no model"):
+        models_of(SweepPlan((MODEL, "centre-prior")))
+    with pytest.raises(InputError, match="two models are called mobilesal_placeholder_v0"):
+        models_of(SweepPlan((MODEL, "mobilesal_placeholder_v0")))
+
+
+def test_an_encoder_that_ignores_maps_is_found_out(
+    clips: list[ClipPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = replace(find_encoder("libx264"), translate=lambda settings: {"preset": "ultrafast", "aq-mode": "0"})
+    monkeypatch.setattr("harness.sweep.find_encoder", lambda name: deaf)
+    with pytest.raises(HarnessError, match="libx264 does not follow a map"):
+        sweep(clips[:1], PLAN, SerialExecutor, Store(tmp_path))
+    monkeypatch.setattr("harness.sweep.probe", lambda *asked: None)
+    with pytest.raises(HarnessError, match="libx264 ignored the map: mobilesal_placeholder_v0 on first"):
+        sweep(clips[:1], PLAN, SerialExecutor, Store(tmp_path))
 
 
 def test_a_clip_without_masks_is_judged_by_the_model_that_the_user_names(tmp_path: Path) -> None:
@@ -115,14 +135,15 @@ def test_a_clip_without_masks_is_judged_by_the_model_that_the_user_names(tmp_pat
     table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
     assert {"psnr_y@reference", "vmaf@reference", "psnr_y"} < {row["metric"] for row in table["rows"]}
     assert not any("mask" in row["metric"] for row in table["rows"])
-    assert table["notes"][2].startswith("@reference: where centre-prior says > 0.5; vmaf@reference")
+    assert "where centre-prior says > 0.5, which steers too: its arm is flattered" in table["notes"][3]
+    assert all("low" not in row or row["low"] is None for row in table["rows"])
     (masks,) = (tmp_path / "jobs" / "regions").iterdir()
     written = [np.asarray(Image.open(path)) for path in sorted(masks.iterdir())]
     assert len(written) == 2 and written[0].shape == (192, 320)
     assert written[0][96, 160] == 255 and written[0][0, 0] == 0
     assert roi_sweep(*asked, "--reference", MODEL).returncode == 0
     table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
-    assert "which steers too: its arm is flattered" in table["notes"][2]
+    assert "where mobilesal_placeholder_v0 says > 0.5, which steers too" in table["notes"][3]
 
 
 def roi_sweep(*options: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""One piece of work whose result depends on nothing but its function, its arguments and the files it reads."""
+"""One piece of work whose result depends on nothing but its code, its arguments and the files it reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness import __version__
+from harness.jobs.code import code_digest
+from harness.results import library_versions
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Job:
             "function": self.name,
             "arguments": dict(self.arguments),
             "inputs": dict(self.inputs),
-            "harness": __version__,
+            "code": code_digest(self.function.__module__),
+            "versions": library_versions(),
         }
 
     @cached_property

@@ -39,7 +39,9 @@ def run_jobs(
         _attempt(missing, executor(), store, results, lambda: report(len(results), len(todo)))
     lost = [job for key, job in todo.items() if key not in results]
     if lost:
-        raise HarnessError(f"{len(lost)} jobs lost their worker {TRIES} times, the first is {lost[0].content}")
+        raise HarnessError(
+            f"{len(lost)} jobs lost their worker {TRIES} times, the first is {lost[0].name} {dict(lost[0].arguments)}"
+        )
     return [results[job.key] for job in jobs]
 
 
