@@ -37,7 +37,7 @@ from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source
 
 PLAIN, ORACLE, SHUFFLED = "plain", "oracle", "shuffled"
-SURE_QP = 1.0  # from here on an offset must change the stream; smaller ones may round away
+SURE_QP = 2.0  # from here on an offset must change the stream: x264 skips a single step from block to block
 FEWEST_CLIPS = 3  # that give an interval
 MASK, REFERENCE = "mask", "reference"  # regions: a human's, an independent model's
 METRICS = ("psnr_y@mask", "ssim_y@mask", "vmaf@mask", "psnr_y", "ssim_y", "vmaf", "xpsnr_y")
