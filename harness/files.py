@@ -38,6 +38,16 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """`InputError` when no new file can appear at `path`; nothing is left behind, and no folder made."""
+    path = Path(path)
+    try:
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        tempfile.NamedTemporaryFile(prefix=f".{path.stem}.", suffix=path.suffix, dir=folder).close()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from harness.errors import InputError
-from harness.files import sha256_of, whole_file
-from harness.media.clips import Clip, Frame, open_clip
+from harness.files import check_writable, sha256_of, whole_file
+from harness.media.clips import PICTURE_SUFFIXES, Clip, Frame, open_clip
 from harness.registry import find_model
 from harness.roi.companions import check_companions
 from harness.roi.encode import Encoded, Pass, check_suffix, encode
@@ -78,8 +78,7 @@ def steer(
         check_preview(preview)
     if export:
         check_export(*export)
-    if out.resolve() == clip.info.path.resolve():
-        raise InputError(f"{out} is the clip itself (allowed: any other path)")
+    _check_targets(clip.info.path, [out, *([preview] if preview else []), *([export[1]] if export else [])])
     encoder.check(clip.info)
     encoder.options(settings)
     check_suffix(out, encoder)
@@ -120,6 +119,24 @@ def steer(
             panels = Panels(rgb, saliency, plan.offsets, encoder.block, true_rgb(_nth(open_clip(temporary), middle)))
             write_preview(preview, panels, _titles(steering, encoder, proof))
     return Steered(out, roi.frames, found, proof)
+
+
+def _check_targets(clip: Path, targets: Sequence[Path]) -> None:
+    """`InputError` unless each target can be written, and neither the clip nor another target is lost by it."""
+    taken: list[Path] = []
+    for target in targets:
+        check_writable(target)
+        if target.is_dir():
+            raise InputError(f"cannot write {target}: it is a folder (allowed: a file)")
+        place = target.resolve()
+        if place == clip.resolve():
+            raise InputError(f"{target} is the clip itself (allowed: any other path)")
+        if place.parent == clip.resolve() and place.suffix.lower() in PICTURE_SUFFIXES:
+            raise InputError(f"{target} is among the clip's pictures (allowed: any other folder)")
+        for other in taken:
+            if place == other or place in other.parents or other in place.parents:
+                raise InputError(f"{target} and {other} are one place (allowed: a path for each of out, preview, map)")
+        taken.append(place)
 
 
 Steps = Iterable[tuple[Frame, Plan | None]]

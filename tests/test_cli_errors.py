@@ -146,6 +146,20 @@ def test_the_name_that_was_asked_for_is_refused_not_the_temporary_one(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", ["--out", "--preview", "--export-map"])
+def test_roi_encode_never_writes_over_its_source(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_clips(tmp_path, ClipOptions(count=1, size=(96, 64), frames=2)) / "clips"
+    clip = next(source.glob("*.y4m")).rename(tmp_path / "clip.mkv")
+    before = clip.read_bytes()
+    target = f"npz:{clip}" if option == "--export-map" else str(clip)
+    words = ["roi-encode", clip, "--model", "centre-prior", option, target]
+    words += [] if option == "--out" else ["--out", tmp_path / "out.mkv"]
+    refused(words, 2, f"{clip} is the clip itself", monkeypatch, capsys)
+    assert clip.read_bytes() == before and not (tmp_path / "out.mkv").exists()
+
+
 @pytest.mark.parametrize(("typed", "offered"), [("harness cor", "corpora"), ("harness registry roll", "rollback")])
 def test_completion_offers_commands_and_their_sub_commands(
     typed: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -346,6 +346,45 @@ def test_writing_over_the_source_or_to_a_foreign_container_is_refused(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 
 
+def test_neither_the_source_nor_another_target_is_ever_written_over(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=2)
+    before, out = clip.read_bytes(), tmp_path / "out.mkv"
+    (tmp_path / "link.mkv").symlink_to(clip)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    next(iter(open_clip(clip))).picture().to_image().save(pictures / "0.png")
+    for source, more, says in (
+        (clip, {"preview": clip}, "the clip itself"),
+        (clip, {"preview": tmp_path / "link.mkv"}, "the clip itself"),
+        (clip, {"export": ("npz", pictures / ".." / "clip.mkv")}, "the clip itself"),
+        (clip, {"preview": out}, "are one place"),
+        (clip, {"export": ("npz", out)}, "are one place"),
+        (clip, {"preview": tmp_path / "a.png", "export": ("npz", tmp_path / "a.png")}, "are one place"),
+        (clip, {"preview": tmp_path / "maps" / "a.png", "export": ("png", tmp_path / "maps")}, "are one place"),
+        (pictures, {"preview": pictures / "0.png"}, "among the clip's pictures"),
+    ):
+        with pytest.raises(InputError, match=says):
+            run(source, out, **more)
+    assert clip.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["0.png", "clip.mkv", "link.mkv", "pictures"]
+
+
+def test_targets_that_cannot_be_written_are_refused_before_any_encode(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=2)
+    (tmp_path / "folder.png").mkdir()
+    heard: list[str] = []
+    for more in (
+        {"preview": tmp_path / "folder.png"},
+        {"preview": clip / "look.png"},
+        {"preview": tmp_path / f"{'long' * 70}.png"},
+        {"export": ("npz", tmp_path / "folder.png")},
+        {"export": ("png", clip / "maps")},
+    ):
+        with pytest.raises(InputError, match=r"cannot write .*(long|look|folder|maps)"):
+            run(clip, tmp_path / "new" / "out.mkv", progress=lambda stage, done: heard.append(stage), **more)
+    assert not heard and sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "folder.png"]
+
+
 @pytest.mark.parametrize(("encoder", "sign"), [("libx264", ".roi-*"), ("libkvazaar", "*.roi.txt")])
 def test_interrupt_leaves_no_partial_output_and_no_orphan(encoder: str, sign: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m", size=(640, 384), frames=60)

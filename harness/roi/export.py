@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
-from harness.files import whole_file, write_text
+from harness.files import check_writable, whole_file, write_text
 from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
@@ -101,7 +101,6 @@ def check_export(name: str, path: Path) -> None:
     """`InputError` when there is no such format, or its files cannot go there."""
     if name not in EXPORTS:
         raise InputError(f"no format {name!r} for maps (allowed: {', '.join(EXPORTS)})")
+    check_writable(path)
     if name == "png" and path.exists():
         raise InputError(f"{path} exists (allowed: a new folder, one picture a frame goes there)")
-    if name != "png" and path.is_dir():
-        raise InputError(f"{path} is a folder (allowed: a file)")
