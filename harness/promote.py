@@ -66,11 +66,15 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None, polic
 
 
 def begin(model_id: str, folder: Path | None = None) -> Pointer:
-    """Name the model that is in production before any verdict; `HarnessError` once a promotion is on record."""
-    _, history = _read(folder)
-    if history:
-        raise HarnessError("a promotion is on record: from here on only a verdict puts a model into production")
+    """Name the model that is in production before any verdict.
+
+    Raises `HarnessError` once one is named: from then on only a verdict changes it. Until the first promotion the same
+    id may begin again when the registry has other weights for it, for then the pointer leads nowhere.
+    """
+    stack, history = _read(folder)
     model = find_model(model_id, folder)
+    if stack and (history or stack[-1].id != model_id or stack[-1].sha256 == model.sha256):
+        raise HarnessError(f"{stack[-1].id} is in production: from here on only a verdict puts a model there")
     if model.sha256 is None:
         raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
     _refuse_other_file(model_id, model.sha256, "the registry", folder)

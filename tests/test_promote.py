@@ -19,14 +19,19 @@ POLICY = load_policy()
 RULES = rules_of(POLICY, POLICY.profile("full"), native=True)
 
 
+def student(folder: Path, name: str, gain: float) -> None:
+    """Register a student of that gain, new or in place of the one of that name."""
+    path = write_student(folder.parent / f"{name}.onnx", gain)
+    entry = entry_for(name, path, "A test student.", "One layer.")
+    register(entry, sidecar_for(entry, {}), path, folder)
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Students a, b and c in a registry, a in production."""
     folder = tmp_path / "model"
     for gain, name in enumerate("abc", start=1):
-        path = write_student(tmp_path / f"{name}.onnx", gain)
-        entry = entry_for(name, path, "A test student.", "One layer.")
-        register(entry, sidecar_for(entry, {}), path, folder)
+        student(folder, name, gain)
     first = {"id": "a", "sha256": find_model("a", folder).sha256, "verdict": None, "since": "2026-01-01"}
     content = {"schema_version": 1, "mobilesal": first, "first": first, "history": []}
     (folder / "production.json").write_text(json.dumps(content))
@@ -157,12 +162,25 @@ def test_a_pointer_that_its_history_does_not_lead_to_is_refused(models: Path):
         find_model("production", models)
 
 
-def test_begin_names_the_first_until_a_promotion_is_on_record(models: Path, tmp_path: Path) -> None:
+def test_begin_names_the_first_and_then_only_a_verdict_changes_it(models: Path) -> None:
+    for model in ("a", "b"):
+        with pytest.raises(HarnessError, match="a is in production: from here on only a verdict"):
+            begin(model, models)
+    (models / "production.json").unlink()
     with pytest.raises(InputError, match="unknown model"):
         begin("z", models)
     assert begin("b", models) == in_production(models)
-    assert begin("a", models).id == "a"
-    write_verdict(won(models), tmp_path / "verdict.json")
-    promote("b", tmp_path / "verdict.json", models)
+
+
+def test_replaced_weights_may_begin_again_under_their_id_until_a_promotion(models: Path) -> None:
+    before = (models / "production.json").read_bytes()
+    student(models, "a", 7.0)
     with pytest.raises(HarnessError, match="only a verdict"):
-        begin("a", models)
+        begin("b", models)
+    assert (models / "production.json").read_bytes() == before
+    begin("a", models)
+    assert find_model("production", models).name == "a"
+    promote("b", kept(won(models), models), models)
+    student(models, "b", 8.0)
+    with pytest.raises(HarnessError, match="only a verdict"):
+        begin("b", models)
