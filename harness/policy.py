@@ -85,11 +85,15 @@ class CostPolicy:
 
 @dataclass(frozen=True)
 class Profile:
-    """On what to measure; only a `promotable` one can lead to a promotion. `pairs` counts a whole corpus."""
+    """On what to measure; only a `promotable` one can lead to a promotion.
+
+    `pairs` counts a whole corpus; `clip_names` are the clips of the set `clips` that are measured, `frames` of each.
+    """
 
     promotable: bool
     accuracy: tuple[str, ...]
     clips: str
+    clip_names: tuple[str, ...]
     frames: int
     rounds: int
     pairs: dict[str, int]
@@ -154,7 +158,9 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
         roi=RoiPolicy(**{**content["roi"], "crf": tuple(content["roi"]["crf"])}),
         cost=CostPolicy(**{**content["cost"], "sizes": _sizes(content["cost"]["sizes"])}),
         profiles={
-            name: Profile(**{**profile, "accuracy": tuple(profile["accuracy"])})
+            name: Profile(
+                **{**profile, "accuracy": tuple(profile["accuracy"]), "clip_names": tuple(profile["clip_names"])}
+            )
             for name, profile in content["profiles"].items()
         },
         content=content,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import sys
 from pathlib import Path
 
 import pytest
 
+from harness.errors import InputError
 from harness.gate import feature, run, run_gate
 from harness.gate.context import Contender, Context
+from harness.gate.data import clips_of
 from harness.gate.feature import gather
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.policy import Policy, load_policy, policy_of
@@ -135,3 +138,20 @@ def test_the_verdict_says_what_the_policy_makes_of_a_missing_native_extractor(
         assert verdict.unchecked == {PARITY: verdict.missing[PARITY]}
         assert f"- not checked, as the policy allows: {PARITY}: no native mobilesal here" in written
     assert verdict.missing[PARITY] in written
+
+
+def test_a_clip_that_is_absent_or_short_decides_nothing(tmp_path: Path):
+    """Generated clips as they are, then with one short of a frame, then without it."""
+    context = context_of(tmp_path, 1.0, 1.0)
+    frames = context.profile.frames
+    whole = [clip.name for clip in clips_of(context)]
+    assert whole == list(context.profile.clip_names)
+    y4m = tmp_path / "out/corpora/synth-clips/clips/02-faint.y4m"
+    content = y4m.read_bytes()
+    y4m.write_bytes(content[: content.rindex(b"FRAME\n")])
+    with pytest.raises(InputError, match=f"{frames - 1} frames of clip 02-faint .the policy measures {frames} of each"):
+        clips_of(context)
+    y4m.unlink()
+    shutil.rmtree(tmp_path / "out/corpora/synth-clips/masks/02-faint")
+    with pytest.raises(InputError, match="0 frames of clip 02-faint"):
+        clips_of(context)

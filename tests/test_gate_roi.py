@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context_of(folder: Path, incumbent: str, candidate: str) -> Context:
     content = json.loads(json.dumps(load_policy().content))
     content["roi"]["crf"] = CRFS
-    content["profiles"]["full"]["frames"] = 3
+    content["profiles"]["full"] |= {"frames": 3, "clip_names": ["first", "second"]}
     policy = policy_of(content)
     sides = [Contender.of(str(folder / f"{name}.onnx"), folder / "model") for name in (incumbent, candidate)]
     out = folder / f"{incumbent}-{candidate}"

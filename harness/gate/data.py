@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
+from harness.errors import InputError
 from harness.gate.context import Context
+from harness.media.clips import open_clip
 
-DEMO_CLIPS, DEMO_SIZE = 3, (320, 192)
+DEMO_SIZE = (320, 192)
 
 
 def pairs_of(context: Context, corpus: str) -> list[Pair]:
@@ -20,13 +23,28 @@ def pairs_of(context: Context, corpus: str) -> list[Pair]:
 
 
 def clips_of(context: Context) -> list[ClipPair]:
-    """All clips of the profile's set; generated ones are as long as the profile says."""
-    corpus = context.profile.clips
-    if not load_manifest(corpus).generated:
-        return load_clips(corpus, context.root)
-    options = ClipOptions(DEMO_CLIPS, context.profile.frames, DEMO_SIZE, context.policy.statistics.seed)
-    write_clips(_generated(context), options)
-    return load_clips(corpus, _generated(context))
+    """The profile's clips, by name; `InputError` when one is absent or shorter than the profile's frames."""
+    profile = context.profile
+    root = context.root
+    if load_manifest(profile.clips).generated:
+        root, seed = _generated(context), context.policy.statistics.seed
+        write_clips(root, ClipOptions(len(profile.clip_names), profile.frames, DEMO_SIZE, seed))
+    found = {clip.name: clip for clip in load_clips(profile.clips, root)}
+    for name in profile.clip_names:
+        count = _frames_in(found[name], profile.frames) if name in found else 0
+        if count < profile.frames:
+            raise InputError(
+                f"{profile.clips}: {count} frames of clip {name} (the policy measures {profile.frames} of each of "
+                f"{', '.join(profile.clip_names)})"
+            )
+    return [found[name] for name in profile.clip_names]
+
+
+def _frames_in(clip: ClipPair, wanted: int) -> int:
+    """How many frames a clip has; counted up to `wanted` where its file does not say."""
+    source = open_clip(clip.frames)
+    count = source.info.frames
+    return sum(1 for _ in islice(source, wanted)) if count is None else count
 
 
 def _generated(context: Context) -> Path:

@@ -52,9 +52,9 @@ def exactly(key: str, value: float, note: str = "", count: int | None = None) ->
     return Measurement(key, float(value), float(value), float(value), count=count, note=note)
 
 
-def fact(key: str, held: bool, note: str) -> Measurement:
-    """A yes or a no, with what was found."""
-    return Measurement(key, float(held), note=note)
+def fact(key: str, held: bool, note: str, count: int | None = None) -> Measurement:
+    """A yes or a no, with what was found, and over how many items."""
+    return Measurement(key, float(held), count=count, note=note)
 
 
 def _student(values: np.ndarray, how: Statistics, null: float | None) -> tuple[float, float, float | None]:

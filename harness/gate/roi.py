@@ -92,9 +92,8 @@ def _effect(rows: pd.DataFrame, new: str, context: Context) -> Measurement:
         return fact("roi.effect", False, str(error))
     sizes = rows.pivot_table(index=["clip", "crf"], columns="arm", values="bytes")
     moved = sizes[new] != sizes[PLAIN]
-    return fact(
-        "roi.effect", bool(moved.all()), f"{int(moved.sum())} of {len(moved)} encodes differ from the plain one"
-    )
+    note = f"{int(moved.sum())} of {len(moved)} encodes differ from the plain one"
+    return fact("roi.effect", bool(moved.all()), note, count=len(moved))
 
 
 def _vmaf_gain(rows: pd.DataFrame, old: str, new: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.policy import Policy, Profile
+from harness.policy import CostPolicy, FeaturePolicy, Policy, Profile, RoiPolicy
 from harness.verdict import Check, Measurement, Outcome
 
 PARITY = "feature.parity"
@@ -52,28 +52,9 @@ def rules_of(policy: Policy, profile: Profile, native: bool) -> tuple[Rule, ...]
     rules = [Rule("contract", name, f"contract.{key}", Kind.FACT, unit="fact") for key, name in FACTS.items()]
     for corpus in profile.accuracy:
         rules += _accuracy(policy, corpus, profile.pairs[corpus])
-    feature, roi, cost = policy.feature, policy.roi, policy.cost
-    rules += [
-        Rule("feature", "spread over clips", "feature.spread", Kind.SUPERIOR, feature.spread_above),
-        Rule("feature", "drift under compression", "feature.drift", Kind.AT_MOST, feature.drift_within),
-        Rule("feature", "drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, feature.drift_allowance),
-    ]
-    if native or feature.parity_required:
-        rules.append(Rule("feature", "native parity", PARITY, Kind.AT_MOST, feature.parity_within))
-    points = "points"
-    rules += [
-        Rule("roi", "map moves the bits", "roi.effect", Kind.FACT, unit="fact"),
-        Rule("roi", "BD-rate gain", "roi.bdrate_gain", Kind.AT_LEAST, -roi.bdrate_allowance, unit=points),
-        Rule(
-            "roi", "gain over the centre prior", "roi.centre_gain", Kind.SUPERIOR, roi.centre_margin, True, unit=points
-        ),
-        Rule("roi", "whole-frame VMAF gain", "roi.vmaf_gain", Kind.AT_LEAST, -roi.vmaf_allowance, unit=points),
-    ]
-    for height, width in cost.sizes:
-        key = f"cost.time_ratio.{width}x{height}"
-        rules.append(Rule("cost", f"time ratio at {width}x{height}", key, Kind.AT_MOST, cost.time_ratio, unit="ratio"))
-    rules.append(Rule("cost", "memory ratio", "cost.memory_ratio", Kind.AT_MOST, cost.memory_ratio, unit="ratio"))
-    return tuple(rules)
+    clips = len(profile.clip_names)
+    rules += _feature(policy.feature, clips, profile.frames, native) + _roi(policy.roi, clips)
+    return (*rules, *_cost(policy.cost, profile.rounds))
 
 
 def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
@@ -87,6 +68,41 @@ def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
     rules += [rule(name, Kind.AT_LEAST, -allowed, whole=whole) for name, allowed in accuracy.allowances.items()]
     by_size = [accuracy.size_measure.format(size=size) for size in OBJECT_SIZES]
     return rules + [rule(name, Kind.AT_LEAST, -accuracy.size_allowance) for name in by_size]
+
+
+def _feature(policy: FeaturePolicy, clips: int, frames: int, native: bool) -> list[Rule]:
+    def rule(name: str, key: str, kind: Kind, threshold: float, whole: int = clips) -> Rule:
+        return Rule("feature", name, key, kind, threshold, whole=whole)
+
+    rules = [
+        rule("spread over clips", "feature.spread", Kind.SUPERIOR, policy.spread_above),
+        rule("drift under compression", "feature.drift", Kind.AT_MOST, policy.drift_within),
+        rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, policy.drift_allowance),
+    ]
+    if native or policy.parity_required:
+        rules.append(rule("native parity", PARITY, Kind.AT_MOST, policy.parity_within, whole=frames))
+    return rules
+
+
+def _roi(policy: RoiPolicy, clips: int) -> list[Rule]:
+    def rule(name: str, key: str, kind: Kind, threshold: float, primary: bool = False) -> Rule:
+        return Rule("roi", name, key, kind, threshold, primary, whole=clips, unit="points")
+
+    encodes = clips * len(policy.crf)
+    return [
+        Rule("roi", "map moves the bits", "roi.effect", Kind.FACT, whole=encodes, unit="fact"),
+        rule("BD-rate gain", "roi.bdrate_gain", Kind.AT_LEAST, -policy.bdrate_allowance),
+        rule("gain over the centre prior", "roi.centre_gain", Kind.SUPERIOR, policy.centre_margin, primary=True),
+        rule("whole-frame VMAF gain", "roi.vmaf_gain", Kind.AT_LEAST, -policy.vmaf_allowance),
+    ]
+
+
+def _cost(policy: CostPolicy, rounds: int) -> list[Rule]:
+    rules = []
+    for height, width in policy.sizes:
+        name, key = f"time ratio at {width}x{height}", f"cost.time_ratio.{width}x{height}"
+        rules.append(Rule("cost", name, key, Kind.AT_MOST, policy.time_ratio, whole=rounds, unit="ratio"))
+    return [*rules, Rule("cost", "memory ratio", "cost.memory_ratio", Kind.AT_MOST, policy.memory_ratio, unit="ratio")]
 
 
 def judge(
