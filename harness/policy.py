@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ class Profile:
     `pairs` counts a whole corpus; `clip_names` are the clips of the set `clips` that are measured, `frames` of each.
     """
 
+    name: str
     promotable: bool
     accuracy: tuple[str, ...]
     clips: str
@@ -101,7 +102,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Policy:
-    """Everything the gate decides by. `content` is what was read, after overrides."""
+    """Everything the gate decides by. `content` is what was read, after overrides; `file` held the overrides."""
 
     name: str
     statistics: Statistics
@@ -112,6 +113,7 @@ class Policy:
     cost: CostPolicy
     profiles: dict[str, Profile]
     content: dict[str, Any] = field(repr=False, compare=False)
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def sha256(self) -> str:
@@ -134,7 +136,7 @@ def load_policy(override: Path | None = None) -> Policy:
     content = _read(DEFAULT)
     if override is not None:
         content = _merged(content, _read(override))
-    return policy_of(content, str(override or DEFAULT.name))
+    return replace(policy_of(content, str(override or DEFAULT.name)), file=override)
 
 
 def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
@@ -159,7 +161,8 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
         cost=CostPolicy(**{**content["cost"], "sizes": _sizes(content["cost"]["sizes"])}),
         profiles={
             name: Profile(
-                **{**profile, "accuracy": tuple(profile["accuracy"]), "clip_names": tuple(profile["clip_names"])}
+                name=name,
+                **{**profile, "accuracy": tuple(profile["accuracy"]), "clip_names": tuple(profile["clip_names"])},
             )
             for name, profile in content["profiles"].items()
         },

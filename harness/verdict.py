@@ -204,7 +204,7 @@ def markdown(verdict: Verdict) -> str:
     lines += [f"- code: `{verdict.code.get('commit') or verdict.code['digest']}`"]
     lines += [
         "",
-        "Repeat with:",
+        "Repeat with (the first line measures every group; each other one repeats the numbers of a part):",
         "",
         "```",
         *verdict.commands,

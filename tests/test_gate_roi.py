@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from harness.gate.rules import judge, rules_of
 from harness.jobs import Store
 from harness.jobs.executors import SerialExecutor
 from harness.policy import load_policy, policy_of
-from harness.sweep import SweepPlan, bd_rates, sweep
+from harness.sweep import bd_rates, sweep
 from harness.verdict import Outcome
 from tests.test_gate_run import write_student
 
@@ -75,11 +78,9 @@ def evidence(folder: Path) -> Evidence:
 def rows(folder: Path, evidence: Evidence) -> pd.DataFrame:
     """The encodes behind the evidence, taken up from its store."""
     context = context_of(folder, "wrong", "right")
-    models = tuple(str(folder / f"{name}.onnx") for name in ("right", "wrong"))
-    plan = SweepPlan(models, ("libx264",), tuple(CRFS), (context.policy.roi.strength,), frames=3)
     heard: list[tuple[int, int]] = []
     store = Store(context.out / "jobs" / "roi")
-    found = sweep(clips_of(context), plan, SerialExecutor, store, lambda *both: heard.append(both))
+    found = sweep(clips_of(context), roi.plan_of(context), SerialExecutor, store, lambda *both: heard.append(both))
     assert len(heard) == 1, "the store holds every job"
     return found
 
@@ -109,7 +110,6 @@ def test_the_gains_are_those_of_the_rows_that_the_report_shows(evidence: Evidenc
     points = pd.DataFrame(evidence.tables[f"rd {roi.QUALITY}"])
     assert set(points["arm"]) == ARMS and len(points) == 2 * len(ARMS) * len(CRFS)
     assert evidence.inputs.keys() == {"davis-2016"}
-    assert evidence.commands[0].startswith("harness roi-sweep --corpus davis-2016 --model right --model wrong --crf 22")
 
 
 def test_the_wrong_map_is_held(folder: Path, rows: pd.DataFrame) -> None:
@@ -120,6 +120,23 @@ def test_the_wrong_map_is_held(folder: Path, rows: pd.DataFrame) -> None:
     swapped = Evidence("roi", tuple(found))
     assert outcomes(swapped, context)["roi.centre_gain"] is not Outcome.PASS
     assert next(item.value for item in found if item.key == "roi.bdrate_gain") < -5
+
+
+def test_the_command_names_everything_that_decides_the_encodes(folder: Path, evidence: Evidence) -> None:
+    """It is taken by the command line itself, and makes the same jobs: the store has nothing left to do."""
+    context = context_of(folder, "wrong", "right")
+    (line,) = roi.commands(context)
+    assert f"--model {folder}/right.onnx --model {folder}/wrong.onnx --clip first --clip second" in line
+    assert "--encoder libx264 --crf 22 --crf 27 --crf 32 --crf 37 --strength 4 " in line
+    before = set((context.out / "jobs" / "roi").rglob("*"))
+    words = [sys.executable, "-m", *shlex.split(line), "--store", str(context.out / "jobs" / "roi")]
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set((context.out / "jobs" / "roi").rglob("*")) == before
+    written = json.loads((context.out / "repeat" / "roi" / "sweep_bdrate_by_clip.json").read_text())["rows"]
+    repeated = {(row["clip"], row["arm"]): row["bd_rate"] for row in written if row["metric"] == roi.QUALITY}
+    for row in evidence.tables["BD-rate against the plain encode"]:
+        assert repeated[row["clip"], row["arm"]] == pytest.approx(row[roi.QUALITY])
 
 
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from harness.errors import InputError
 from harness.gate import run_gate
 from harness.gate.evidence import Evidence, remembered
 from harness.policy import Policy, load_policy, policy_of
+from harness.promote import begin
 from harness.registry import entry_for, register, sidecar_for
 from harness.verdict import Decision, Measurement, Outcome, Verdict, read_verdict
 
@@ -124,6 +128,79 @@ def test_unknown_models_and_a_broken_incumbent_are_usage_errors(models: Path, po
     with pytest.raises(InputError, match="not an ONNX model"):
         gate(policy, tmp_path / "out", incumbent=str(tmp_path / "text.onnx"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("accuracy.primary", "iou", r"unknown measure 'iou' .allowed: iou_mean@0.5, "),
+        ("accuracy.allowances", {"f_max": 0.1}, "unknown measure 'f_max'"),
+        ("accuracy.size_measure", "iou_{size}", "unknown measure 'iou_small'"),
+        ("accuracy.working_size", "huge", "accuracy.working_size: working size 'huge' .allowed: native"),
+        ("roi.encoder", "x266", "roi.encoder: unknown encoder 'x266' .allowed: libx264"),
+        ("roi.encoder", "libaom-av1", "cannot be steered"),
+        ("roi.crf", [24, 28, 32, 60], r"roi.crf: crf 60 with libx264 .allowed: 0 to 51"),
+        ("roi.strength", 40, "roi.strength: strength 40 .allowed: above 0"),
+        ("feature.crf", [60], r"feature.crf: crf 60"),
+        ("profiles.full.clips", "ecssd", "profiles.full.clips: ecssd is no set of clips .allowed: davis-2016"),
+        ("profiles.full.clips", "davis", "profiles.full.clips: unknown"),
+    ],
+)
+def test_a_name_in_the_policy_that_means_nothing_is_refused_before_any_measuring(
+    models: Path, policy: Policy, tmp_path: Path, place: str, value: object, says: str
+):
+    content = json.loads(json.dumps(policy.content))
+    inner = content
+    *path, last = place.split(".")
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    with pytest.raises(InputError, match=says):
+        gate(policy_of(content), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_root_that_is_not_there_is_refused_at_once(models: Path, policy: Policy, tmp_path: Path):
+    with pytest.raises(InputError, match="absent: no such folder"):
+        run_gate("old", "new", tmp_path / "out", policy=policy, root=tmp_path / "absent", announce=lambda text: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path, policy: Policy):
+    """With paths, an override and a root: what the command line makes of it is the same run."""
+    override = tmp_path / "my policy.toml"
+    override.write_text("[cost]\nsizes = [[32, 48]]\n[contract]\nsizes = [[17, 21]]\n[profiles.full]\nrounds = 3\n")
+    candidate = write_student(tmp_path / "a path" / "third.onnx", 3.0)
+    root = tmp_path / "root"
+    root.mkdir()
+    verdict = run_gate(
+        "old",
+        str(candidate),
+        tmp_path / "out",
+        policy=load_policy(override),
+        root=root,
+        announce=lambda text: None,
+    )
+    written = (tmp_path / "out" / "verdict.json").read_bytes()
+    words = [sys.executable, "-m", *shlex.split(verdict.commands[0])]
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == verdict.decision.exit_code, done.stderr
+    again = read_verdict(tmp_path / "out" / "verdict.json")
+    assert (tmp_path / "out" / "verdict.json").read_bytes() != written
+    assert dataclasses.replace(again, created=verdict.created).text() == verdict.text()
+    evals = [line for line in verdict.commands if line.startswith("harness eval")]
+    assert len(evals) == 2
+    assert all(f"--model '{candidate}' --working-size native --root {root} --out" in line for line in evals)
+
+
+def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_path: Path, policy: Policy):
+    begin("old", models)
+    words = [sys.executable, "-m", "harness", "gate", "--candidate", "absent", "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert "unknown model 'absent'" in done.stderr
+    verdict = gate(policy, tmp_path / "out", incumbent="production")
+    assert verdict.incumbent.id == "old"
+    assert verdict.commands[0].startswith("harness gate --incumbent old --candidate new --profile full")
 
 
 def test_a_changed_evidence_file_is_detected(models: Path, policy: Policy, tmp_path: Path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from corpora.loader import Pair, listing_digest
+from corpora.loader import Pair, listing_digest, load_manifest
 from harness.errors import InputError
 from harness.evaluate import ArmResult, Options, evaluate
 from harness.files import sha256_of, whole_file
@@ -63,14 +64,26 @@ def gather(context: Context) -> Evidence:
         worst = rows[rows["iou@0.5 gain"] < 0].nsmallest(WORST, "iou@0.5 gain")
         tables[f"worst {corpus}"] = worst.to_dict(orient="records")
         pictures |= dict(_sheets(context, corpus, pairs, list(worst["image"])))
-    commands = tuple(_command(context, corpus) for corpus in context.profile.accuracy)
-    return Evidence(GROUP, tuple(found), missing, digests, commands, tables, pictures)
+    return Evidence(GROUP, tuple(found), missing, digests, tables, pictures)
+
+
+def commands(context: Context) -> tuple[str, ...]:
+    """One `harness eval` per corpus, whose paired differences are the gains; none for models of one name."""
+    if context.incumbent.file.name == context.candidate.file.name:
+        return ()
+    models = [word for side in context.pair for word in ("--model", side.asked)]
+    lines = []
+    for corpus in context.profile.accuracy:
+        words = ["harness", "eval", "--split", corpus, *models, "--working-size", context.policy.accuracy.working_size]
+        words += context.root_option(load_manifest(corpus).generated)
+        lines.append(shlex.join([*words, "--out", str(context.out / "repeat" / corpus)]))
+    return tuple(lines)
 
 
 def measures_of(context: Context) -> list[str]:
     """Headline keys that the policy has rules for."""
     accuracy = context.policy.accuracy
-    by_size = [accuracy.size_measure.format(size=size) for size in OBJECT_SIZES]
+    by_size = [accuracy.size_measure.replace("{size}", size) for size in OBJECT_SIZES]
     return [accuracy.primary, *accuracy.allowances, *by_size]
 
 
@@ -205,8 +218,3 @@ def _sheets(context: Context, corpus: str, pairs: list[Pair], names: list[str]) 
 
 def _tile(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB").resize((max(1, round(picture.width * SHEET_HEIGHT / picture.height)), SHEET_HEIGHT))
-
-
-def _command(context: Context, corpus: str) -> str:
-    models = " ".join(f"--model {side.file.name}" for side in context.pair)
-    return f"harness eval --split {corpus} {models} --working-size {context.policy.accuracy.working_size}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,11 @@ class Contender:
         return self.file.sha256 is not None
 
     @property
+    def asked(self) -> str:
+        """How a command names it: the registry id, else the path."""
+        return self.file.name if self.registered else str(self.file.path)
+
+    @property
     def side(self) -> Side:
         """What a verdict says of it."""
         return Side(self.file.name, self.sha256, self.file.path.name)
@@ -58,3 +64,23 @@ class Context:
     def pair(self) -> tuple[Contender, Contender]:
         """Incumbent, candidate."""
         return self.incumbent, self.candidate
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats this run, with all that decides its numbers."""
+        words = ["harness", "gate", "--incumbent", self.incumbent.asked, "--candidate", self.candidate.asked]
+        words += ["--profile", self.profile.name, *_option("--policy", self.policy.file)]
+        return shlex.join([*words, *_option("--root", self.root), "--out", str(self.out)])
+
+    def root_option(self, generated: bool) -> list[str]:
+        """`--root FOLDER` of the corpora: where generated ones were put, else as it was given, if it was."""
+        return _option("--root", self.corpora if generated else self.root)
+
+    @property
+    def corpora(self) -> Path:
+        """Where generated corpora go."""
+        return self.out / "corpora"
+
+
+def _option(name: str, value: Path | None) -> list[str]:
+    return [] if value is None else [name, str(value)]

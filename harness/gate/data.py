@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
@@ -18,8 +17,8 @@ def pairs_of(context: Context, corpus: str) -> list[Pair]:
     """All pairs of an image set; a generated one gets as many as the profile counts."""
     if not load_manifest(corpus).generated:
         return load_pairs(corpus, context.root)
-    write_images(_generated(context), ImageOptions(context.profile.pairs[corpus], seed=context.policy.statistics.seed))
-    return load_pairs(corpus, _generated(context))
+    write_images(context.corpora, ImageOptions(context.profile.pairs[corpus], seed=context.policy.statistics.seed))
+    return load_pairs(corpus, context.corpora)
 
 
 def clips_of(context: Context) -> list[ClipPair]:
@@ -27,7 +26,7 @@ def clips_of(context: Context) -> list[ClipPair]:
     profile = context.profile
     root = context.root
     if load_manifest(profile.clips).generated:
-        root, seed = _generated(context), context.policy.statistics.seed
+        root, seed = context.corpora, context.policy.statistics.seed
         write_clips(root, ClipOptions(len(profile.clip_names), profile.frames, DEMO_SIZE, seed))
     found = {clip.name: clip for clip in load_clips(profile.clips, root)}
     for name in profile.clip_names:
@@ -45,7 +44,3 @@ def _frames_in(clip: ClipPair, wanted: int) -> int:
     source = open_clip(clip.frames)
     count = source.info.frames
     return sum(1 for _ in islice(source, wanted)) if count is None else count
-
-
-def _generated(context: Context) -> Path:
-    return context.out / "corpora"

@@ -27,7 +27,6 @@ class Evidence:
     measurements: tuple[Measurement, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
-    commands: tuple[str, ...] = ()
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
@@ -59,7 +58,7 @@ def _read(path: Path) -> tuple[Evidence, str]:
         if _digest(content) != digest:
             raise InputError(f"{path} was changed after it was written: remove it to measure again")
         measurements = tuple(Measurement(**item) for item in content["measurements"])
-        return Evidence(**{**content, "measurements": measurements, "commands": tuple(content["commands"])}), key
+        return Evidence(**{**content, "measurements": measurements}), key
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not evidence of this gate: remove it to measure again") from error
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from bjontegaard import bd_psnr
 
-from corpora.loader import clip_digest
+from corpora.loader import clip_digest, load_manifest
 from harness.errors import HarnessError, InputError
-from harness.gate.context import Contender, Context
+from harness.gate.context import Context
 from harness.gate.data import clips_of
 from harness.gate.evidence import Evidence
 from harness.gate.intervals import fact, mean_of
@@ -32,14 +33,10 @@ def inputs(context: Context) -> dict[str, str]:
 
 def gather(context: Context) -> Evidence:
     """Encode every clip with every arm, and compare rates at equal quality clip by clip."""
-    names = [_asked(side) for side in context.pair]
     old, new = (side.file.name for side in context.pair)
     if old == new:
         return Evidence(GROUP, missing={GROUP: f"both models are called {old}: their encodes cannot be told apart"})
-    policy, clips = context.policy.roi, clips_of(context)
-    plan = SweepPlan(
-        (names[1], names[0]), (policy.encoder,), policy.crf, (policy.strength,), frames=context.profile.frames
-    )
+    clips, plan = clips_of(context), plan_of(context)
     told = 0
 
     def progress(done: int, total: int) -> None:
@@ -57,7 +54,35 @@ def gather(context: Context) -> Evidence:
         for row in rows.to_dict(orient="records")
     ]
     tables = {f"rd {QUALITY}": points, "BD-rate against the plain encode": _by_clip(rates)}
-    return Evidence(GROUP, tuple(found), missing, inputs(context), (_command(context, plan),), tables)
+    return Evidence(GROUP, tuple(found), missing, inputs(context), tables)
+
+
+def plan_of(context: Context) -> SweepPlan:
+    """The encodes to make, the candidate's first; `InputError` for an encoder, CRF or strength that is not allowed."""
+    policy, models = context.policy.roi, (context.candidate.asked, context.incumbent.asked)
+    crfs = tuple(map(float, policy.crf))  # as the command line reads them: jobs go by what they were given
+    return SweepPlan(models, (policy.encoder,), crfs, (float(policy.strength),), frames=context.profile.frames)
+
+
+def commands(context: Context) -> tuple[str, ...]:
+    """The `harness roi-sweep` that makes the same encodes; none for models of one name."""
+    if context.incumbent.file.name == context.candidate.file.name:
+        return ()
+    plan, profile = plan_of(context), context.profile
+    words = ["harness", "roi-sweep", "--corpus", profile.clips]
+    words += context.root_option(load_manifest(profile.clips).generated)
+    for option, values in (
+        ("--model", plan.models),
+        ("--clip", profile.clip_names),
+        ("--encoder", plan.encoders),
+        ("--crf", plan.crfs),
+        ("--strength", plan.strengths),
+        ("--working-size", (plan.working,)),
+        ("--frames", (profile.frames,)),
+        ("--out", (context.out / "repeat" / GROUP,)),
+    ):
+        words += [word for value in values for word in (option, f"{value:g}" if type(value) is float else str(value))]
+    return (shlex.join(words),)
 
 
 def _measurements(
@@ -115,13 +140,3 @@ def _by_clip(rates: pd.DataFrame) -> list[dict[str, Any]]:
         {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
         for row in wide.to_dict(orient="records")
     ]
-
-
-def _asked(side: Contender) -> str:
-    return side.file.name if side.registered else str(side.file.path)
-
-
-def _command(context: Context, plan: SweepPlan) -> str:
-    models = " ".join(f"--model {side.file.name}" for side in reversed(context.pair))
-    crfs = " ".join(f"--crf {crf:g}" for crf in plan.crfs)
-    return f"harness roi-sweep --corpus {context.profile.clips} {models} {crfs} --frames {plan.frames}"

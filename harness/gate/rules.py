@@ -66,7 +66,7 @@ def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
 
     rules = [rule(accuracy.primary, Kind.SUPERIOR, accuracy.primary_margin, True, whole)]
     rules += [rule(name, Kind.AT_LEAST, -allowed, whole=whole) for name, allowed in accuracy.allowances.items()]
-    by_size = [accuracy.size_measure.format(size=size) for size in OBJECT_SIZES]
+    by_size = [accuracy.size_measure.replace("{size}", size) for size in OBJECT_SIZES]
     return rules + [rule(name, Kind.AT_LEAST, -accuracy.size_allowance) for name in by_size]
 
 

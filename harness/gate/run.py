@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from harness.gate import accuracy, contract, cost, feature, roi
 from harness.gate.context import Contender, Context
 from harness.gate.evidence import Evidence, remembered
 from harness.gate.rules import PARITY, judge, rules_of
+from harness.gate.settings import refuse_unknown
 from harness.policy import Policy, load_policy
 from harness.results import library_versions, processor_name
 from harness.verdict import Verdict, markdown, write_verdict
@@ -43,8 +43,9 @@ def run_gate(
     """Measure `candidate` against `incumbent` (ids, `production`, or paths) and decide.
 
     Writes `verdict.json`, `verdict.md` and the evidence behind them into `out`; a second run takes up whatever
-    evidence was made from the same inputs. Raises `InputError` for an unknown model or profile, an incumbent that
-    does not load, or evidence that was changed by hand; what merely cannot be measured ends as INCONCLUSIVE checks.
+    evidence was made from the same inputs. Raises `InputError` for an unknown model, profile, root or name in the
+    policy, an incumbent that does not load, or evidence that was changed by hand; what merely cannot be measured ends
+    as INCONCLUSIVE checks.
     """
     policy = policy or load_policy()
     chosen = policy.profile(profile)
@@ -59,6 +60,7 @@ def run_gate(
         workers=workers or os.cpu_count() or 1,
         announce=announce,
     )
+    refuse_unknown(context)
     context.incumbent.load()
     code = _code()
     gathered = [_evidence(module, context, code) for module in GROUPS]
@@ -66,7 +68,6 @@ def run_gate(
     unavailable = {key: reason for evidence in gathered for key, reason in evidence.unavailable.items()}
     missing = unavailable | {key: reason for evidence in gathered for key, reason in evidence.missing.items()}
     rules = rules_of(policy, chosen, native=PARITY not in unavailable)
-    command = ["harness", "gate", "--incumbent", incumbent, "--candidate", candidate, "--profile", profile]
     verdict = Verdict(
         extractor=EXTRACTOR,
         profile=profile,
@@ -80,7 +81,7 @@ def run_gate(
         inputs={key: digest for evidence in gathered for key, digest in evidence.inputs.items()},
         code=code,
         versions=library_versions(),
-        commands=(shlex.join(command), *(line for evidence in gathered for line in evidence.commands)),
+        commands=(context.command, *accuracy.commands(context), *roi.commands(context)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         machine={"platform": platform.platform(), "processor": processor_name(), "cores": os.cpu_count()},
     )
