@@ -12,6 +12,7 @@ from rich.table import Table
 
 from harness.gate import run_gate
 from harness.policy import load_policy
+from harness.registry import PRODUCTION
 from harness.verdict import Decision, Outcome, Verdict, interval, rule_text, shown, summary
 
 COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
@@ -24,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def gate(
     candidate: Annotated[str, typer.Option(help="The new weights: a registry id or a path.")],
-    incumbent: Annotated[str, typer.Option(help="What it must beat: a registry id, a path, or production.")],
+    incumbent: Annotated[
+        str, typer.Option(help="What it must beat: a registry id, a path, or what is in production.")
+    ] = PRODUCTION,
     profile: Annotated[str, typer.Option(help="What to measure on, as the policy names it.")] = "full",
     policy: Annotated[Path | None, typer.Option(help="TOML with what to change in the shipped policy.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")] = None,
@@ -36,7 +39,7 @@ def gate(
 
     Exits 0, 1 or 3. A second run takes up what the first one finished. Nothing is promoted here.
 
-    Example: `harness gate --incumbent saliency_student_v1 --candidate saliency_student_v2 --profile demo`
+    Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
     console = Console(stderr=True)
     rules = load_policy(policy)
