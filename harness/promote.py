@@ -1,42 +1,23 @@
-"""Which model is in production, and the two acts that change it: promotion by a verdict, and rollback.
-
-`production.json` holds a pointer per extractor and the acts that led there. Replaying the acts gives the pointer:
-a promotion puts a model on top, a rollback takes the top off.
-"""
+"""Which model is in production, and the acts that change it: a beginning, promotion by a verdict, and rollback."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import jsonschema
 
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, sha256_of, write_json
+from harness.files import sha256_of
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.policy import Policy, load_policy, policy_of
+from harness.production import Pointer, read_production, write_production
 from harness.registry import find_model, model_folder
 from harness.verdict import Decision, Verdict, read_verdict
-
-SCHEMA = Path(__file__).parent / "schemas" / "production.schema.json"
-EXTRACTOR = "mobilesal"
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """A model in production; `verdict` is the digest that put it there, None for the one that was there first."""
-
-    id: str
-    sha256: str
-    verdict: str | None
-    since: str
 
 
 def in_production(folder: Path | None = None) -> Pointer | None:
     """What is in production now, or None."""
-    stack, _ = _read(folder)
+    stack, _ = read_production(folder or model_folder())
     return stack[-1] if stack else None
 
 
@@ -61,8 +42,9 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None, polic
     if current and current.sha256 == verdict.candidate.sha256:
         raise HarnessError(f"{model_id} is in production already")
     pointer = Pointer(model_id, verdict.candidate.sha256, verdict.digest, _now())
-    stack, history = _read(folder)
-    return _write([*stack, pointer], [*history, {"act": "promote", **asdict(pointer)}], folder)
+    stack, history = read_production(folder or model_folder())
+    act = {"act": "promote", **asdict(pointer)}
+    return write_production(folder or model_folder(), [*stack, pointer], [*history, act])
 
 
 def begin(model_id: str, folder: Path | None = None) -> Pointer:
@@ -71,25 +53,25 @@ def begin(model_id: str, folder: Path | None = None) -> Pointer:
     Raises `HarnessError` once one is named: from then on only a verdict changes it. Until the first promotion the same
     id may begin again when the registry has other weights for it, for then the pointer leads nowhere.
     """
-    stack, history = _read(folder)
+    stack, history = read_production(folder or model_folder())
     model = find_model(model_id, folder)
     if stack and (history or stack[-1].id != model_id or stack[-1].sha256 == model.sha256):
         raise HarnessError(f"{stack[-1].id} is in production: from here on only a verdict puts a model there")
     if model.sha256 is None:
         raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
     _refuse_other_file(model_id, model.sha256, "the registry", folder)
-    return _write([Pointer(model_id, model.sha256, None, _now())], [], folder)
+    return write_production(folder or model_folder(), [Pointer(model_id, model.sha256, None, _now())], [])
 
 
 def rollback(folder: Path | None = None) -> Pointer:
     """Return to the model that was in production before; `HarnessError` when there is none or it has changed."""
-    stack, history = _read(folder)
+    stack, history = read_production(folder or model_folder())
     if len(stack) < 2:
         raise HarnessError("nothing to roll back to: no promotion is on record")
     left, back = stack[-1], stack[-2]
     _refuse_other_file(back.id, back.sha256, "production.json", folder)
     act = {"act": "rollback", "id": left.id, "sha256": left.sha256, "verdict": left.verdict, "since": _now()}
-    return _write(stack[:-1], [*history, act], folder)
+    return write_production(folder or model_folder(), stack[:-1], [*history, act])
 
 
 def _refuse_unjust(verdict: Verdict, policy: Policy, file: Path) -> None:
@@ -119,37 +101,6 @@ def _refuse_other_file(model_id: str, sha256: str, source: str, folder: Path | N
     for place, found in (("the registry", model.sha256), ("the file", sha256_of(model.path))):
         if found != sha256:
             raise HarnessError(f"{model_id} has changed: {source} has sha256 {sha256[:12]}…, {place} {found[:12]}…")
-
-
-def _path(folder: Path | None) -> Path:
-    return (folder or model_folder()) / "production.json"
-
-
-def _read(folder: Path | None) -> tuple[list[Pointer], list[dict[str, Any]]]:
-    path = _path(folder)
-    if not path.exists():
-        return [], []
-    content = read_json(path)
-    try:
-        jsonschema.validate(content, read_json(SCHEMA))
-    except jsonschema.ValidationError as error:
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise InputError(f"{path}: {place}: {error.message}") from error
-    stack: list[Pointer] = [Pointer(**content["first"])] if content["first"] else []
-    for entry in content["history"]:
-        pointer = Pointer(**{key: value for key, value in entry.items() if key != "act"})
-        stack = [*stack, pointer] if entry["act"] == "promote" else stack[:-1]
-    if not stack or asdict(stack[-1]) != content[EXTRACTOR]:
-        raise InputError(f"{path}: its history does not lead to {content[EXTRACTOR]['id']}")
-    return stack, content["history"]
-
-
-def _write(stack: list[Pointer], history: list[dict[str, Any]], folder: Path | None) -> Pointer:
-    first = stack[0] if stack[0].verdict is None else None
-    content = {"schema_version": 1, EXTRACTOR: asdict(stack[-1]), "first": first and asdict(first), "history": history}
-    jsonschema.validate(content, read_json(SCHEMA))
-    write_json(_path(folder), content)
-    return stack[-1]
 
 
 def _now() -> str:

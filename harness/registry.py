@@ -11,6 +11,7 @@ import jsonschema
 
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, whole_file, write_json
+from harness.production import FILE, read_production
 from harness.saliency.contract import INPUT, OUTPUT, check_graph
 
 PRODUCTION = "production"
@@ -44,25 +45,21 @@ def model_folder() -> Path:
 
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:
-    """The registry's `models`, in file order."""
+    """The registry's `models`, in file order; `InputError` for a file that its schema refuses."""
     path = (folder or model_folder()) / "tiny" / "registry.json"
-    return list(read_json(path)["models"])
+    registry = read_json(path)
+    if problem := _schema_problem(registry):
+        raise InputError(f"{path}: {problem}")
+    return list(registry["models"])
 
 
 def find_model(asked: str, folder: Path | None = None) -> ModelFile:
     """A registry id, `production`, or a path, to a `ModelFile`; `InputError` lists what exists."""
     folder = folder or model_folder()
     if asked == PRODUCTION:
-        if not (folder / "production.json").exists():
-            raise InputError(f"no model is in production yet: {folder / 'production.json'} does not exist")
-        pointer = read_json(folder / "production.json")["mobilesal"]
-        found = find_model(pointer["id"], folder)
-        if found.sha256 != pointer["sha256"]:
-            raise InputError(f"{pointer['id']} is in production with another sha256 than the registry has")
-        return found
-    for entry in entries(folder):
-        if entry["id"] == asked:
-            return ModelFile(asked, folder / "tiny" / entry["onnx"], entry["sha256"])
+        return _in_production(folder)
+    if registered := _registered(asked, folder):
+        return registered
     path = Path(asked)
     if path.suffix == ".onnx" or path.exists():
         if not path.is_file():
@@ -73,25 +70,54 @@ def find_model(asked: str, folder: Path | None = None) -> ModelFile:
     raise InputError(f"unknown model {asked!r} (allowed: {known}, or a path to an .onnx file)")
 
 
+def _registered(model_id: str, folder: Path) -> ModelFile | None:
+    found = (entry for entry in entries(folder) if entry["id"] == model_id)
+    return next((ModelFile(model_id, folder / "tiny" / entry["onnx"], entry["sha256"]) for entry in found), None)
+
+
+def _in_production(folder: Path) -> ModelFile:
+    stack, _ = read_production(folder)
+    if not stack:
+        raise InputError(f"no model is in production yet: {folder / FILE} does not exist")
+    found = _registered(stack[-1].id, folder)
+    if found is None:
+        raise InputError(f"{stack[-1].id} is in production, but the registry does not have it")
+    if found.sha256 != stack[-1].sha256:
+        raise InputError(f"{stack[-1].id} is in production with another sha256 than the registry has")
+    return found
+
+
 def verify(folder: Path | None = None) -> list[Finding]:
-    """Check every entry: schema, hash, graph, sidecar. Each model yields one `Finding`; the registry as such too."""
-    tiny = (folder or model_folder()) / "tiny"
+    """Check every entry: schema, hash, graph, sidecar; and that what is in production is what the registry has.
+
+    Each model yields one `Finding`; the registry as such does, and so does `production.json` where there is one.
+    """
+    folder = folder or model_folder()
+    tiny = folder / "tiny"
     registry = read_json(tiny / "registry.json")
-    validator: Any = jsonschema.Draft202012Validator(registry_schema())
-    for error in validator.iter_errors(registry):
-        where = "/".join(map(str, error.absolute_path)) or "top level"
-        return [Finding("registry.json", f"{where}: {error.message}")]
+    if problem := _schema_problem(registry):
+        return [Finding("registry.json", problem)]
     ids = [entry["id"] for entry in registry["models"]]
     findings = [Finding("registry.json", "an id stands twice" if len(set(ids)) < len(ids) else None)]
-    return findings + [Finding(entry["id"], _problem(tiny, entry)) for entry in registry["models"]]
+    findings += [Finding(entry["id"], _problem(tiny, entry)) for entry in registry["models"]]
+    return [*findings, Finding(FILE, _production_problem(folder))] if (folder / FILE).exists() else findings
+
+
+def _production_problem(folder: Path) -> str | None:
+    try:
+        _in_production(folder)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
     """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced)."""
     tiny = (folder or model_folder()) / "tiny"
     path = tiny / "registry.json"
-    registry: dict[str, Any] = read_json(path) if path.exists() else {"schema_version": 1, "models": []}
-    kept = [other for other in registry["models"] if other["id"] != entry["id"]]
+    known = entries(folder) if path.exists() else []
+    registry: dict[str, Any] = read_json(path) if path.exists() else {"schema_version": 1}
+    kept = [other for other in known if other["id"] != entry["id"]]
     registry["models"] = sorted([*kept, entry], key=lambda item: item["id"])
     jsonschema.Draft202012Validator(registry_schema()).validate(registry)
     target = tiny / entry["onnx"]
@@ -123,6 +149,14 @@ def registry_schema() -> dict[str, Any]:
     return schema
 
 
+def _schema_problem(registry: Any) -> str | None:
+    validator: Any = jsonschema.Draft202012Validator(registry_schema())
+    for error in validator.iter_errors(registry):
+        where = "/".join(map(str, error.absolute_path)) or "top level"
+        return f"{where}: {error.message}"
+    return None
+
+
 def _problem(tiny: Path, entry: dict[str, Any]) -> str | None:
     path = tiny / entry["onnx"]
     try:
@@ -135,6 +169,8 @@ def _problem(tiny: Path, entry: dict[str, Any]) -> str | None:
         sidecar = read_json(path.with_suffix(".json"))
     except InputError as error:
         return str(error)
+    if not isinstance(sidecar, dict):
+        return f"{path.stem}.json: {type(sidecar).__name__} at the top level (allowed: an object)"
     expected = sidecar_for(entry | {"opset": facts.opset}, {})
     for key in ("name", "kind", "onnx_opset", "input_name", "output_name", "sha256"):
         if sidecar.get(key) != expected[key]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
+from typer.testing import CliRunner
 
 from harness import registry
+from harness.cli.registry import commands
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, write_json
 
@@ -97,3 +100,71 @@ def test_unknown_model_lists_what_exists(models: Path) -> None:
         registry.find_model("v9", models)
     with pytest.raises(InputError, match="no such file"):
         registry.find_model("missing.onnx", models)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({}, "top level: 'models' is a required property|'schema_version' is a required"),
+        ([], "is not of type 'object'"),
+    ],
+)
+def test_a_broken_registry_is_one_line(models: Path, tmp_path: Path, content: object, says: str) -> None:
+    write_json(models / "tiny" / "registry.json", content)
+    for ask in (registry.entries, lambda folder: registry.find_model("v1", folder)):
+        with pytest.raises(InputError, match=says):
+            ask(models)
+    assert problems(models)
+
+
+def test_an_entry_without_id_is_named(models: Path) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    del content["models"][1]["id"]
+    write_json(models / "tiny" / "registry.json", content)
+    with pytest.raises(InputError, match=r"registry.json: models/1: 'id' is a required property"):
+        registry.entries(models)
+
+
+def pointer_to(models: Path, **changes: str) -> None:
+    entry = registry.entries(models)[0]
+    pointer = {"id": entry["id"], "sha256": entry["sha256"], "verdict": None, "since": "2026-01-01", **changes}
+    content = {"schema_version": 1, "mobilesal": pointer, "first": pointer, "history": []}
+    write_json(models / "production.json", content)
+
+
+def test_what_is_in_production_is_checked_against_the_registry(models: Path) -> None:
+    pointer_to(models)
+    assert problems(models) == [] and registry.find_model("production", models).name == PLACEHOLDER
+    for changes, says in (
+        ({"sha256": "0" * 64}, "another sha256 than the registry"),
+        ({"id": "production"}, "production is in production, but the registry does not have it"),
+    ):
+        pointer_to(models, **changes)
+        (problem,) = problems(models)
+        assert says in problem
+        with pytest.raises(InputError, match=says):
+            registry.find_model("production", models)
+    write_json(models / "production.json", {})
+    (problem,) = problems(models)
+    assert "is a required property" in problem
+    with pytest.raises(InputError, match="is a required property"):
+        registry.find_model("production", models)
+
+
+def test_a_sidecar_that_is_no_object_is_a_finding(models: Path) -> None:
+    write_json(models / "tiny" / f"{PLACEHOLDER}.json", [])
+    assert problems(models) == [f"{PLACEHOLDER}.json: list at the top level (allowed: an object)"]
+
+
+def test_list_marks_the_model_in_production(models: Path) -> None:
+    def listed() -> dict[str, bool]:
+        done = CliRunner().invoke(commands, ["list", "--json", "--models", str(models)])
+        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)}
+
+    pointer_to(models)
+    assert [name for name, marked in listed().items() if marked] == [PLACEHOLDER]
+    assert "yes" in CliRunner().invoke(commands, ["list", "--models", str(models)]).stdout
+    pointer_to(models, sha256="0" * 64)
+    assert not any(listed().values())
+    (models / "production.json").unlink()
+    assert not any(listed().values())

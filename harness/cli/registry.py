@@ -29,23 +29,27 @@ def register(app: typer.Typer) -> None:
 
 @commands.command("list")
 def list_models(models: Folder = None, as_json: AsJson = False) -> None:
-    """Show every registered model.
+    """Show every registered model, and which one is in production.
 
     Example: `harness registry list`
     """
-    found = registry.entries(models)
+    found, pointer = registry.entries(models), promotion.in_production(models)
+    named = {pointer.id: pointer.sha256} if pointer else {}
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
+        typer.echo(json.dumps(marked, indent=2))
         return
-    table = Table("id", "opset", "sha256", "notes")
+    table = Table("id", "production", "opset", "sha256", "notes")
     for entry in found:
-        table.add_row(entry["id"], str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", ""))
+        same = named.get(entry["id"]) == entry["sha256"]
+        mark = "yes" if same else "other weights" if entry["id"] in named else ""
+        table.add_row(entry["id"], mark, str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", ""))
     Console().print(table)
 
 
 @commands.command("verify")
 def verify_models(models: Folder = None, as_json: AsJson = False) -> None:
-    """Check hashes, graphs, sidecars and the registry's schema; exit 1 on the first that is wrong.
+    """Check hashes, graphs, sidecars, the registry's schema and what is in production; exit 1 if any is wrong.
 
     Example: `harness registry verify`
     """
