@@ -24,7 +24,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from corpora.loader import Pair, listing_digest, load_pairs
+from corpora.loader import Pair, content_digest, load_pairs
 from harness.registry import find_model
 from harness.results import Table, write_table
 from harness.saliency.contract import INPUT
@@ -108,7 +108,7 @@ def main() -> None:
                 row[f"ratio at {width}x{height}"] = min(spent[row["variant"]]) / min(spent["fp32"])
     compared = min(asked.compare, len(held))
     notes = (f"{file.name}: calibrated on {asked.calibrate} training pairs, compared on {compared} of {len(held)}.",)
-    inputs = {file.name: file.sha256, "duts-tr": listing_digest(pairs)}
+    inputs = {file.name: file.sha256, "duts-tr": content_digest(pairs)}
     command = shlex.join(["python", *sys.argv])
     title = f"{file.name} in fp16 and int8"
     table = Table(f"quantised-{file.name}", title, pd.DataFrame(rows), command, inputs, notes)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from corpora.manifest import Layout, Manifest, load_manifest, manifest_names
@@ -19,6 +20,7 @@ __all__ = [
     "cache_folder",
     "clip_digest",
     "clips_of",
+    "content_digest",
     "corpus_at_hand",
     "find_corpus",
     "images_in",
@@ -179,7 +181,7 @@ def cache_folder() -> Path:
 
 
 def listing_digest(pairs: list[Pair]) -> str:
-    """SHA-256 over the sorted names and sizes of all files: cheap, enough to key a cache."""
+    """SHA-256 over the sorted names and sizes of all files: cheap, enough to key a cache, no proof of content."""
     digest = hashlib.sha256()
     for pair in pairs:
         for path in (pair.image, pair.mask):
@@ -187,16 +189,35 @@ def listing_digest(pairs: list[Pair]) -> str:
     return digest.hexdigest()
 
 
+def content_digest(pairs: Iterable[Pair]) -> str:
+    """SHA-256 over the names and the content of all files, in their order; a file is read once per process."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for path in (pair.image, pair.mask):
+            digest.update(f"{path.parent.name}/{path.name} {_content(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def clip_digest(*clips: ClipPair) -> str:
-    """SHA-256 over what clips and their masks hold: a file's content, the names and sizes of pictures in a folder."""
+    """SHA-256 over the names and the content of clips and their masks; a file is read once per process."""
     digest = hashlib.sha256()
     for clip in clips:
         if clip.frames.is_file():
-            digest.update(f"{clip.name} {sha256_of(clip.frames)}\n".encode())
+            digest.update(f"{clip.name} {_content(clip.frames)}\n".encode())
         for folder in (clip.frames, clip.masks) if clip.frames.is_dir() else (clip.masks,):
             for path in images_in(folder):
-                digest.update(f"{clip.name} {path.name} {path.stat().st_size}\n".encode())
+                digest.update(f"{clip.name} {path.name} {_content(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> str:
+    about = path.stat()
+    return _content_when(path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _content_when(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)
 
 
 def _names_of(unit: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from corpora.loader import Pair, listing_digest
+from corpora.loader import Pair, content_digest
 from harness import measures
 from harness.curves import Curves
 from harness.errors import HarnessError, InputError
@@ -126,7 +126,7 @@ class ArmResult:
 class Evaluation:
     """Results of all arms on all splits; `asked` counts the images of each split before any limit.
 
-    `digests` are over names and sizes of the evaluated files.
+    `digests` are over names and content of the evaluated files.
     """
 
     results: tuple[ArmResult, ...]
@@ -200,7 +200,7 @@ def evaluate(
             progress(done, total)
         results += [_result(split, pairs, arm, found) for arm, found in zip(task.arms, gathered, strict=True)]
     asked = {split: len(pairs) for split, pairs in splits.items()}
-    digests = {split: listing_digest(pairs) for split, pairs in chosen.items()}
+    digests = {split: content_digest(pairs) for split, pairs in chosen.items()}
     return Evaluation(tuple(results), asked, digests, options)
 
 
@@ -224,7 +224,7 @@ def _key(task: Task, split: str, pairs: list[Pair]) -> str:
         measures.VERSION,
         code_digest(__name__),
         split,
-        listing_digest(pairs),
+        content_digest(pairs),
         [[arm.label, arm.source.digest] for arm in task.arms],
         task.options.described(),
         str(task.save_maps),

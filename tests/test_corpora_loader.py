@@ -12,6 +12,7 @@ from PIL import Image
 from corpora.loader import (
     ClipPair,
     clip_digest,
+    content_digest,
     listing_digest,
     load_clips,
     load_manifest,
@@ -144,6 +145,21 @@ def test_the_listing_digest_is_over_folder_file_and_size(ecssd: Path) -> None:
     assert listing_digest(load_pairs("ecssd", ecssd)) == hashlib.sha256(lines.encode()).hexdigest()
 
 
+def test_the_content_digest_tells_files_of_one_size_apart(ecssd: Path) -> None:
+    pairs = load_pairs("ecssd", ecssd)
+    lines = "".join(
+        f"{path.parent.name}/{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        for pair in pairs
+        for path in (pair.image, pair.mask)
+    )
+    before, listing = content_digest(pairs), listing_digest(pairs)
+    assert before == hashlib.sha256(lines.encode()).hexdigest()
+    content = bytearray(pairs[0].mask.read_bytes())
+    content[-1] ^= 1
+    pairs[0].mask.write_bytes(content)
+    assert listing_digest(pairs) == listing and content_digest(pairs) != before
+
+
 def test_real_sets_are_found_in_their_folders(shared: Path) -> None:
     corpora = shared / "corpora"
     assert len(load_pairs("ecssd", corpora / "ECSSD")) == 1000
@@ -167,6 +183,6 @@ def test_the_clip_digest_heeds_frames_and_masks(kind: str, tmp_path: Path) -> No
     (clip.masks / ".hidden.png").write_bytes(b"left by a Mac")
     assert clip_digest(clip) in found
     for path in (frame, mask):
-        path.write_bytes(path.read_bytes() + b"!")
+        path.write_bytes(path.read_bytes().upper())  # other content of the same size
         found.add(clip_digest(clip))
     assert len(found) == 4

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness import promote as promotion
 from harness import registry
@@ -39,7 +39,7 @@ def list_models(models: Folder = None, as_json: AsJson = False) -> None:
         marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
         typer.echo(json.dumps(marked, indent=2))
         return
-    table = Table("id", "production", "opset", "sha256", "notes")
+    table = Table(Column("id", no_wrap=True), "production", "opset", "sha256", "notes")
     for entry in found:
         same = named.get(entry["id"]) == entry["sha256"]
         mark = "yes" if same else "other weights" if entry["id"] in named else ""

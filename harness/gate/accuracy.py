@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from corpora.loader import Pair, listing_digest, load_manifest
+from corpora.loader import Pair, content_digest, load_manifest
 from harness.errors import InputError
 from harness.evaluate import ArmResult, Options, evaluate
 from harness.files import sha256_of, whole_file
@@ -31,8 +31,8 @@ WORST, SHEET_HEIGHT = 6, 160
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The listing digest of every image set of the profile."""
-    return {corpus: listing_digest(pairs_of(context, corpus)) for corpus in context.profile.accuracy}
+    """A digest over the content of every image set of the profile."""
+    return {corpus: content_digest(pairs_of(context, corpus)) for corpus in context.profile.accuracy}
 
 
 def gather(context: Context) -> Evidence:
@@ -48,7 +48,7 @@ def gather(context: Context) -> Evidence:
         except InputError as error:
             missing |= {_key(corpus, measure): str(error) for measure in measures_of(context)}
             continue
-        digests[corpus] = listing_digest(pairs)
+        digests[corpus] = content_digest(pairs)
         first, second = _evaluated(context, corpus, pairs)
         for measure in measures_of(context):
             null = context.policy.accuracy.primary_margin if measure == context.policy.accuracy.primary else None
