@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from harness.card import card_text, check_card, write_card
+from harness.card import card_text, check_card, check_cards, write_card
 from harness.errors import HarnessError, InputError
 from harness.registry import entry_for, register, sidecar_for
 from harness.results import Table, write_table
@@ -104,6 +106,41 @@ def test_numbers_of_other_weights_under_the_same_name_are_not_printed(project: P
     text = card_text("s", project / "model", project / "results")
     assert "0.612" not in text
     assert "there is no number to print" in text
+
+
+@pytest.mark.parametrize("column", ["model", "student"])
+def test_a_table_that_does_not_say_with_which_file_is_not_printed(project: Path, column: str):
+    rows = pd.DataFrame([{column: "s", "speed": "fast"}])
+    write_table(Table("speed", "A table without digest", rows, "python speed.py"), results(project))
+    assert "A table without digest" not in card_text("s", project / "model", project / "results")
+    write_table(Table("speed", "A table with another", rows, "python speed.py", {"s": "0" * 64}), results(project))
+    assert "A table with another" not in card_text("s", project / "model", project / "results")
+
+
+def test_a_table_whose_row_holds_the_files_digest_is_printed_whatever_it_calls_the_model(project: Path):
+    digest = entry_for("s", project / "model" / "tiny" / "s.onnx", "", "")["sha256"]
+    for own, printed in ((digest, True), (digest[:12], True), (digest[:11], False), ("0" * 12, False), (None, False)):
+        rows = pd.DataFrame([{"student": "v1", "sha256": own}])
+        write_table(Table("students", "Students", rows, "harness runs"), results(project))
+        assert ("### Students" in card_text("s", project / "model", project / "results")) is printed
+
+
+def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path):
+    models = project / "model"
+    for name, gain in (("t", 2.0), ("u", 3.0)):
+        path = write_student(project / f"{name}.onnx", gain)
+        entry = entry_for(name, path, "A test student.", "One layer.")
+        register(entry, sidecar_for(entry, TRAINING), path, models)
+    for name in "st":
+        write_card(name, models)
+    (models / "cards" / "s.md").write_text("old")
+    words = [sys.executable, "-m", "harness", "card", "--check", "--models", str(models)]
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "s.md is older" in done.stderr and "u has no card" in done.stderr and "t.md" not in done.stderr
+    for name in "su":
+        write_card(name, models)
+    assert [path.stem for path in check_cards(models)] == ["s", "t", "u"]
 
 
 def test_an_unknown_model_is_refused(project: Path):

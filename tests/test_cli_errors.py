@@ -193,7 +193,7 @@ def test_corpora_list_keeps_one_line_per_set_at_80_columns(
         (["eval", "--sputnik"], "No such option: --sputnik"),
         (["sputnik"], "No such command 'sputnik' (see: harness --help)"),
         (["registry", "sputnik"], "No such command 'sputnik' (see: harness registry --help)"),
-        (["card"], "Missing argument 'model'"),
+        (["registry", "begin"], "Missing argument 'model'"),
     ],
 )
 def test_a_usage_error_is_one_line_like_all_others(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.card import check_card, write_card
+from harness.card import check_card, check_cards, write_card
+from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def card(
-    model: Annotated[str, typer.Argument(help="Registry id.")],
+    model: Annotated[str | None, typer.Argument(help="Registry id; only with --check all of them by default.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the card is out of date.")] = False,
     models: Annotated[Path | None, typer.Option(help="Model folder [default: the project's model/].")] = None,
     results: Annotated[Path | None, typer.Option(help="Results folder [default: beside the model folder].")] = None,
@@ -26,6 +27,9 @@ def card(
     Example: `harness card saliency_student_v2`
     """
     if check:
-        typer.echo(f"up to date: {check_card(model, models, results)}")
+        for path in [check_card(model, models, results)] if model else check_cards(models, results):
+            typer.echo(f"up to date: {path}")
+    elif model is None:
+        raise InputError("no model named (allowed: a registry id, or --check for all registered models)")
     else:
         typer.echo(f"wrote {write_card(model, models, results)}")
