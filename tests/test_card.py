@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.card import card_text, check_card, check_cards, write_card
 from harness.errors import HarnessError, InputError
-from harness.registry import entry_for, register, sidecar_for
+from harness.registry import entries, entry_for, register, sidecar_for
 from harness.results import Table, write_table
 from tests.test_gate_run import write_student
 
@@ -141,6 +141,10 @@ def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path)
     for name in "su":
         write_card(name, models)
     assert [path.stem for path in check_cards(models)] == ["s", "t", "u"]
+
+
+def test_every_shipped_card_is_up_to_date():
+    assert len(check_cards()) == len(entries())
 
 
 def test_an_unknown_model_is_refused(project: Path):
