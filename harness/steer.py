@@ -14,7 +14,7 @@ from harness.files import check_writable, sha256_of, whole_file
 from harness.media.clips import PICTURE_SUFFIXES, Clip, Frame, open_clip
 from harness.registry import find_model
 from harness.roi.companions import check_companions
-from harness.roi.encode import Encoded, Pass, check_suffix, encode
+from harness.roi.encode import Encoded, Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
@@ -83,6 +83,7 @@ def steer(
     encoder.options(settings)
     check_suffix(out, encoder)
     check_companions(clip.info.path, out)
+    check_frame(next(iter(clip)), clip.info.path)
     found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
     with (

@@ -24,6 +24,7 @@ from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.clips import ClipInfo, Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
 from harness.roi.attach import REGION, Attacher
+from harness.roi.encode import encode
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
 from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
@@ -301,6 +302,49 @@ def test_colour_tags_are_kept(encoder: str, tmp_path: Path) -> None:
         frame.picture().to_image().save(folder / f"{index}.png")
     info = open_clip(run(folder, tmp_path / "out.mkv", encoder).path).info
     assert (info.matrix, info.range, info.primaries, info.transfer) == ("bt709", "tv", "bt709", "bt709")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "suffix"),
+    [("libx264", ".mp4"), ("libx264", ".mkv"), ("libx265", ".265"), ("libvpx-vp9", ".webm"), ("libkvazaar", ".mp4")],
+)
+def test_the_shape_of_pixels_is_kept(encoder: str, suffix: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    plain = write_clip(tmp_path / "plain.mkv", size=(320, 192), frames=4, audio=suffix == ".mkv")
+    find_ffmpeg().run(["-i", plain, "-c", "copy", "-aspect", "20:9", clip])  # pixels of 4:3
+    shape = open_clip(clip).info.pixel_shape
+    assert abs(shape - Fraction(4, 3)) < 0.01
+    result = run(clip, tmp_path / f"out{suffix}", encoder)
+    info = open_clip(result.path).info
+    assert abs(info.pixel_shape - shape) < 0.01 and info.audio == (suffix == ".mkv")
+    assert len(list(open_clip(result.path))) == 4
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("suffix", [".y4m", ".mkv"])
+def test_fields_are_refused_with_the_remedy_wherever_they_begin(suffix: str, tmp_path: Path) -> None:
+    plain, clip = write_clip(tmp_path / "plain.mkv", frames=4), tmp_path / f"clip{suffix}"
+    codec = ["-c:v", "mpeg2video", "-flags", "+ildct+ilme"] if suffix == ".mkv" else []
+    find_ffmpeg().run(["-i", plain, "-vf", "setfield=tff", *codec, clip])
+    with pytest.raises(InputError, match=r"frame 0 of .* is interlaced.*-vf bwdif"):
+        run(clip, tmp_path / "out.mkv")
+    info = open_clip(plain).info
+    mixed = [(dataclasses.replace(frame, interlaced=frame.index == 2), None) for frame in open_clip(plain)]
+    with pytest.raises(InputError, match="frame 2 of"):
+        encode(info, mixed, find_encoder("libx264"), Settings(preset="veryfast"), tmp_path / "mixed.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+    find_ffmpeg().run(["-i", clip, "-vf", "bwdif", tmp_path / "whole.mkv"])
+    assert run(tmp_path / "whole.mkv", tmp_path / "out.mkv").frames == 8  # a frame of each field
+
+
+@pytest.mark.parametrize("turn", [["-display_rotation", "90"], ["-display_vflip"], ["-display_hflip"]])
+def test_turned_and_mirrored_clips_are_refused_with_the_remedy(turn: list[str], tmp_path: Path) -> None:
+    plain, clip = write_clip(tmp_path / "plain.mkv", frames=2), tmp_path / "clip.mkv"
+    find_ffmpeg().run([*turn, "-i", plain, "-c", "copy", clip])
+    with pytest.raises(InputError, match=r"turned or mirrored.*turn it first"):
+        run(clip, tmp_path / "out.mkv")
+    find_ffmpeg().run(["-i", clip, tmp_path / "turned.mkv"])
+    assert run(tmp_path / "turned.mkv", tmp_path / "out.mkv").frames == 2
 
 
 def test_one_frame_works(tmp_path: Path) -> None:

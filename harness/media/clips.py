@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
 from PIL import Image
 
 from harness.errors import InputError
@@ -18,6 +20,7 @@ RAW_SUFFIXES = (".yuv", ".raw")
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEFAULT_FPS = Fraction(25)  # FFmpeg's own default where a file states no rate
 UNSPECIFIED = "unspecified"
+UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], "=i4").tobytes()  # FFmpeg's display matrix
 
 # ITU-T H.273 code points under FFmpeg's option names.
 MATRICES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
@@ -43,7 +46,7 @@ class ClipInfo:
 
     `matrix`, `range`, `primaries` and `transfer` say `unspecified` where the stream does.
     `variable_rate` is true where the stream's average and base rates differ.
-    `audio` and `subtitles` count streams.
+    `audio` and `subtitles` count streams. `pixel_shape` is width over height of a pixel, 1 where none is stated.
     """
 
     path: Path
@@ -61,13 +64,15 @@ class ClipInfo:
     variable_rate: bool = False
     audio: int = 0
     subtitles: int = 0
+    pixel_shape: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)
 class Frame:
     """One picture: `y`, `u`, `v` as `[H, W]` uint8, or uint16 above 8 bits; `u` and `v` are None for grey.
 
-    `time` is in seconds. The planes may be views of the decoder's buffer: treat them as read-only.
+    `time` is in seconds. `interlaced`: it holds two fields; `turned`: to be shown rotated or mirrored.
+    The planes may be views of the decoder's buffer: treat them as read-only.
     """
 
     index: int
@@ -80,6 +85,8 @@ class Frame:
     chroma: str
     matrix: str = UNSPECIFIED
     range: str = UNSPECIFIED
+    interlaced: bool = False
+    turned: bool = False
 
     @property
     def height(self) -> int:
@@ -291,6 +298,7 @@ def _describe_stream(
             variable_rate=abs(base / average - 1) > Fraction(1, 100),
             audio=len(container.streams.audio),
             subtitles=len(container.streams.subtitles),
+            pixel_shape=Fraction(stream.sample_aspect_ratio or 1),
         )
 
 
@@ -345,6 +353,9 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
             f"clip {info.path}: frame {index} is {picture.width}x{picture.height}, the first is "
             f"{info.width}x{info.height} (allowed: one size)"
         )
+    sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
+    matrices = [bytes(side) for side in sides if side.type == SideData.DISPLAYMATRIX]
+    shown = (picture.interlaced_frame, any(matrix != UPRIGHT for matrix in matrices))
     if picture.format.name.replace("yuvj", "yuv") != info.pix_fmt:
         picture = picture.reformat(format=info.pix_fmt)
     dtype = np.uint8 if info.bit_depth == 8 else np.uint16
@@ -353,7 +364,7 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
     ]
     u, v = planes[1:] if len(planes) == 3 else (None, None)
     tags = (info.pix_fmt, info.bit_depth, info.chroma, info.matrix, info.range)
-    return Frame(index, time, planes[0], u, v, *tags)
+    return Frame(index, time, planes[0], u, v, *tags, *shown)
 
 
 # Folders of pictures -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def _kvazaar_words(
     stated = {name: value for name, value in tags.items() if value != UNSPECIFIED}
     tagging = {"vf": filter_text("setparams", **stated)} if stated else {}
     rate = {"b:v": f"{settings.bitrate}k"} if settings.bitrate else {}
-    options = {"c:v": encoder.name, **rate, **tagging, **options}
+    shape = info.pixel_shape * Fraction(info.width, info.height)
+    aspect = {"aspect": f"{shape.numerator}:{shape.denominator}"} if info.pixel_shape != 1 else {}
+    options = {"c:v": encoder.name, **rate, **tagging, **aspect, **options}
     return [word for name, value in options.items() for word in (f"-{name}", value)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Any
 import av
 
 from harness.errors import HarnessError, InputError
+from harness.files import whole_file
 from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
+from harness.media.ffmpeg import find_ffmpeg
 from harness.roi.attach import Attacher
 from harness.roi.by_file import encode_by_file
 from harness.roi.companions import Companions
@@ -45,6 +47,20 @@ def check_suffix(out: Path, encoder: Encoder) -> None:
         )
 
 
+def check_frame(frame: Frame, path: Path) -> None:
+    """`InputError` for a frame that would be shown otherwise once it is encoded."""
+    if frame.interlaced:
+        raise InputError(
+            f"frame {frame.index} of {path} is interlaced, and would be encoded and mapped as if it were not "
+            "(deinterlace first: ffmpeg -i CLIP -vf bwdif OUT)"
+        )
+    if frame.turned:
+        raise InputError(
+            f"{path} is stored turned or mirrored, and the model would see it so "
+            "(turn it first: ffmpeg -i CLIP OUT does by default)"
+        )
+
+
 def encode(
     info: ClipInfo,
     frames: Iterable[tuple[Frame, Plan | None]],
@@ -67,10 +83,30 @@ def encode(
         for name, value in encoder.passes(one_of_two.number, one_of_two.statistics).items():
             options[name] = ":".join(filter(None, [options.get(name), value]))
     run = _through_side_data if encoder.route == "side-data" else encode_by_file
+    fit, report = _checked(frames, info.path), progress or (lambda done: None)
     try:
-        return Encoded(*run(info, frames, encoder, settings, options, out, progress or (lambda done: None), copy_from))
+        encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
+        _shape_pixels(info, out)
+        return encoded
     except av.FFmpegError as error:
         raise HarnessError(f"{encoder.name} failed on {info.path}: {_said(error)} (with {settings})") from error
+
+
+def _checked(frames: Iterable[tuple[Frame, Plan | None]], path: Path) -> Iterator[tuple[Frame, Plan | None]]:
+    for frame, plan in frames:
+        check_frame(frame, path)
+        yield frame, plan
+
+
+def _shape_pixels(info: ClipInfo, out: Path) -> None:
+    """State the shape of the pixels in the container: PyAV cannot, and VP8, VP9 and AV1 do not in the stream."""
+    with av.open(str(out)) as container:
+        if (container.streams.video[0].sample_aspect_ratio or 1) == info.pixel_shape:
+            return
+    shape = info.pixel_shape * Fraction(info.width, info.height)
+    words = ["-map", "0", "-c", "copy", "-aspect", f"{shape.numerator}:{shape.denominator}"]
+    with whole_file(out) as shaped:
+        find_ffmpeg().run(["-i", out, *words, shaped])
 
 
 def _said(error: av.FFmpegError) -> str:
@@ -129,6 +165,7 @@ def _add_stream(
     stream.width, stream.height = info.width, info.height
     stream.pix_fmt = dict(encoder.layouts).get(info.pix_fmt, info.pix_fmt)
     stream.codec_context.time_base = time_base
+    stream.codec_context.sample_aspect_ratio = info.pixel_shape
     stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
     _tag(stream.codec_context, info)
     encoder.refuse_ignored(_open(stream.codec_context, encoder, settings), settings)
