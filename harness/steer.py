@@ -82,7 +82,8 @@ def steer(
     encoder.check(clip.info)
     encoder.options(settings)
     check_suffix(out, encoder)
-    check_companions(clip.info.path, out)
+    if clip.info.audio or clip.info.subtitles:
+        check_companions(clip.info.path, out)
     check_frame(next(iter(clip)), clip.info.path)
     found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
@@ -92,7 +93,7 @@ def steer(
         _PlanFile(Path(folder) / "plans") as kept,
     ):
         planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
-        companions = clip.info.path if clip.info.path.is_file() else None
+        companions = clip.info.path if clip.info.audio or clip.info.subtitles else None
         run = _Run(clip, encoder, settings, progress)
         roi = run.encode(
             "with the map", kept.through(planned), lambda: zip(clip, kept.read(), strict=True), temporary, companions

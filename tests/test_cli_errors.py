@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -13,6 +14,7 @@ from corpora.loader import manifest_names
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.cli import app
 from harness.cli.progress import stages
+from harness.media.clips import open_clip
 from harness.saliency.placeholder import write_placeholder
 
 
@@ -158,6 +160,23 @@ def test_roi_encode_never_writes_over_its_source(
     words += [] if option == "--out" else ["--out", tmp_path / "out.mkv"]
     refused(words, 2, f"{clip} is the clip itself", monkeypatch, capsys)
     assert clip.read_bytes() == before and not (tmp_path / "out.mkv").exists()
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libkvazaar"])
+def test_roi_encode_takes_raw_video_once_its_layout_is_given(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out = tmp_path / "clip.yuv", tmp_path / "out.mkv"
+    raw.write_bytes(np.random.default_rng(0).integers(16, 236, 4 * 320 * 192 * 3 // 2, np.uint8).tobytes())
+    words = ["roi-encode", raw, "--model", "centre-prior", "--encoder", encoder, "--preset", "ultrafast", "--out", out]
+    refused(words, 2, "raw video: give its size and pixel format", monkeypatch, capsys)
+    words += ["--size", "320x192", "--pix-fmt", "yuv420p"]
+    refused([*words, "--fps", "x"], 2, "frame rate 'x'", monkeypatch, capsys)
+    monkeypatch.setattr(sys, "argv", ["harness", *map(str, words), "--fps", "30"])
+    with pytest.raises(SystemExit) as stop:
+        app.main()
+    info = open_clip(out).info
+    assert not stop.value.code and (info.width, info.height, info.frame_rate) == (320, 192, 30)
 
 
 @pytest.mark.parametrize(("typed", "offered"), [("harness cor", "corpora"), ("harness registry roll", "rollback")])

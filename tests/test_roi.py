@@ -200,6 +200,9 @@ def test_the_probe_catches_an_encoder_that_ignores_its_map_in_silence() -> None:
     [
         ("libx264", ("aq-mode", "0")),
         ("libx264", ("qp", "30")),
+        ("libx264", ("x264-params", "no-mbtree=1:aq_mode=0")),
+        ("libx264", ("x264-params", "qp=20")),
+        ("libx264", ("x264opts", "qp=20")),
         ("libx265", ("x265-params", "aq-mode=0")),
         ("libx265", ("qp", "30")),
         ("libvpx-vp9", ("deadline", "good")),
@@ -234,6 +237,7 @@ def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
             {"options": (("kvazaar-params", "foo=1"),)},
             "libkvazaar would ignore a .*: Invalid option: foo=1",
         ),
+        ("libkvazaar", {"options": (("foo", "1"),)}, "libkvazaar refuses option foo=1: .*Unrecognized option 'foo'"),
         ("libx265", {"options": (("x265-params", "foo=1"),)}, "libx265 would ignore a part of .*Unknown option: foo"),
     ],
 )

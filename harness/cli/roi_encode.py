@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.progress import stages
+from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
 from harness.registry import PRODUCTION
 
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def roi_encode(
-    clip: Annotated[Path, typer.Argument(help="Container, y4m, or a folder of pictures.")],
+    clip: Annotated[Path, typer.Argument(help="Container, y4m, .yuv or a folder of pictures.")],
     model: Annotated[
         str, typer.Option(help="Registry id, `production`, a path to an .onnx, or `centre-prior`.")
     ] = PRODUCTION,
@@ -46,6 +47,9 @@ def roi_encode(
         Path | None, typer.Option(help=".png of a frame or .mp4 of all: source, map, offsets, encode.")
     ] = None,
     export_map: Annotated[str | None, typer.Option(help="FORMAT:PATH; kvazaar, svtav1, x264-json, png or npz.")] = None,
+    size: Size = None,
+    pix_fmt: PixFmt = None,
+    fps: Fps = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
 ) -> None:
     """Encode CLIP with a saliency map steering the encoder, and prove it against the plain encode.
@@ -72,7 +76,7 @@ def roi_encode(
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
-    opened = open_clip(clip)
+    opened = open_clip(clip, parse_size(size), pix_fmt, fps)
     target = out or Path(f"{clip.stem}.roi{chosen.suffixes[0]}")
     with stages() as report:
 

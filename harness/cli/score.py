@@ -16,6 +16,7 @@ from rich.table import Table
 
 from corpora.loader import load_clips
 from harness.cli.progress import progress
+from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
 from harness.files import whole_file, write_text
 from harness.jobs import Store, open_executor
@@ -59,9 +60,9 @@ def score(
     offset_frames: Annotated[int, typer.Option("--offset-frames", help="Distorted frames ahead of reference.")] = 0,
     frames: Annotated[str | None, typer.Option("--frames", help="Only pairs A:B, B not included.")] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Score every N-th pair.")] = 1,
-    size: Annotated[str | None, typer.Option("--size", help="WxH of raw YUV.")] = None,
-    pix_fmt: Annotated[str | None, typer.Option("--pix-fmt", help="Pixel format of raw YUV.")] = None,
-    fps: Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders.")] = None,
+    size: Size = None,
+    pix_fmt: PixFmt = None,
+    fps: Fps = None,
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds without progress that mean hung.")] = 300.0,
     map_out: Annotated[
@@ -167,17 +168,8 @@ def _crfs(text: str) -> tuple[int, ...]:
 def _open(path: Path, size: str | None, pix_fmt: str | None, fps: str | None) -> Clip:
     raw = path.suffix.lower() in (".yuv", ".raw")
     return open_clip(
-        path, _size(size) if raw else None, pix_fmt if raw else None, fps if raw or path.is_dir() else None
+        path, parse_size(size) if raw else None, pix_fmt if raw else None, fps if raw or path.is_dir() else None
     )
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise InputError(f"size {text!r} (allowed: WxH, for example 640x360)")
-    return int(match[1]), int(match[2])
 
 
 def _range(text: str | None) -> tuple[int, int | None]:

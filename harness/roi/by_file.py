@@ -52,7 +52,12 @@ def encode_by_file(
             "0:v:0",
             *(["-map", "1:a?", "-map", "1:s?", "-c:a", "copy", "-c:s", "copy"] if extra else []),
         ]
-        said = ffmpeg.run(["-i", source, *extra, *copies, *video, out], progress=progress)
+        try:
+            said = ffmpeg.run(["-i", source, *extra, *copies, *video, out], progress=progress)
+        except HarnessError as error:
+            if "Unrecognized option" in str(error):
+                raise InputError(f"{encoder.name} refuses {settings}: {error}") from error
+            raise
         encoder.refuse_ignored(said.splitlines(), settings)
     finally:
         for path in (raw, offsets, stream):

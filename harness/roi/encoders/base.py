@@ -129,6 +129,12 @@ def options_of(settings: Settings, crf: str, default: float, forbidden: dict[str
     return options
 
 
+def params_of(options: dict[str, str], name: str) -> dict[str, str]:
+    """The `key=value:…` that an option hands on, if any; keys with `-`, as x264 and x265 read `_`."""
+    pairs = (part.partition("=")[::2] for part in options.get(name, "").split(":") if part)
+    return {key.replace("_", "-"): value for key, value in pairs}
+
+
 def require_positive(options: dict[str, str], name: str, default: str, reason: str) -> None:
     """Set `name` unless given; `InputError` when it is given as 0."""
     if options.setdefault(name, default) in ("0", "none"):

@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
-from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of, require_positive
+from harness.errors import InputError
+from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of, params_of, require_positive
+
+_AQ = "x264 reads offsets only with adaptive quantisation"
 
 
 def _translate(settings: Settings) -> dict[str, str]:
     options = options_of(settings, "crf", 23, {"qp": "x264 drops offsets in constant-QP mode (allowed: crf, bitrate)"})
-    require_positive(options, "aq-mode", "1", "x264 reads offsets only with adaptive quantisation (allowed: 1, 2, 3)")
+    require_positive(options, "aq-mode", "1", f"{_AQ} (allowed: 1, 2, 3)")
+    for name in ("x264-params", "x264opts"):
+        given = params_of(options, name)
+        if given.get("aq-mode") == "0" or given.keys() & {"qp", "qp-constant"}:
+            raise InputError(f"{name} {options[name]} with a map: {_AQ} (allowed: aq-mode 1 to 3, no qp)")
     return options
 
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of
+from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of, params_of
 
 _AQ = "x265 reads offsets only with adaptive quantisation"
 
 
 def _translate(settings: Settings) -> dict[str, str]:
     options = options_of(settings, "crf", 28, {"qp": "x265 drops offsets in constant-QP mode (allowed: crf, bitrate)"})
-    given = dict(part.partition("=")[::2] for part in options.get("x265-params", "").split(":") if part)
+    given = params_of(options, "x265-params")
     if given.get("aq-mode") == "0" or "qp" in given:
         raise InputError(f"x265-params {options['x265-params']} with a map: {_AQ} (allowed: aq-mode 1 to 4, no qp)")
     params = {"aq-mode": "2", "log-level": "none", **given}
