@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.files import check_writable, sha256_of, whole_file
 from harness.media.clips import PICTURE_SUFFIXES, Clip, Frame, open_clip
 from harness.registry import find_model
+from harness.roi.by_file import program_of
 from harness.roi.companions import check_companions
 from harness.roi.encode import Encoded, Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings
@@ -20,7 +21,7 @@ from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
 from harness.roi.plans import Plan, ahead, plans_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
-from harness.roi.proof import Comparison, Probe, compare, probe
+from harness.roi.proof import Comparison, Probe, check_plans, compare, probe
 from harness.saliency.colour import true_rgb
 from harness.saliency.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
 from harness.saliency.working_size import WorkingSize
@@ -70,8 +71,8 @@ def steer(
 
     `preview` gets a picture of the middle frame, or a video of all, by its suffix; `export` is a format of `EXPORTS`
     and a path for the offsets.
-    Raises `InputError` when something is refused, `HarnessError` when the encoder did not follow the map, and
-    `InconclusiveError` when the maps are flat.
+    Raises `InputError` when something is refused, `HarnessError` when the encoder did not follow the map, or its
+    program is absent and only `export` could be written, and `InconclusiveError` when the offsets move no bits.
     """
     out = Path(out)
     if preview:
@@ -85,29 +86,27 @@ def steer(
     if clip.info.audio or clip.info.subtitles:
         check_companions(clip.info.path, out)
     check_frame(next(iter(clip)), clip.info.path)
-    found = probe(encoder, settings)
     mapper = steering.source.open(threads=0)
+    planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
+    if export and encoder.route == "program":
+        _need_program(clip, planned, encoder, steering.knob, export, progress)
+    found = probe(encoder, settings)
     with (
         whole_file(out) as temporary,
         tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
         _PlanFile(Path(folder) / "plans") as kept,
     ):
-        planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
         companions = clip.info.path if clip.info.audio or clip.info.subtitles else None
         run = _Run(clip, encoder, settings, progress)
         roi = run.encode(
             "with the map", kept.through(planned), lambda: zip(clip, kept.read(), strict=True), temporary, companions
         )
+        check_plans(kept.read(), steering.knob, encoder, clip.info.path)
         plain_path = Path(folder) / f"plain{encoder.suffixes[0]}"
         plain = run.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
         proof = compare(clip, plain_path, temporary, kept.read(), encoder.block, (plain.bytes, roi.bytes))
         if export:
-            form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
-            grids = (
-                form.offsets(plan.means, plan.offsets, encoder.block, height, width, steering.knob)
-                for plan in kept.read()
-            )
-            form.write(export[1], list(grids))
+            _export(export, kept.read(), clip, encoder, steering.knob)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(plan.offsets).max()) for plan in kept.read())
             frames = _panels(clip, open_clip(temporary), kept.read(), encoder.block)
@@ -141,6 +140,33 @@ def _check_targets(clip: Path, targets: Sequence[Path]) -> None:
         taken.append(place)
 
 
+def _need_program(
+    clip: Clip,
+    planned: Iterator[tuple[Frame, Plan]],
+    encoder: Encoder,
+    knob: Knob,
+    export: tuple[str, Path],
+    progress: Progress,
+) -> None:
+    """Where the encoder's program is not here, write the map alone for one elsewhere, and raise `HarnessError`."""
+    try:
+        program_of(encoder)
+    except InputError as error:
+        plans = []
+        for frame, plan in planned:
+            plans.append(plan)
+            progress("map", frame.index + 1)
+        check_plans(plans, knob, encoder, clip.info.path)
+        _export(export, plans, clip, encoder, knob)
+        raise HarnessError(f"{export[1]} is written, but no encode was made: {error.__cause__}") from error
+
+
+def _export(export: tuple[str, Path], plans: Iterable[Plan], clip: Clip, encoder: Encoder, knob: Knob) -> None:
+    form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
+    grids = (form.offsets(plan.means, plan.offsets, encoder.block, height, width, knob) for plan in plans)
+    form.write(export[1], list(grids))
+
+
 Steps = Iterable[tuple[Frame, Plan | None]]
 
 
@@ -166,7 +192,7 @@ class _Run:
             return encode(info, again(), self.encoder, self.settings, out, heard, companions, second)
 
     def _heard(self, stage: str) -> Callable[[int], None]:
-        return lambda done: self.progress(stage, done)
+        return lambda done: self.progress(f"encode {stage}", done)
 
 
 def _bare(clip: Clip) -> Steps:

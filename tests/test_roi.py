@@ -138,13 +138,30 @@ def test_svtav1s_own_program_is_refused_where_it_is_absent_or_too_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"no program SvtAv1EncApp on PATH .*--export-map svtav1"):
+    with pytest.raises(InputError, match=r"no program SvtAv1EncApp on PATH .*--export-map svtav1:PATH"):
         probe(find_encoder("SvtAv1EncApp"), Settings())
     old = tmp_path / "SvtAv1EncApp"
     old.write_text("#!/bin/sh\necho --crf\n")
     old.chmod(0o755)
-    with pytest.raises(InputError, match=r"SvtAv1EncApp knows no --roi-map-file .allowed: a later version"):
+    with pytest.raises(InputError, match=r"SvtAv1EncApp knows no --roi-map-file .needs a later version"):
         probe(find_encoder("SvtAv1EncApp"), Settings())
+
+
+def test_the_map_alone_is_written_where_svtav1s_program_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    clip, wanted = write_clip(tmp_path / "clip.y4m", size=(320, 192), frames=4), tmp_path / "map.txt"
+    export = ("svtav1", wanted)
+    with pytest.raises(HarnessError, match=r"map.txt is written, but no encode was made: no program SvtAv1") as failed:
+        run(clip, tmp_path / "out.mkv", "SvtAv1EncApp", settings=Settings(), export=export)
+    assert failed.value.exit_code == 1
+    assert {len(line.split()) for line in wanted.read_text().splitlines()} == {1 + 5 * 3}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.y4m", "map.txt"]
+    wanted.unlink()
+    with pytest.raises(InconclusiveError, match="flat"):
+        run(clip, tmp_path / "out.mkv", "SvtAv1EncApp", FlatMap(), settings=Settings(), export=export)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
 
 
 @pytest.mark.parametrize("name", ["h264_qsv", "hevc_qsv"])
@@ -382,6 +399,13 @@ def test_a_flat_map_is_inconclusive_and_leaves_nothing(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
     with pytest.raises(InconclusiveError, match="flat"):
         run(clip, tmp_path / "out.mkv", source=FlatMap())
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+
+
+def test_a_strength_below_the_encoders_step_is_named_instead_of_the_maps(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.y4m")
+    with pytest.raises(InconclusiveError, match=r"strength:0\.3 on .* \+0 to \+0 QP in libx264's steps of 1: .*larger"):
+        run(clip, tmp_path / "out.mkv", knob=Strength(0.3))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
 
 

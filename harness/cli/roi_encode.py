@@ -81,7 +81,7 @@ def roi_encode(
     with stages() as report:
 
         def show(stage: str, done: int) -> None:
-            report(f"encode {stage}", done, opened.info.frames)
+            report(stage, done, opened.info.frames)
 
         result = steer(opened, target, chosen, settings, steering, preview, export, show)
     proof = result.comparison

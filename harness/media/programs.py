@@ -42,15 +42,15 @@ def running(
         kill(child)
 
 
-def find_program(name: str, option: str, otherwise: str) -> Path:
-    """A program on PATH whose `--help` knows `option`; `InputError` when there is none, with what helps `otherwise`."""
+def find_program(name: str, option: str) -> Path:
+    """A program on PATH whose `--help` knows `option`; `InputError` when there is none."""
     found = shutil.which(name)
     if not found:
-        raise InputError(f"no program {name} on PATH (allowed: one that knows {option}, {otherwise})")
+        raise InputError(f"no program {name} on PATH (needs one that knows {option})")
     with running([found, "--help"], stdout=subprocess.PIPE) as child:
         said = b"".join(child.communicate())
     if option.encode() not in said:
-        raise InputError(f"{found} knows no {option} (allowed: a later version, {otherwise})")
+        raise InputError(f"{found} knows no {option} (needs a later version)")
     return Path(found)
 
 

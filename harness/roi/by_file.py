@@ -20,6 +20,16 @@ from harness.roi.plans import Plan
 ROI_MAP = "--roi-map-file"
 
 
+def program_of(encoder: Encoder) -> Path:
+    """The program of an encoder that comes as one; `InputError` when it is absent or too old."""
+    try:
+        return find_program(encoder.name, ROI_MAP)
+    except InputError as error:
+        raise InputError(
+            f"{error}; roi-encode with --export-map svtav1:PATH writes the map for one elsewhere"
+        ) from error
+
+
 def encode_by_file(
     info: ClipInfo,
     frames: Iterable[tuple[Frame, Plan | None]],
@@ -35,7 +45,7 @@ def encode_by_file(
         raise InputError(f"{encoder.name} gets a raw stream, and {info.path} has a variable frame rate (use libx264)")
     ffmpeg, program = find_ffmpeg(), None
     if encoder.route == "program":
-        program = find_program(encoder.name, ROI_MAP, "or --export-map svtav1:PATH, for one elsewhere")
+        program = program_of(encoder)
     else:
         ffmpeg.require(encoder=encoder.name)
     raw, offsets, stream = (out.with_name(out.name + suffix) for suffix in (".y4m", ".roi.txt", ".ivf"))

@@ -17,11 +17,12 @@ from harness.errors import HarnessError, InconclusiveError
 from harness.media.clips import Clip, ClipInfo, Frame, open_clip
 from harness.roi.encode import encode
 from harness.roi.encoders.base import Encoder, Settings
-from harness.roi.offsets import block_areas, block_means
+from harness.roi.offsets import Knob, block_areas, block_means
 from harness.roi.plans import Plan
 
 PROBE_SIZE, PROBE_FRAMES, PROBE_QP = (192, 320), 25, 4.0  # a second at 25 frames per second
 DECILES = 10
+FLAT = 1 / 255  # a map that spans less is one level of an 8-bit one
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,29 @@ def stream_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_plans(plans: Iterable[Plan], knob: Knob, encoder: Encoder, path: Path) -> None:
+    """`InconclusiveError` unless some offset adds bits and some takes them: flat maps, or a knob below a step."""
+    lowest = highest = spread = 0.0
+    for plan in plans:
+        lowest, highest = min(lowest, float(plan.offsets.min())), max(highest, float(plan.offsets.max()))
+        spread = max(spread, float(np.ptp(plan.means)))
+    if lowest < 0 < highest:
+        return
+    if spread < FLAT:
+        raise InconclusiveError(f"the maps of {path} are flat: nothing to steer, so no ROI encode")
+    raise InconclusiveError(
+        f"{knob} on {path} gives offsets of {lowest:+g} to {highest:+g} QP in {encoder.name}'s steps of "
+        f"{encoder.steps.step:g}: nothing to move bits between, so no ROI encode (allowed: a larger --strength)"
+    )
+
+
 def compare(
     source: Clip, plain: Path, roi: Path, plans: Iterable[Plan], block: int, sizes: tuple[int, int]
 ) -> Comparison:
     """Decode both encodes beside the source; `sizes` are the bytes of plain and ROI video.
 
-    Raises `HarnessError` when the encoder ignored the map (the streams are bit-identical, or quality did not move
-    towards the blocks that got bits), `InconclusiveError` when the maps asked for nothing.
+    `plans` passed `check_plans`. Raises `HarnessError` when the encoder ignored the map: the streams are bit-identical,
+    or quality did not move towards the blocks that got bits.
     """
     areas = block_areas(source.info.height, source.info.width, block)
     peak = float((1 << source.info.bit_depth) - 1)
@@ -126,8 +143,6 @@ def compare(
             tenths[:, place] += np.bincount(index, column.ravel()[order] * weights, DECILES)
         for side, chosen in enumerate((plan.offsets < 0, plan.offsets > 0)):
             sides[side] += [(areas * column)[chosen].sum() for column in (columns[0], *errors)]
-    if not sides[:, 0].all():
-        raise InconclusiveError(f"the maps of {source.info.path} are flat: nothing to steer, so no ROI encode")
     if stream_digest(plain) == stream_digest(roi):
         raise HarnessError("the encoder ignored the map: the stream is bit-identical to the plain encode")
     finer, coarser = (_psnr(side[2], side[0], peak) - _psnr(side[1], side[0], peak) for side in sides)

@@ -3,7 +3,7 @@
 from harness.roi.encoders.base import Encoder
 
 _IGNORES = "ignores regions of interest in silence: the stream is bit-identical to the plain encode"
-_EXPORT = "use SvtAv1EncApp, or --export-map svtav1 for one elsewhere"
+_EXPORT = "use SvtAv1EncApp, which --export-map svtav1:PATH serves where it is elsewhere"
 _HARDWARE = "needs frames in GPU memory, where no region of interest can be attached here"
 
 REFUSED = tuple(
