@@ -54,6 +54,9 @@ def roi_encode(
 ) -> None:
     """Encode CLIP with a saliency map steering the encoder, and prove it against the plain encode.
 
+    The proof is PSNR inside and outside the region and the bytes of the whole stream, not the bits of each region:
+    no decoder here says which block a bit was spent on.
+
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
     from harness.media.clips import open_clip
