@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,21 +99,35 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
+def _look(result: ArmResult, evaluation: Evaluation) -> dict[str, Any]:
+    """A colour for each model, a line style for each of its settings."""
+    models = list(dict.fromkeys(other.model for other in evaluation.results))
+    own = [other for other in evaluation.results if (other.split, other.model) == (result.split, result.model)]
+    styles = ("-", "--", ":", "-.")
+    return {
+        "label": _name(result),
+        "color": f"C{models.index(result.model) % 10}",
+        "linestyle": styles[own.index(result) % len(styles)],
+        "lw": 1.2,
+    }
+
+
 def curves_figure(evaluation: Evaluation) -> Figure:
     """Precision over recall and F over threshold, one line per arm, one row of plots per split."""
     splits = list(evaluation.asked)
-    figure = Figure(figsize=(10, 4.2 * len(splits)), layout="constrained")
+    figure = Figure(figsize=(12, 4.2 * len(splits)), layout="constrained")
     axes = figure.subplots(len(splits), 2, squeeze=False)
     for split, (left, right) in zip(splits, axes, strict=True):
         for result in (r for r in evaluation.results if r.split == split):
-            means = result.sums.means()
-            left.plot(means["recall_curve"], means["precision_curve"], label=_name(result), lw=1.2)
-            right.plot(THRESHOLDS, means["f_curve"], label=_name(result), lw=1.2)
+            means, look = result.sums.means(), _look(result, evaluation)
+            left.plot(means["recall_curve"], means["precision_curve"], **look)
+            right.plot(THRESHOLDS, means["f_curve"], **look)
         left.set(xlabel="recall", ylabel="precision", title=f"{split}: averaged over images", xlim=(0, 1), ylim=(0, 1))
         right.set(xlabel="threshold", ylabel="F (beta² 0.3)", title=f"{split}: mean F curve", xlim=(0, 1), ylim=(0, 1))
         left.grid(alpha=0.3)
         right.grid(alpha=0.3)
-        right.legend(fontsize=7, loc="lower left")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, loc="outside right upper")
     return figure
 
 
