@@ -46,6 +46,7 @@ class Options:
     `minmax` stretches each map to [0, 1] first; mask pixels above `truth_threshold` (0..255) are foreground;
     every model runs at each of `working_sizes`, on the picture and after each of `distortions`. `colour` is `rgb`, the
     decoded picture, or `mobilesal`, what the extractor makes of it. Maps are scaled to the truth's size bilinearly.
+    `InputError` for a working size or distortion given twice: rows of a table would share a name.
     """
 
     working_sizes: tuple[WorkingSize, ...] = (NATIVE,)
@@ -53,6 +54,10 @@ class Options:
     colour: str = "rgb"
     minmax: bool = False
     truth_threshold: int = 128
+
+    def __post_init__(self) -> None:
+        refuse_repeats("working size", self.working_sizes)
+        refuse_repeats("distortion", (CLEAN, *self.distortions))
 
     def described(self) -> dict[str, str]:
         """As a table records them."""
@@ -64,6 +69,16 @@ class Options:
             "map to truth size": "bilinear",
             "colour": self.colour,
         }
+
+
+def refuse_repeats(what: str, values: Sequence[object]) -> None:
+    """`InputError` names the first of `values` that is there twice.
+
+    >>> refuse_repeats("split", ["ecssd", "duts-te"])
+    """
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise InputError(f"{what} {value} is given twice (allowed: each once)")
 
 
 @dataclass(frozen=True)

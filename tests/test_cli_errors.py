@@ -221,6 +221,22 @@ def test_a_usage_error_is_one_line_like_all_others(
     refused(words, 2, says, monkeypatch, capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--working-size", "64,64"], "working size 64 is given twice (allowed: each once)"),
+        (["--working-size", "256,native,256x256"], "working size 256 is given twice"),
+        (["--distort", "crf=23,33,23"], "distortion crf=23 is given twice"),
+        (["--split", "SYNTH"], "split synth is given twice"),
+    ],
+)
+def test_eval_refuses_repeats_before_it_opens_anything(
+    words: list[object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = ["--root", tmp_path / "absent", "--model", "absent"]
+    refused(["eval", "--split", "synth", *absent, *words], 2, says, monkeypatch, capsys)
+
+
 @pytest.mark.parametrize("words", [[], ["registry"]])
 def test_nothing_asked_for_shows_the_help(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,7 @@ from rich.table import Table
 from corpora.loader import load_pairs
 from harness.cli.progress import progress
 from harness.eval_report import SUMMARY, write_report, write_sheet
-from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source
+from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source, refuse_repeats
 from harness.registry import PRODUCTION
 from harness.results import this_command
 from harness.saliency.distort import Distortion
@@ -66,6 +66,8 @@ def run(
     """
     sizes = tuple(WorkingSize.parse(text.strip()) for text in working_size.split(","))
     distortions = Distortion.parse_list(distort) if distort else ()
+    options = Options(sizes, distortions, colour, minmax, truth_threshold)
+    refuse_repeats("split", [name.lower() for name in split])
     pairs = {name: load_pairs(name, root) for name in split}
     sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
@@ -74,7 +76,7 @@ def run(
         evaluation = evaluate(
             sources,
             pairs,
-            Options(sizes, distortions, colour, minmax, truth_threshold),
+            options,
             limit=limit,
             workers=workers,
             store=out / PARTS if out else None,
