@@ -75,7 +75,7 @@ def measured(kind: str, path: Path, model: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--model", action="append", default=[], help="registry id or .onnx path; repeatable")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("runs/score"))
     parser.add_argument("--work", nargs=3)
@@ -83,6 +83,8 @@ def main() -> None:
     if asked.work:
         print(json.dumps(work(*asked.work)))
         return
+    if not asked.model:
+        parser.error("nothing to time: give at least one --model")
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for width, height in SIZES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -228,9 +229,11 @@ def test_a_usage_error_is_one_line_like_all_others(
         (["--working-size", "256,native,256x256"], "working size 256 is given twice"),
         (["--distort", "crf=23,33,23"], "distortion crf=23 is given twice"),
         (["--split", "SYNTH"], "split synth is given twice"),
+        (["--sheet"], "--sheet needs --out"),
+        (["--note", "a word"], "--note needs --out"),
     ],
 )
-def test_eval_refuses_repeats_before_it_opens_anything(
+def test_eval_refuses_repeats_and_lost_options_before_it_opens_anything(
     words: list[object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = ["--root", tmp_path / "absent", "--model", "absent"]
@@ -247,6 +250,16 @@ def test_nothing_asked_for_shows_the_help(
     shown = capsys.readouterr()
     assert (stop.value.code, shown.err) == (2, "")
     assert "Usage: " in shown.out
+
+
+def test_a_benchmark_without_models_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["extractor.py"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "extractor.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert "give at least one --model" in capsys.readouterr().err
 
 
 def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from corpora.loader import load_pairs
 from harness.cli.progress import progress
+from harness.errors import InputError
 from harness.eval_report import SUMMARY, write_report, write_sheet
 from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source, refuse_repeats
 from harness.registry import PRODUCTION
@@ -68,6 +69,9 @@ def run(
     distortions = Distortion.parse_list(distort) if distort else ()
     options = Options(sizes, distortions, colour, minmax, truth_threshold)
     refuse_repeats("split", [name.lower() for name in split])
+    for name, given in (("--sheet", sheet), ("--note", note)):
+        if given and not out:
+            raise InputError(f"{name} needs --out, the folder that it goes to")
     pairs = {name: load_pairs(name, root) for name in split}
     sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
