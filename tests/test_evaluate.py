@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -205,8 +206,6 @@ def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
 
 
 def _copy(folder: Path, tmp_path: Path) -> Path:
-    import shutil
-
     shutil.copytree(folder, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -253,6 +252,48 @@ def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
     (root / "maps" / "03.png").unlink()
     with pytest.raises(InputError, match=r"1 of 5 maps are missing, the first is 03\.png"):
         MapFolder.at(root / "maps", [f"discs/{pair.name}" for pair in pairs["discs"]])
+
+
+def test_one_flat_folder_cannot_serve_two_splits(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    one, two = ([f"{split}/{pair.name}" for pair in pairs["discs"]] for split in ("discs", "more"))
+    assert MapFolder.at(root / "maps", one).flat
+    with pytest.raises(InputError, match=r"10 of 10 maps are missing, the first is discs/00\.png .*a folder each"):
+        MapFolder.at(root / "maps", one + two)
+    for split in ("discs", "more"):
+        shutil.copytree(folder / "maps", root / "maps" / split)
+    (root / "maps" / "more" / "02.png").unlink()  # one of that name lies in the folder above
+    with pytest.raises(InputError, match=r"1 of 10 maps are missing, the first is more/02\.png"):
+        MapFolder.at(root / "maps", one + two)
+    assert not MapFolder.at(root / "maps", one).flat
+
+
+def _resize_maps(root: Path, side: int | None) -> list[str]:
+    for path in (root / "maps").iterdir():
+        image = Image.open(path)
+        size = (side, side) if side else (round(image.width * 0.31), round(image.height * 0.31))
+        image.resize(size).save(path)
+    return [f"discs/{path.stem}" for path in (root / "maps").iterdir()]
+
+
+def test_maps_of_another_shape_are_refused_and_of_another_scale_are_not(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    source = MapFolder.at(root / "maps", _resize_maps(root, None))
+    assert evaluate([source], pairs).results[0].headline()["iou_mean@0.5"] > 0.3
+    source = MapFolder.at(root / "maps", _resize_maps(root, 40))
+    with pytest.raises(InputError, match=r"0[1-4]\.png: map is 40x40, its picture 57x4[1-4] \(allowed"):
+        evaluate([source], {"discs": pairs["discs"][1:]})
+
+
+def test_maps_go_by_the_name_they_are_given(folder, pairs, monkeypatch) -> None:
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    monkeypatch.chdir(folder)
+    assert MapFolder.named("maps", wanted).name == "maps"
+    assert evaluate([MapFolder.named("u2net=maps", wanted)], pairs).table()["model"].tolist() == ["u2net"]
+    monkeypatch.chdir(folder / "maps")
+    for asked in (".", "=.", "a/b=."):
+        with pytest.raises(InputError, match=r"allowed: NAME=DIR, a name without '/'"):
+            MapFolder.named(asked, wanted)
 
 
 def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:

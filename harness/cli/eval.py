@@ -38,7 +38,10 @@ def run(
         list[str] | None,
         typer.Option("--model", help="Registry id, .onnx path, or centre-prior; repeatable [default: production]."),
     ] = None,
-    maps: Annotated[list[Path] | None, typer.Option("--maps", help="Folder of PNG maps; repeatable.")] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--maps", metavar="[NAME=]DIR", help="PNG maps at DIR/[SPLIT/]IMAGE.png; repeatable."),
+    ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the sets lie [default: HARNESS_CORPORA].")] = None,
     working_size: Annotated[
         str, typer.Option("--working-size", help="Comma list of native, N, short:N, WxH: what the model sees.")
@@ -75,7 +78,7 @@ def run(
     pairs = {name: load_pairs(name, root) for name in split}
     sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
-    sources += [MapFolder.at(folder, wanted) for folder in maps or []]
+    sources += [MapFolder.named(asked, wanted) for asked in maps or []]
     with progress("measuring") as report:
         evaluation = evaluate(
             sources,

@@ -77,42 +77,60 @@ def _bell(length: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MapFolder:
-    """8-bit grey PNG maps of any method, at `<split>/<stem>.png` or `<stem>.png`; other sizes are scaled."""
+    """8-bit grey PNG maps of any method and scale, at `<split>/<stem>.png`, or `<stem>.png` if `flat`."""
 
     name: str
     folder: Path
+    flat: bool
     digest: str
     sees: bool = False
 
     @classmethod
-    def at(cls, folder: Path, wanted: list[str]) -> MapFolder:
-        """Check that every picture `split/stem` in `wanted` has its map; `InputError` counts those that lack one."""
-        folder = Path(folder)
+    def named(cls, asked: str, wanted: list[str]) -> MapFolder:
+        """The folder of `DIR` or `NAME=DIR`, as `at` finds it."""
+        name, equals, folder = asked.partition("=")
+        if not equals or Path(asked).is_dir():
+            return cls.at(Path(asked), wanted)
+        return cls.at(Path(folder), wanted, name)
+
+    @classmethod
+    def at(cls, folder: Path, wanted: list[str], name: str | None = None) -> MapFolder:
+        """Check that every picture `split/stem` in `wanted` has its map; tables call it `name` [default: the folder's].
+
+        One split's maps may lie in `folder` itself. `InputError` counts the maps that are missing.
+        """
+        name = folder.name if name is None else name
+        if not name or "/" in name:
+            raise InputError(f"maps in {str(folder)!r} are called {name!r} (allowed: NAME=DIR, a name without '/')")
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of maps")
-        found = {name: cls._find(folder, name) for name in wanted}
-        missing = [name for name, path in found.items() if path is None]
+        splits = {picture.rpartition("/")[0] for picture in wanted}
+        flat = len(splits) == 1 and not folder.joinpath(*splits).is_dir()
+        files = {picture: _file(picture, flat) for picture in wanted}
+        missing = [file for file in files.values() if not (folder / file).is_file()]
         if missing:
-            stem = missing[0].split("/")[-1]
-            raise InputError(f"{folder}: {len(missing)} of {len(wanted)} maps are missing, the first is {stem}.png")
-        sizes = "\n".join(
-            f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}" for name, path in found.items() if path
-        )
-        return cls(folder.name, folder, hashlib.sha256(sizes.encode()).hexdigest())
-
-    @staticmethod
-    def _find(folder: Path, name: str) -> Path | None:
-        places = (folder / f"{name}.png", folder / f"{name.split('/')[-1]}.png")
-        return next((path for path in places if path.is_file()), None)
+            found = f"{len(missing)} of {len(wanted)} maps are missing, the first is {missing[0]}"
+            hint = "" if len(splits) == 1 else " (allowed for several splits: a folder each, named like the split)"
+            raise InputError(f"{folder}: {found}{hint}")
+        facts = [(picture, (folder / file).stat()) for picture, file in files.items()]
+        listing = "\n".join(f"{picture} {stat.st_size} {stat.st_mtime_ns}" for picture, stat in facts)
+        return cls(name, folder, flat, hashlib.sha256(listing.encode()).hexdigest())
 
     def open(self, threads: int) -> Mapper:
         def read(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-            path = self._find(self.folder, name)
-            if path is None:
-                raise InputError(f"{self.folder}: the map of {name} went missing")
-            return resized(read_grey(path), rgb.shape[:2])
+            path = self.folder / _file(name, self.flat)
+            saliency = read_grey(path)
+            (height, width), (rows, columns) = rgb.shape[:2], saliency.shape
+            if abs(columns * height - rows * width) > width + height:  # more than a pixel of rounding in each side
+                found = f"map is {columns}x{rows}, its picture {width}x{height}"
+                raise InputError(f"{path}: {found} (allowed: that or another size of the same aspect ratio)")
+            return resized(saliency, (height, width))
 
         return read
+
+
+def _file(picture: str, flat: bool) -> str:
+    return f"{picture.rpartition('/')[2] if flat else picture}.png"
 
 
 def read_grey(path: Path) -> np.ndarray:
