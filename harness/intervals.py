@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.evaluate import ArmResult, Evaluation
 from harness.stats import RESAMPLES, interval, resample_weights, two_sided_p, win_rate
 
-PER_IMAGE = {  # set-level numbers that are means of one number per image: these have a win rate
+PER_IMAGE = {  # numbers that are means of one reading per image, maybe undefined; others are over all images
     "iou_mean@0.5": "iou@0.5",
     "iou_mean@adaptive": "iou@adaptive",
     "dice_mean@0.5": "dice@0.5",
@@ -26,6 +26,11 @@ PER_IMAGE = {  # set-level numbers that are means of one number per image: these
     "sim_mean": "sim",
     "iou_block16_mean@0.5": "iou_block16@0.5",
     "iou_block64_mean@0.5": "iou_block64@0.5",
+    "iou_small_mean@0.5": "iou_small@0.5",
+    "iou_medium_mean@0.5": "iou_medium@0.5",
+    "iou_large_mean@0.5": "iou_large@0.5",
+    "drift_plcc_mean": "drift_plcc",
+    "drift_mae_mean": "drift_mae",
 }
 LOWER_IS_BETTER = frozenset({"mae_mean", "kld_mean", "ece@15", "drift_mae_mean"})
 LABELS = ["split", "model", "working_size", "distortion", "image"]
@@ -53,7 +58,8 @@ def with_intervals(evaluation: Evaluation, resamples: int = RESAMPLES) -> tuple[
     """Tidy numbers with 95 % bounds, and paired differences of every model to the first one at the same settings.
 
     A difference is taken on the same images and the same resamples; `p_value` is two-sided. `win_rate` is the share of
-    images where the model is better (ties half), for numbers that are means of one number per image.
+    images where the model is better (ties half), for numbers that are means of one number per image. `defined` counts
+    the images that a number is over, of a difference those where both models have one.
     """
     order = {id(result): place for place, result in enumerate(evaluation.results)}
     numbers: list[list[dict]] = [[] for _ in order]
@@ -63,17 +69,16 @@ def with_intervals(evaluation: Evaluation, resamples: int = RESAMPLES) -> tuple[
     for result in sorted(evaluation.results, key=lambda r: r.model != leader):
         values, draws = result.headline(), resampled(result, resamples)
         for key in draws:
-            bounds = asdict(interval(values[key], draws[key]))
-            numbers[order[id(result)]].append({**_labels(evaluation, result), "measure": key, **bounds})
+            defined = result.sums.defined[PER_IMAGE[key]] if key in PER_IMAGE else result.sums.images
+            found = {"measure": key, "defined": defined, **asdict(interval(values[key], draws[key]))}
+            numbers[order[id(result)]].append({**_labels(evaluation, result), **found})
         setting = (result.split, result.working_size, result.distortion)
         if result.model == leader:
             firsts[setting] = result, draws
             continue
-        first = firsts.get(setting)
-        if first is None and result.working_size == "-":  # a prior is the same at every working size
-            first = next((kept for key, kept in firsts.items() if key[0] == result.split and key[2] == "none"), None)
-        if first:
-            differences += _differences(*first, result, draws)
+        # what sees no picture has one arm, the same at every setting
+        clean = (kept for key, kept in firsts.items() if key[0] == result.split and key[2] == "none")
+        differences += _differences(*(firsts.get(setting) or next(clean)), result, draws)
     return pd.DataFrame([row for rows in numbers for row in rows]), pd.DataFrame(differences)
 
 
@@ -87,6 +92,7 @@ def _differences(first: ArmResult, base: dict, second: ArmResult, draws: dict) -
     if list(first.rows["image"]) != list(second.rows["image"]):
         raise InputError(f"{first.model} and {second.model} were measured on different images of {first.split}")
     before, after = first.headline(), second.headline()
+    seeing = second if first.working_size == "-" else first
     found = []
     for key in draws.keys() & base.keys():
         shift = draws[key] - base[key]
@@ -97,12 +103,13 @@ def _differences(first: ArmResult, base: dict, second: ArmResult, draws: dict) -
         found.append(
             {
                 "split": first.split,
-                "working_size": first.working_size,
-                "distortion": first.distortion,
+                "working_size": seeing.working_size,
+                "distortion": seeing.distortion,
                 "model": second.model,
                 "against": first.model,
                 "measure": key,
                 "images": len(first.rows),
+                "defined": len(first.rows) if delta is None else len(delta),
                 "difference": change.value,
                 "low": change.low,
                 "high": change.high,

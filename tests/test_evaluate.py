@@ -18,7 +18,7 @@ from harness import evaluate as workflow
 from harness.errors import InputError
 from harness.eval_report import write_report
 from harness.evaluate import Options, evaluate
-from harness.intervals import resampled, with_intervals
+from harness.intervals import PER_IMAGE, resampled, with_intervals
 from harness.saliency.distort import Distortion
 from harness.saliency.placeholder import write_placeholder
 from harness.saliency.sources import MapFolder
@@ -147,6 +147,45 @@ def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_pa
     assert (tied["p_value"] == 1).all()
     assert (tied["win_rate"].dropna() == 0.5).all()
     assert len(paired[paired["model"] == "centre-prior"]) == len(tied) + paired["p_value"].isna().sum() // 2
+
+
+def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
+    root = _copy(folder, tmp_path)
+    for stem, object_height in (("00", 0), ("01", 41)):  # of 40 and 41 rows: an empty truth and a full one
+        with Image.open(root / "masks" / f"{stem}.png") as mask:
+            pixels = np.zeros(mask.size[::-1], np.uint8)
+        pixels[:object_height] = 255
+        Image.fromarray(pixels).save(root / "masks" / f"{stem}.png")
+    options = Options(distortions=Distortion.parse_list("jpeg=50"))
+    pairs = {"discs": pairs_in(root / "images", root / "masks")}
+    evaluation = evaluate([str(root / "model.onnx"), "centre-prior"], pairs, options)
+    numbers, paired = with_intervals(evaluation, resamples=50)
+    model = numbers.query("model == 'model' and distortion == 'jpeg=50'").set_index("measure")["defined"]
+    sizes = [model[f"iou_{name}_mean@0.5"] for name in ("small", "medium", "large")]
+    assert sum(sizes) == IMAGES and sizes[2] == 1
+    assert (model["plcc_mean"], model["kld_mean"], model["maxf_mean_curve"]) == (IMAGES - 2, IMAGES - 1, IMAGES)
+    assert (paired.set_index("measure")["defined"][["plcc_mean", "ece@15"]] == [IMAGES - 2, IMAGES]).all()
+    for result in evaluation.results:  # nothing else is undefined anywhere
+        undefined = {key for key in result.sums.totals if result.sums.undefined(key)}
+        assert undefined <= set(PER_IMAGE.values())
+
+
+def test_every_arm_is_compared_with_the_first_model_whatever_that_sees(folder, pairs) -> None:
+    sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), Distortion.parse_list("jpeg=50")
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    maps, model = MapFolder.at(folder / "maps", wanted), workflow.find_source(str(folder / "model.onnx"))
+    settings = [("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")]
+    for first, others in ((maps, [("-", "none")]), (model, [("16", "none")])):
+        second = model if first is maps else maps
+        evaluation = evaluate([first, "centre-prior", second], pairs, Options(sizes, distortions))
+        rows = with_intervals(evaluation, resamples=50)[1].query("measure == 'mae_mean'")
+        found = {name: list(zip(r["working_size"], r["distortion"], strict=True)) for name, r in rows.groupby("model")}
+        assert found == {"centre-prior": others, second.name: settings if first is maps else others}
+        table = evaluation.table().set_index(["model", "working_size", "distortion"])["mae_mean"]
+        last = rows.iloc[-1]
+        after = table[second.name, "-" if first is model else last["working_size"], last["distortion"]]
+        before = table[first.name, "-" if first is maps else last["working_size"], "none"]
+        assert last["difference"] == pytest.approx(after - before)
 
 
 def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -> None:
