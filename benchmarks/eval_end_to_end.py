@@ -21,6 +21,7 @@ from pathlib import Path
 from corpora.loader import load_pairs
 from harness.eval_report import write_report
 from harness.evaluate import Options, evaluate
+from harness.intervals import with_intervals
 from harness.saliency.working_size import WorkingSize
 
 
@@ -31,7 +32,7 @@ def measure(model: str, split: str, root: str, limit: int, workers: int) -> dict
         start, options = time.perf_counter(), Options((WorkingSize.parse("256"),))
         done = evaluate([model], pairs, options, limit=limit, workers=workers, store=Path(scratch))
         measured = time.perf_counter() - start
-        write_report(done, Path(scratch), "benchmark")
+        write_report(done, *with_intervals(done), Path(scratch), "benchmark")
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "evaluate": measured,

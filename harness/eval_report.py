@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from corpora.loader import Pair
 from harness.evaluate import ArmResult, Evaluation, read_pair
 from harness.files import whole_file
-from harness.intervals import with_intervals
 from harness.measures.base import THRESHOLDS
-from harness.results import Table, write_table
+from harness.results import Table, json_records, write_table
 from harness.saliency.sources import MapSource
 from harness.saliency.working_size import NATIVE, WorkingSize
 
@@ -32,19 +31,39 @@ SUMMARY = (
     "mae_mean",
 )
 SETTING = ["split", "model", "working_size", "distortion", "images"]
-PAIRED = ["split", "working_size", "distortion", "model", "against"]
 SHEET_MEASURE, SHEET_RANKS = "iou@0.5", {"best": 1.0, "median": 0.5, "worst": 0.0}
 SHEET_IMAGES = 3
 
 
-def write_report(evaluation: Evaluation, out: Path, command: str, notes: Sequence[str] = ()) -> list[Path]:
+def digests_of(evaluation: Evaluation) -> dict[str, str]:
+    """Of every model's file and every split's pictures and masks."""
+    found = {f"model {result.model}": result.digest for result in evaluation.results}
+    return found | {f"images {split}": digest for split, digest in evaluation.digests.items()}
+
+
+def document(evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame) -> dict[str, Any]:
+    """All of it for a script, as strict JSON holds it: a number that is undefined or infinite is null."""
+    return {
+        "options": evaluation.options.described(),
+        "digests": digests_of(evaluation),
+        "numbers": json_records(numbers),
+        "paired": json_records(paired),
+    }
+
+
+def write_report(
+    evaluation: Evaluation,
+    numbers: pd.DataFrame,
+    paired: pd.DataFrame,
+    out: Path,
+    command: str,
+    notes: Sequence[str] = (),
+) -> list[Path]:
     """Write `summary`, `numbers` and `paired` tables, `images.csv.gz` and figures into `out`; the written paths.
 
-    `summary` shows value and 95 % interval of the usual numbers; `numbers` has all of them, tidy.
+    `numbers` and `paired` come from `with_intervals`; `summary` shows value and 95 % interval of the usual numbers.
     """
-    inputs = evaluation.options.described()
-    inputs |= {f"model {result.model}": result.digest for result in evaluation.results}
-    inputs |= {f"images {split}": digest for split, digest in evaluation.digests.items()}
+    inputs = evaluation.options.described() | digests_of(evaluation)
     partial = sorted(r.split for r in evaluation.results if r.sums.images < evaluation.asked[r.split])
     undefined = [
         f"{r.split} {r.model} {r.working_size} {r.distortion}: PLCC is undefined (flat map or mask) on {count} images"
@@ -57,8 +76,7 @@ def write_report(evaluation: Evaluation, out: Path, command: str, notes: Sequenc
         *undefined,
         "brackets: 95 % bootstrap interval over images, 10,000 resamples; conventions: docs/measures.md",
     ]
-    numbers, paired = with_intervals(evaluation)
-    tables = [("summary", "Saliency against human masks", _summary(numbers)), ("numbers", "All numbers", numbers)]
+    tables = [("summary", "Saliency against human masks", summary(numbers)), ("numbers", "All numbers", numbers)]
     if len(paired):
         title = f"Paired differences to {evaluation.results[0].model}, same images and resamples"
         tables.append(("paired", title, paired))
@@ -77,7 +95,8 @@ def write_report(evaluation: Evaluation, out: Path, command: str, notes: Sequenc
     return written
 
 
-def _summary(numbers: pd.DataFrame) -> pd.DataFrame:
+def summary(numbers: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm: its setting, then `value [low, high]` of the usual numbers."""
     rows = []
     for setting, group in numbers.groupby(SETTING, sort=False):
         values = group.set_index("measure")

@@ -104,11 +104,21 @@ def write_table(table: Table, folder: Path) -> list[Path]:
         "inputs": table.inputs,
         "notes": list(table.notes),
         "versions": library_versions(),
-        "rows": json.loads(table.rows.to_json(orient="records", double_precision=15)),
+        "rows": json_records(table.rows),
     }
     write_json(paths[2], content)
     write_text(paths[3], _latex(table.rows))
     return paths
+
+
+def json_records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON holds them, NaN and infinities being null.
+
+    >>> json_records(pd.DataFrame({"model": ["a"], "plcc": [float("nan")]}))
+    [{'model': 'a', 'plcc': None}]
+    """
+    records: list[dict[str, Any]] = json.loads(rows.to_json(orient="records", double_precision=15))
+    return records
 
 
 def _latex(rows: pd.DataFrame) -> str:

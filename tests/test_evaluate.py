@@ -16,7 +16,7 @@ from corpora.loader import pairs_in
 from harness import curves, measures
 from harness import evaluate as workflow
 from harness.errors import InputError
-from harness.eval_report import write_report
+from harness.eval_report import SUMMARY, summary, write_report
 from harness.evaluate import Options, evaluate
 from harness.intervals import PER_IMAGE, resampled, with_intervals
 from harness.saliency.distort import Distortion
@@ -223,9 +223,16 @@ def test_the_command_writes_everything_and_says_partial(folder, tmp_path) -> Non
     result = CliRunner().invoke(app, asked)
     if result.exit_code:  # the corpus' own suffixes may refuse PNG pictures
         raise result.exception or AssertionError(result.output)
-    rows = json.loads(result.stdout)
+    printed = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    rows = [row for row in printed["numbers"] if row["measure"] == "mae_mean"]
     assert [row["model"] for row in rows] == ["model", "centre-prior", "maps"]
-    assert {row["images"] for row in rows} == {f"4/{IMAGES}"}
+    assert all(row["images"] == f"4/{IMAGES}" and row["low"] <= row["value"] <= row["high"] for row in rows)
+    (large,) = [row for row in printed["numbers"] if row["measure"] == "iou_large_mean@0.5" and row["model"] == "maps"]
+    assert (large["defined"], large["value"], large["low"]) == (0, None, None)
+    assert {row["model"] for row in printed["paired"]} == {"centre-prior", "maps"}
+    assert printed["options"]["truth"] == "mask > 128"
+    assert printed["digests"].keys() == {"model model", "model centre-prior", "model maps", "images ecssd"}
+    assert json.loads((out / "numbers.json").read_text())["rows"] == printed["numbers"]
     names = {path.name for path in out.iterdir()}
     assert {"summary.md", "numbers.csv", "paired.json", "numbers.tex", "images.csv.gz"} <= names
     assert {"curves.png", "curves.svg", "sheet_ecssd.png"} <= names
@@ -236,9 +243,24 @@ def test_the_command_writes_everything_and_says_partial(folder, tmp_path) -> Non
     assert images.groupby("model")["mae"].mean().to_dict() == pytest.approx(numbers.to_dict(), abs=1e-5)
 
 
+def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkeypatch) -> None:
+    from harness.cli.eval import _show
+
+    monkeypatch.setenv("COLUMNS", "80")
+    evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs)
+    rows = summary(with_intervals(evaluation, resamples=50)[0])
+    _show(rows, evaluation.options)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    for shown in rows[list(SUMMARY)].to_numpy().ravel():
+        assert f" {shown} " in printed  # whole, in one line
+    assert "mask > 128" in printed
+
+
 def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
     for name in ("a", "b"):
-        write_report(evaluate([str(folder / "model.onnx")], pairs), tmp_path / name, "command")
+        evaluation = evaluate([str(folder / "model.onnx")], pairs)
+        write_report(evaluation, *with_intervals(evaluation), tmp_path / name, "command")
     for path in (tmp_path / "a").iterdir():
         if path.suffix != ".svg":  # matplotlib salts its identifiers
             assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +15,9 @@ from rich.table import Table
 from corpora.loader import load_pairs
 from harness.cli.progress import progress
 from harness.errors import InputError
-from harness.eval_report import SUMMARY, write_report, write_sheet
-from harness.evaluate import Evaluation, MapSource, Options, evaluate, find_source, refuse_repeats
+from harness.eval_report import SETTING, SUMMARY, document, summary, write_report, write_sheet
+from harness.evaluate import MapSource, Options, evaluate, find_source, refuse_repeats
+from harness.intervals import with_intervals
 from harness.registry import PRODUCTION
 from harness.results import this_command
 from harness.saliency.distort import Distortion
@@ -23,7 +25,7 @@ from harness.saliency.sources import MapFolder
 from harness.saliency.working_size import WorkingSize
 
 PARTS = ".parts"  # of an unfinished run
-ACROSS = 3
+ACROSS = 2  # of 20 characters a number, in 80 columns
 Colour = Literal["rgb", "mobilesal"]
 
 
@@ -65,6 +67,7 @@ def run(
     """Measure saliency maps against human masks.
 
     The first model is what the others are compared with. Without --out only the usual numbers are printed.
+    --json prints options, digests, all numbers with 95 % intervals, and paired differences.
 
     Example: `harness eval --split ecssd --model production --model centre-prior --working-size 256 --out results/eval`
     """
@@ -90,26 +93,28 @@ def run(
             save_maps=save_maps,
             progress=report,
         )
+    numbers, paired = with_intervals(evaluation)
     if out:
-        written = write_report(evaluation, out, this_command(), note or ())
+        written = write_report(evaluation, numbers, paired, out, this_command(), note or ())
         written += (
             write_sheet(evaluation, {name: p[:limit] for name, p in pairs.items()}, sources, out) if sheet else []
         )
         shutil.rmtree(out / PARTS, ignore_errors=True)
         Console(stderr=True).print(f"{len(written)} files in {out}", highlight=False)
     if as_json:
-        typer.echo(json.dumps(evaluation.table().to_dict(orient="records"), indent=2))
+        typer.echo(json.dumps(document(evaluation, numbers, paired), indent=2, allow_nan=False))
     else:
-        _show(evaluation)
+        _show(summary(numbers), evaluation.options)
 
 
-def _show(evaluation: Evaluation) -> None:
-    """Measures down, arms across, a few at a time: names stay readable in a narrow terminal."""
-    rows = evaluation.table().to_dict(orient="records")
-    label = ("split", "model", "working_size", "distortion", "images")
-    for start in range(0, len(rows), ACROSS):
-        some = rows[start : start + ACROSS]
-        table = Table("", *("\n".join(row[key] for key in label) for row in some))
+def _show(rows: pd.DataFrame, options: Options) -> None:
+    """Measures down, arms across, a few at a time: all stays readable in a narrow terminal."""
+    arms = rows.to_dict(orient="records")
+    for start in range(0, len(arms), ACROSS):
+        some = arms[start : start + ACROSS]
+        table = Table("", *("\n".join(arm[key] for key in SETTING) for arm in some))
         for key in SUMMARY:
-            table.add_row(key, *(f"{row[key]:.4f}" for row in some))
+            table.add_row(key, *(arm[key] for arm in some))
         Console().print(table)
+    described = "; ".join(f"{name}: {value}" for name, value in options.described().items())
+    Console().print(f"brackets: 95 % bootstrap interval over images; {described}", markup=False, highlight=False)
