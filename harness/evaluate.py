@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -37,6 +38,7 @@ from harness.saliency.sources import (
 from harness.saliency.working_size import NATIVE, WorkingSize
 
 CHUNK = 25  # images that one worker measures between two reports
+MOST_WORKERS = 16  # unless asked for more: each is a process with its own copy of every model
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,15 @@ def find_source(asked: str) -> MapSource:
     return ModelSource(found.name, found.path, loaded.sha256)
 
 
+def usual_workers(images: int) -> int:
+    """Processes for a split of so many images: one for each core at hand, and none without work.
+
+    >>> usual_workers(CHUNK)
+    1
+    """
+    return min(len(os.sched_getaffinity(0)), -(-images // CHUNK), MOST_WORKERS)
+
+
 def evaluate(
     models: Sequence[MapSource | str],
     splits: Mapping[str, Sequence[Pair]],
@@ -194,7 +205,8 @@ def evaluate(
     """Measure each model on each split, all images unless `limit` says how many first ones.
 
     `store` keeps finished parts, so that a killed run resumes; `save_maps` receives 8-bit PNG maps at
-    `<model>/<working size>/<distortion>/<split>/<image>.png`. With `workers` > 1 processes share the images.
+    `<model>/<working size>/<distortion>/<split>/<image>.png`. With `workers` > 1 so many processes share the images,
+    each with one thread; the numbers are the same.
     Raises `InputError` for any pair that cannot be measured: no image is skipped.
     """
     sources = [find_source(model) if isinstance(model, str) else model for model in models]

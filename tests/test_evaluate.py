@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -206,21 +207,40 @@ def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -
             assert draws[key][place] == pytest.approx(float(value), abs=1e-5, nan_ok=True), key
 
 
-def test_the_command_writes_everything_and_says_partial(folder, tmp_path) -> None:
-    from harness.cli.app import app
+@pytest.fixture
+def command(folder, tmp_path, monkeypatch) -> list[str]:
+    """`harness eval` on the small set, registered."""
+    from harness.cli import app, eval
 
-    if not any(command.name == "eval" for command in app.registered_commands):
-        from harness.cli import eval as command
-
-        command.register(app)
+    monkeypatch.setattr(app.app, "registered_commands", [])
+    eval.register(app.app)
     root = tmp_path / "ECSSD"
     root.mkdir()
     (root / "images").symlink_to(folder / "images")
     (root / "masks").symlink_to(folder / "masks")
+    return ["eval", "--split", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx")]
+
+
+def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, monkeypatch) -> None:
+    from harness.cli.app import app
+
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    assert [workflow.usual_workers(images) for images in (1, 2, 3, 1000)] == [1, 1, 2, 2]
+    asked = []
+    real = workflow._in_processes
+    monkeypatch.setattr(workflow, "_in_processes", lambda *a: asked.append(a[-1]) or real(*a))
+    usual, alone = (CliRunner().invoke(app, [*command, "--json", *more]).stdout for more in ([], ["--workers", "1"]))
+    assert asked == [2]
+    assert json.loads(usual) == json.loads(alone)
+
+
+def test_the_command_writes_everything_and_says_partial(folder, tmp_path, command) -> None:
+    from harness.cli.app import app
+
     out = tmp_path / "out"
-    asked = ["eval", "--split", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx"), "--limit", "4"]
-    asked += ["--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out), "--sheet", "--json"]
-    result = CliRunner().invoke(app, asked)
+    asked = [*command, "--limit", "4", "--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out)]
+    result = CliRunner().invoke(app, [*asked, "--sheet", "--json"])
     if result.exit_code:  # the corpus' own suffixes may refuse PNG pictures
         raise result.exception or AssertionError(result.output)
     printed = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))

@@ -16,7 +16,7 @@ from corpora.loader import load_pairs
 from harness.cli.progress import progress
 from harness.errors import InputError
 from harness.eval_report import SETTING, SUMMARY, document, summary, write_report, write_sheet
-from harness.evaluate import MapSource, Options, evaluate, find_source, refuse_repeats
+from harness.evaluate import MapSource, Options, evaluate, find_source, refuse_repeats, usual_workers
 from harness.intervals import with_intervals
 from harness.registry import PRODUCTION
 from harness.results import this_command
@@ -55,7 +55,9 @@ def run(
     minmax: Annotated[bool, typer.Option("--minmax", help="Stretch each map to 0..1 first.")] = False,
     truth_threshold: Annotated[int, typer.Option(min=0, max=254, help="Mask pixels above it are foreground.")] = 128,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images of each split.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; they change no number [default: all cores, at most 16].")
+    ] = None,
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write tables, per-image rows, curves there; a killed run resumes.")
@@ -88,7 +90,7 @@ def run(
             pairs,
             options,
             limit=limit,
-            workers=workers,
+            workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
             store=out / PARTS if out else None,
             save_maps=save_maps,
             progress=report,
