@@ -18,13 +18,14 @@ from harness.cli.score import register
 from harness.errors import HarnessError, InputError
 from harness.media.clips import open_clip
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.pairing import pair
+from harness.media.pairing import as_input, pair
 from harness.media.y4m import write_y4m
-from harness.quality.libvmaf import pooled, read_log
+from harness.quality.libvmaf import Comparison, measure, pooled, read_log
 from harness.quality.native import NativeFFmpeg, VmafProgram, choose
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, score
+from tests.test_clips import write_video
 from tests.test_mobilesal import VECTORS, synthetic
 
 TINY = VECTORS / "mobilesal_tiny.onnx"
@@ -293,3 +294,30 @@ def test_a_stream_cut_short_stops_the_score_and_the_ffmpeg_beside_it(pair_of_cli
 
     with pytest.raises(InputError, match="4 frames decode, its container states 6"):
         score(pair_of_clips[0], Short(), [tiny], Plan(metrics=()))
+
+
+@pytest.mark.parametrize(("metrics", "words"), [((), "libvmaf scored 4 of 6"), (("xpsnr",), "scored 4 of 6")])
+@pytest.mark.parametrize("short", ["reference", "distorted"])
+def test_a_side_that_ends_early_is_not_padded_with_its_last_frame(tmp_path, short, metrics, words):
+    counts = {"reference": 6, "distorted": 6, short: 4}
+    reference, distorted = (as_input(clip(tmp_path / f"{side}.y4m", n), tmp_path) for side, n in counts.items())
+    with pytest.raises(HarnessError, match=words):
+        measure(find_ffmpeg(), Comparison(reference, distorted, 0, 0, 6, Fraction(25)), metrics=metrics)
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_damaged_stream_is_never_scored_by_what_ffmpeg_makes_up(tmp_path, tiny, damage, side):
+    whole = write_video(tmp_path / "whole.mp4", 30, options={"movflags": "faststart"})
+    content = bytearray(whole.read_bytes())
+    middle = len(content) * 6 // 10
+    bad = tmp_path / "bad.mp4"
+    content[middle : middle + 4000] = bytes(4000)
+    bad.write_bytes(content if damage == "overwritten" else content[:middle])
+    assert open_clip(bad).info.frames == 30, "only decoding tells"
+    clips = [open_clip(whole), open_clip(whole)]
+    assert len(score(*clips, [], Plan(metrics=("psnr",))).log.frames) == 30
+    clips[side] = open_clip(bad)
+    with pytest.raises(HarnessError, match=r"FFmpeg failed .*(NAL|corrupt|Invalid)") as caught:
+        score(*clips, [], Plan(metrics=("psnr",)))
+    assert "\n" not in str(caught.value)

@@ -29,6 +29,7 @@ COLUMNS = {
     "xpsnr": ("xpsnr_y", "xpsnr_u", "xpsnr_v"),
 }
 METRICS = tuple(COLUMNS)
+_AT_END = "endall"  # by default the last frame of the side that ends first is compared again and again
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Comparison:
             chains.append(f"[{place}:v:0]{cut},{clock},split={len(filters)}{copies}")
         chains += [f"[d{number}][r{number}]{text}[out{number}]" for number, text in enumerate(filters)]
         outputs = [f"-map [out{number}] -fps_mode passthrough -f null -".split() for number in range(len(filters))]
-        return [*args, "-filter_complex", ";".join(chains), *(word for output in outputs for word in output)]
+        # -xerror: else FFmpeg conceals what is damaged, and the score is of its guesses
+        return ["-xerror", *args, "-filter_complex", ";".join(chains), *(word for output in outputs for word in output)]
 
     @property
     def scored(self) -> range:
@@ -124,6 +126,7 @@ def measure(
             "log_path": log_path,
             "n_threads": threads,
             "n_subsample": comparison.every,
+            "eof_action": _AT_END,
         }
         if vmaf_models:
             options["model"] = "|".join(f"version={name}:name={vmaf_column(name)}" for name in vmaf_models)
@@ -131,7 +134,7 @@ def measure(
             options["feature"] = "|".join(features)
         compared = [filter_text("libvmaf", **options)]
         if "xpsnr" in metrics:
-            compared.append(filter_text("xpsnr", stats_file=xpsnr_path))
+            compared.append(filter_text("xpsnr", stats_file=xpsnr_path, eof_action=_AT_END))
         args = comparison.arguments(compared)
         ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
         wanted = [vmaf_column(name) for name in vmaf_models]
