@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from harness.errors import HarnessError, InputError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    Raises `InputError` when the folder cannot be written, `HarnessError` when the disk fails midway.
+    Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -36,6 +39,46 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path` on success, remove it on failure.
+
+    Raises `InputError` when `path` is a file, holds anything, or cannot be written, `HarnessError` when the disk fails
+    midway.
+    """
+    place = Path(path).resolve()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        found = "holds files already" if place.is_dir() else "is a file"
+        raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary.chmod(0o777 & ~_umask())
+    try:
+        yield temporary
+        temporary.replace(place)
+    except OSError as error:
+        raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+    """`InputError` when writing an output would lose an input or another output; keys name them to the user."""
+    taken: dict[Path, str] = {}
+    for name, path in outputs.items():
+        place = path.resolve()
+        for role, source in inputs.items():
+            if place == source.resolve():
+                raise InputError(f"{name} {path} is the {role} (allowed: any other path)")
+        for other, said in taken.items():
+            if place == other or place in other.parents or other in place.parents:
+                raise InputError(f"{said} and {name} {path} are in one place (allowed: a path of its own for each)")
+        taken[place] = name
 
 
 def check_writable(path: Path) -> None:

@@ -26,7 +26,7 @@ from harness.results import Table
 from harness.saliency.flicker import changes
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
-from harness.score import Plan, saliency_columns, score
+from harness.score import Plan, check_names, saliency_columns, score
 from harness.stats import Interval, bootstrap_mean, pearson_by_group, spearman
 
 MASK_THRESHOLD = 127
@@ -68,8 +68,9 @@ def run_ladder(
     """
     find_ffmpeg().require(encoder=ladder.encoder)
     names = [model.name for model in models]
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"models {', '.join(names) or 'none'} (allowed: one or more, each with a name of its own)")
+    if not names:
+        raise InputError("no model to score with (allowed: one or more)")
+    check_names(names)
     chosen = [(model.name, str(model.path)) for model in models]
     weights = {model.name: sha256_of(model.path) for model in models}
     jobs = []

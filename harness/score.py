@@ -69,8 +69,10 @@ def score(
     """Run FFmpeg and the extractor side by side over the paired frames.
 
     `progress(done, total)` follows the slower of the two. `on_sample` receives every frame with its maps and needs
-    the embedded back end. Raises `InputError` for clips that do not match, `HarnessError` when a run fails.
+    the embedded back end. Raises `InputError` for clips that do not match or models of one name, `HarnessError` when a
+    run fails.
     """
+    check_names([model.name for model in models])
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()
     native, reason = _back_end(plan, ffmpeg, models, maps_wanted=on_sample is not None)
@@ -105,6 +107,13 @@ def score(
             raise
         log = measured.result()
     return Score(log.merged(_named(models, columns)), _provenance(pairing, models, plan, ffmpeg, native, reason))
+
+
+def check_names(models: Sequence[str]) -> None:
+    """`InputError` when two models have one name, which names their columns."""
+    twice = next((name for name in models if models.count(name) > 1), None)
+    if twice:
+        raise InputError(f"two models named {twice!r} (allowed: each with a name of its own)")
 
 
 def saliency_columns(models: Sequence[SaliencyModel]) -> list[str]:

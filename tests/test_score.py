@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import stat
 import sys
 from dataclasses import replace
@@ -18,6 +20,7 @@ from harness.cli.score import register
 from harness.errors import HarnessError, InputError
 from harness.media.clips import open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.map_files import map_writer
 from harness.media.pairing import as_input, pair
 from harness.media.y4m import write_y4m
 from harness.quality.libvmaf import Comparison, measure, pooled, read_log
@@ -272,7 +275,7 @@ def test_maps_are_kept_as_y4m_png_and_overlay(pair_of_clips, tiny, tmp_path):
     view = open_clip(tmp_path / "view.mp4")
     assert (view.info.width, view.info.frames) == (64, 6)
     again = run(*paths, *options, "--map", tmp_path / "maps")
-    assert "holds pictures already" in str(again.exception)
+    assert "maps holds files already (allowed: an empty or new folder)" in str(again.exception)
 
 
 def test_a_failed_run_keeps_no_maps(pair_of_clips, tmp_path):
@@ -280,8 +283,7 @@ def test_a_failed_run_keeps_no_maps(pair_of_clips, tmp_path):
     places = ["--map", tmp_path / "maps", "--overlay", tmp_path / "view.mp4", "--log", tmp_path / "log.json"]
     answer = run(*paths, "--model", TINY, "--vmaf-model", "vmaf_v9", *places)
     assert isinstance(answer.exception, HarnessError)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.y4m", "maps", "r.y4m"]
-    assert list((tmp_path / "maps").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.y4m", "r.y4m"]
 
 
 def test_a_stream_cut_short_stops_the_score_and_the_ffmpeg_beside_it(pair_of_clips, tiny, tmp_path):
@@ -321,3 +323,67 @@ def test_a_damaged_stream_is_never_scored_by_what_ffmpeg_makes_up(tmp_path, tiny
     with pytest.raises(HarnessError, match=r"FFmpeg failed .*(NAL|corrupt|Invalid)") as caught:
         score(*clips, [], Plan(metrics=("psnr",)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["--log", "--map", "--overlay"])
+@pytest.mark.parametrize("kept", ["r.y4m", "link.y4m", "model.onnx"])
+def test_no_output_is_written_over_what_was_read(pair_of_clips, tmp_path, option, kept):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(TINY.read_bytes())
+    (tmp_path / "link.y4m").symlink_to(tmp_path / "d.y4m")
+    paths = [clip.info.path for clip in pair_of_clips]
+    before = {path: path.read_bytes() for path in (*paths, model)}
+    answer = run(*paths, "--model", model, "--metric", "", option, tmp_path / kept)
+    assert isinstance(answer.exception, InputError)
+    assert re.search(f"{option} .*{kept} is the (reference|distorted|model model) ", str(answer.exception))
+    assert before == {path: path.read_bytes() for path in before}
+
+
+@pytest.mark.parametrize("second", ["out.y4m", "out.y4m/log.json"])
+def test_two_outputs_do_not_share_a_place(pair_of_clips, tmp_path, second):
+    paths = [clip.info.path for clip in pair_of_clips]
+    places = ["--log", tmp_path / second, "--map", tmp_path / "out.y4m"]
+    answer = run(*paths, "--model", TINY, "--metric", "", *places)
+    assert isinstance(answer.exception, InputError) and "--log and --map" in str(answer.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.y4m", "r.y4m"]
+
+
+def test_a_log_that_names_a_folder_fails_before_the_work(pair_of_clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.cli.score.run_score", lambda *args, **more: pytest.fail("worked"))
+    paths = [clip.info.path for clip in pair_of_clips]
+    answer = run(*paths, "--model", TINY, "--log", tmp_path)
+    assert isinstance(answer.exception, InputError) and "it is a folder (allowed: a file)" in str(answer.exception)
+
+
+def test_models_of_one_name_are_refused_as_one_would_be_lost(pair_of_clips, tiny):
+    with pytest.raises(InputError, match="two models named 'mobilesal_tiny'"):
+        score(*pair_of_clips, [tiny, replace(tiny, sha256="0" * 64)], Plan(metrics=()))
+
+
+def test_a_map_folder_is_whole_or_absent(pair_of_clips, tmp_path):
+    maps = [np.zeros((4, 4), np.float32)] * 2
+    folder = tmp_path / "new" / "maps"
+    with pytest.raises(KeyboardInterrupt), map_writer(folder, Fraction(25)) as keep:
+        keep(maps[0])
+        assert not folder.exists(), "a killed run must not block the next one"
+        raise KeyboardInterrupt
+    assert list(folder.parent.iterdir()) == []
+    folder.mkdir()
+    with map_writer(folder, Fraction(25)) as keep:
+        for values in maps:
+            keep(values)
+    assert sorted(path.name for path in folder.parent.rglob("*")) == ["00000.png", "00001.png", "maps"]
+    (tmp_path / "file").touch()
+    for place, words in [(tmp_path / "file", "is a file"), (tmp_path / "file" / "maps", "cannot write")]:
+        with pytest.raises(InputError, match=words), map_writer(place, Fraction(25)):
+            pytest.fail("opened")
+
+
+def test_a_disk_that_fails_midway_is_one_line(tmp_path):
+    with (
+        pytest.raises(HarnessError, match=r"writing .*maps failed: No such file"),
+        map_writer(tmp_path / "maps", Fraction(25)) as keep,
+    ):
+        shutil.rmtree(next(tmp_path.iterdir()))
+        keep(np.zeros((4, 4), np.float32))
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from corpora.loader import load_clips
 from harness.cli.progress import progress
 from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
-from harness.files import whole_file, write_text
+from harness.files import check_apart, whole_file, write_text
 from harness.jobs import Store, open_executor
 from harness.ladder import Ladder, run_ladder, tables
 from harness.media.clips import Clip, open_clip
@@ -114,6 +114,9 @@ def score(
         timeout=timeout,
     )
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
+    inputs = {"reference": reference, "distorted": distorted} | {f"model {file.name}": file.path for file in files}
+    outputs = {"--log": log, "--map": map_out, "--overlay": overlay}
+    check_apart(inputs, {name: path for name, path in outputs.items() if path})
     pair = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
     with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, progress("scoring") as report:
         result = run_score(pair[0], pair[1], models, plan, progress=report, on_sample=keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
-from harness.files import whole_file
+from harness.files import whole_file, whole_folder
 
 OVERLAY_SUFFIXES = (".mp4", ".mkv")
 _HEAT = np.array([255, 40, 0], np.float32)  # one hot colour: its strength is the map's value
@@ -23,8 +24,8 @@ _HEAT = np.array([255, 40, 0], np.float32)  # one hot colour: its strength is th
 def map_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that takes maps `[H, W]` in [0, 1], in frame order, and keeps them as 8-bit grey.
 
-    `path` ending in `.y4m` is one full-range mono file, whole or absent; any other is a folder of `00000.png` …,
-    which must not hold pictures yet. Raises `InputError` for a place that cannot be written.
+    `path` ending in `.y4m` is one full-range mono file; any other is a folder of `00000.png` …, new or empty. Either is
+    whole or absent. Raises `InputError` for a place that cannot be written, `HarnessError` when the disk fails midway.
     """
     if path.suffix.lower() == ".y4m":
         with whole_file(path) as part, part.open("wb") as stream:
@@ -32,24 +33,9 @@ def map_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], No
         return
     if path.suffix:
         raise InputError(f"map {path} (allowed: a .y4m file, or a folder for PNG files)")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    if any(path.glob("*.png")):
-        raise InputError(f"map folder {path} holds pictures already (allowed: an empty or new folder)")
-    written: list[Path] = []
-
-    def keep(values: np.ndarray) -> None:
-        written.append(path / f"{len(written):05}.png")
-        Image.fromarray(grey(values)).save(written[-1])
-
-    try:
-        yield keep
-    except BaseException:
-        for file in written:
-            file.unlink(missing_ok=True)
-        raise
+    with whole_folder(path) as folder:
+        numbers = count()
+        yield lambda values: Image.fromarray(grey(values)).save(folder / f"{next(numbers):05}.png")
 
 
 @contextmanager
