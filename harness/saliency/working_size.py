@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from harness.errors import InputError
 
+SMALLEST, LARGEST = 16, 8192
+
 
 @dataclass(frozen=True)
 class WorkingSize:
@@ -29,9 +31,12 @@ class WorkingSize:
         """Read the option's text; `InputError` says what is allowed."""
         if text == "native":
             return cls()
-        match = re.fullmatch(r"(short:)?(\d+)(?:x(\d+))?", text)
-        if not match or (match[1] and match[3]) or min(int(n) for n in match.groups()[1:] if n) < 16:
-            raise InputError(f"working size {text!r} (allowed: native, N, short:N or WxH, each at least 16)")
+        match = re.fullmatch(r"(short:)?(\d{1,9})(?:x(\d{1,9}))?", text)
+        sides = [int(side) for side in match.groups()[1:] if side] if match else []
+        if not match or (match[1] and match[3]) or not all(SMALLEST <= side <= LARGEST for side in sides):
+            raise InputError(
+                f"working size {text!r} (allowed: native, N, short:N or WxH, each from {SMALLEST} to {LARGEST})"
+            )
         if match[1]:
             return cls(short_side=int(match[2]))
         return cls(height=int(match[3] or match[2]), width=int(match[2]))
