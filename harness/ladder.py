@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -15,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from corpora.loader import ClipPair, clip_digest, images_in
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.files import sha256_of
 from harness.jobs import Job, Store, run_jobs
 from harness.media.clips import open_clip
@@ -23,6 +24,7 @@ from harness.media.ffmpeg import find_ffmpeg
 from harness.media.y4m import write_y4m
 from harness.registry import ModelFile
 from harness.results import Table
+from harness.roi.encoders import ENCODERS, Settings
 from harness.saliency.flicker import changes
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
@@ -64,9 +66,9 @@ def run_ladder(
 ) -> LadderRows:
     """Encode and score every clip at every CRF as content-hashed jobs; what `store` holds is not computed again.
 
-    Raises `InputError` before any work when FFmpeg lacks the encoder or a name repeats.
+    Raises `InputError` before any work when FFmpeg's encoder does not take the preset and every CRF, or a name repeats.
     """
-    find_ffmpeg().require(encoder=ladder.encoder)
+    _check_encodes(ladder)
     names = [model.name for model in models]
     if not names:
         raise InputError("no model to score with (allowed: one or more)")
@@ -126,7 +128,6 @@ def encode_rows(
 ) -> list[dict[str, Any]]:
     """Encode one clip at one CRF, score it, and return its frames as rows; the encode is not kept."""
     loaded = _load(models)
-    ffmpeg = find_ffmpeg()
     with tempfile.TemporaryDirectory(prefix="harness-ladder-") as scratch:
         source = open_clip(frames, fps=fps if Path(frames).is_dir() else None)
         if Path(frames).is_dir():
@@ -134,8 +135,7 @@ def encode_rows(
             write_y4m(lossless, source, source.info.frame_rate)
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
-        speed = ["-preset", preset] if preset else []
-        ffmpeg.run(["-i", source.info.path, "-map", "0:v:0", "-c:v", encoder, *speed, "-crf", str(crf), encoded])
+        _encode(["-i", str(source.info.path)], encoder, preset, crf, encoded)
         plan = Plan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
@@ -146,6 +146,33 @@ def encode_rows(
         {**encode, "frame": number, **{renamed.get(key, key): value for key, value in scores.items() if _kept(key)}}
         for number, scores in result.log.frames.items()
     ]
+
+
+def _check_encodes(ladder: Ladder) -> None:
+    """`InputError` unless the encoder takes each CRF once, tried on two grey frames."""
+    ffmpeg, known = find_ffmpeg(), ENCODERS.get(ladder.encoder)
+    ffmpeg.require(encoder=ladder.encoder)
+    grey = ["-f", "lavfi", "-i", "color=gray:size=256x144:rate=25:duration=0.08,format=yuv420p"]
+    with tempfile.TemporaryDirectory(prefix="harness-ladder-") as scratch:
+        for crf in ladder.crfs:
+            if ladder.crfs.count(crf) > 1:
+                raise InputError(f"CRF {crf} is given twice (allowed: each once)")
+            if known and known.route != "none":  # x264 takes any CRF and encodes at its own last one
+                known.options(Settings(crf=crf, preset=ladder.preset))
+            try:
+                _encode(grey, ladder.encoder, ladder.preset, crf, Path(scratch, "probe.mkv"))
+            except HarnessError as error:
+                raise InputError(f"{ladder.encoder} at CRF {crf}, preset {ladder.preset}: {error}") from error
+
+
+def _encode(feed: list[str], encoder: str, preset: str | None, crf: int, out: Path) -> None:
+    speed = ["-preset", preset] if preset else []
+    said = find_ffmpeg().run([*feed, "-map", "0:v:0", "-c:v", encoder, *speed, "-crf", str(crf), out])
+    unused = re.search(r"AVOption (\S+) .*has not been used for any stream", said)
+    if unused:
+        raise InputError(
+            f"{encoder} has no option {unused[1]} (allowed: encoders with a CRF; --preset '' for no preset)"
+        )
 
 
 def _kept(metric: str) -> bool:

@@ -227,7 +227,10 @@ def test_a_usage_error_is_one_line_like_all_others(
     [
         (["--working-size", "64,64"], "working size 64 is given twice (allowed: each once)"),
         (["--working-size", "256,native,256x256"], "working size 256 is given twice"),
-        (["--working-size", "99999999999"], "working size '99999999999' (allowed: native, N, short:N or WxH, each from 16"),
+        (
+            ["--working-size", "99999999999"],
+            "working size '99999999999' (allowed: native, N, short:N or WxH, each from 16",
+        ),
         (["--working-size", "short:8193"], "each from 16 to 8192)"),
         (["--working-size", "256x8"], "each from 16 to 8192)"),
         (["--working-size", "9" * 5000], "each from 16 to 8192)"),

@@ -122,6 +122,29 @@ def test_missing_codec_is_one_line_before_any_work(clips, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"encoder": "mpeg4", "preset": None}, r"mpeg4 has no option crf"),
+        ({"encoder": "libaom-av1"}, r"libaom-av1 has no option preset \(allowed: .*--preset '' for no preset"),
+        ({"crfs": (23, 99)}, r"crf 99 with libx264 \(allowed: 0 to 51\)"),
+        ({"encoder": "libsvtav1", "preset": "12", "crfs": (99,)}, "libsvtav1 at CRF 99.*range"),
+        ({"crfs": (23, 30, 23)}, r"CRF 23 is given twice"),
+        ({"preset": "never"}, "preset 'never'"),
+    ],
+)
+def test_a_crf_that_would_not_be_applied_is_refused_before_any_work(clips, tmp_path, settings, words):
+    with pytest.raises(InputError, match=words):
+        run_ladder(clips, [TINY], Ladder(**settings), lambda: pytest.fail("ran"), Store(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_encoders_without_a_map_keep_their_own_range_of_crfs(clips):
+    ladder = Ladder(encoder="libsvtav1", preset="12", crfs=(60,), metrics=())
+    found = run_ladder(clips[:1], [TINY], ladder, lambda: open_executor("local:1"))
+    assert found.encodes["crf"].tolist() == [60] * 5
+
+
 def test_an_encoder_that_fails_speaks_for_itself(clips):
     arguments = {"encoder": "libx264", "preset": "never", "crf": 30, "every": 1, "vmaf_models": [], "metrics": []}
     with pytest.raises(HarnessError, match=r"FFmpeg failed .*preset"):
