@@ -38,6 +38,7 @@ from harness.saliency.sources import (
 from harness.saliency.working_size import NATIVE, WorkingSize
 
 CHUNK = 25  # images that one worker measures between two reports
+WORTH_A_PROCESS = 50  # images: starting one takes as long as measuring some forty
 MOST_WORKERS = 16  # unless asked for more: each is a process with its own copy of every model
 
 
@@ -183,12 +184,12 @@ def find_source(asked: str) -> MapSource:
 
 
 def usual_workers(images: int) -> int:
-    """Processes for a split of so many images: one for each core at hand, and none without work.
+    """Processes for a split of so many images: one for each core at hand that has enough to do.
 
-    >>> usual_workers(CHUNK)
+    >>> usual_workers(99)
     1
     """
-    return min(len(os.sched_getaffinity(0)), -(-images // CHUNK), MOST_WORKERS)
+    return max(1, min(len(os.sched_getaffinity(0)), images // WORTH_A_PROCESS, MOST_WORKERS))
 
 
 def evaluate(

@@ -225,8 +225,9 @@ def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, 
     from harness.cli.app import app
 
     monkeypatch.setattr(workflow, "CHUNK", 2)
+    monkeypatch.setattr(workflow, "WORTH_A_PROCESS", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    assert [workflow.usual_workers(images) for images in (1, 2, 3, 1000)] == [1, 1, 2, 2]
+    assert [workflow.usual_workers(images) for images in (1, 3, 4, 1000)] == [1, 1, 2, 2]
     asked = []
     real = workflow._in_processes
     monkeypatch.setattr(workflow, "_in_processes", lambda *a: asked.append(a[-1]) or real(*a))

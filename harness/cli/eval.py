@@ -56,7 +56,7 @@ def run(
     truth_threshold: Annotated[int, typer.Option(min=0, max=254, help="Mask pixels above it are foreground.")] = 128,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images of each split.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; they change no number [default: all cores, at most 16].")
+        int | None, typer.Option(min=1, help="Processes; they change no number [default: by cores and images].")
     ] = None,
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
     out: Annotated[
