@@ -107,7 +107,9 @@ def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, 
     direct = evaluate([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
     saved = tmp_path / "model" / "native" / "none"
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
-    through = evaluate([MapFolder.at(saved, wanted)], pairs)
+    through = evaluate([MapFolder.named(f"saved={saved}", wanted)], pairs)
+    with pytest.raises(InputError, match=r"are called 'none' \(allowed: NAME=DIR"):
+        MapFolder.named(str(saved), wanted)
     ours, theirs = direct.results[0].headline(), through.results[0].headline()
     assert abs(ours["mae_mean"] - theirs["mae_mean"]) < 1 / 255
     assert abs(ours["plcc_mean"] - theirs["plcc_mean"]) < 0.01

@@ -100,7 +100,7 @@ class MapFolder:
         One split's maps may lie in `folder` itself. `InputError` counts the maps that are missing.
         """
         name = folder.name if name is None else name
-        if not name or "/" in name:
+        if name in ("", "none", "-") or "/" in name:  # what tables print for no distortion and no size is no name
             raise InputError(f"maps in {str(folder)!r} are called {name!r} (allowed: NAME=DIR, a name without '/')")
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of maps")
