@@ -14,11 +14,11 @@ from typing import Any
 from harness import __version__
 from harness.errors import InputError
 from harness.files import write_json
-from harness.media.clips import Clip, Frame
+from harness.media.clips import Clip, ClipInfo, Frame
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.pairing import Pairing, as_input, pair
 from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, measure
-from harness.quality.native import COLUMN, NativeExtractor, choose
+from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.mobilesal import Sample, extract
 from harness.saliency.model import SaliencyModel
 
@@ -75,7 +75,7 @@ def score(
     check_names([model.name for model in models])
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()
-    native, reason = _back_end(plan, ffmpeg, models, maps_wanted=on_sample is not None)
+    native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_sample is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 
     def report(side: str, count: int) -> None:
@@ -97,12 +97,15 @@ def score(
             timeout=plan.timeout,
             stop=stop,
         )
+        measured.add_done_callback(lambda run: stop.set() if run.exception() else None)
         try:
             if native:
-                columns = [native.means(comparison, model.facts.path, plan.timeout) for model in models]
+                columns = [native.means(comparison, model.facts.path, plan.timeout, stop) for model in models]
             else:
-                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_sample)
+                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_sample, stop)
         except BaseException:
+            if stop.is_set():
+                measured.result()  # what stopped this side is the cause
             stop.set()
             raise
         log = measured.result()
@@ -126,15 +129,25 @@ def _named(models: Sequence[SaliencyModel], columns: list[dict[int, float]]) -> 
 
 
 def _back_end(
-    plan: Plan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], maps_wanted: bool
+    plan: Plan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], clip: ClipInfo, maps_wanted: bool
 ) -> tuple[NativeExtractor | None, str]:
     if not models:
         return None, "no saliency model asked for"
-    if maps_wanted and plan.backend == "auto":
-        return None, "maps come from the embedded extractor only"
-    if maps_wanted and plan.backend != "embedded":
-        raise InputError(f"back end {plan.backend} gives no maps (allowed with maps: auto, embedded)")
+    reason = _why_embedded(clip, maps_wanted)
+    if reason and plan.backend == "auto":
+        return None, reason
+    if reason and plan.backend in NAMES and plan.backend != "embedded":
+        raise InputError(f"back end {plan.backend}: {reason} (allowed: auto, embedded)")
     return choose(plan.backend, ffmpeg, models[0].facts.path)
+
+
+def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
+    """Why no native extractor will do."""
+    if maps_wanted:
+        return "maps come from the embedded extractor only"
+    if clip.bit_depth > 8:
+        return f"only the embedded extractor rounds {clip.bit_depth} bits to 8"
+    return "upstream's extractor takes no 4:0:0" if clip.chroma == "400" else None
 
 
 def _comparison(pairing: Pairing, scratch: Path, every: int) -> Comparison:
@@ -160,6 +173,7 @@ def _embedded(
     plan: Plan,
     report: Callable[[int], None],
     on_sample: Callable[[Sample], None] | None,
+    stop: Event,
 ) -> list[dict[int, float]]:
     if not models:
         return []
@@ -169,6 +183,8 @@ def _embedded(
             column[number * plan.every] = mean
         if on_sample:
             on_sample(sample)
+        if stop.is_set():
+            break
         report(min(pairing.count, (number + 1) * plan.every))
     return columns
 

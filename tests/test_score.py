@@ -6,11 +6,13 @@ import re
 import shutil
 import stat
 import sys
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -387,3 +389,70 @@ def test_a_disk_that_fails_midway_is_one_line(tmp_path):
         shutil.rmtree(next(tmp_path.iterdir()))
         keep(np.zeros((4, 4), np.float32))
     assert list(tmp_path.iterdir()) == []
+
+
+def vmaf_program(folder, body):
+    return VmafProgram(documented_vmaf(folder, body), find_ffmpeg())
+
+
+def compared(pair_of_clips, tmp_path):
+    reference, distorted = (as_input(clip, tmp_path) for clip in pair_of_clips)
+    return Comparison(reference, distorted, 0, 0, 6, Fraction(25))
+
+
+def test_vmaf_cli_may_take_long_as_long_as_it_counts_frames(pair_of_clips, tmp_path):
+    counting = """
+import time
+assert sys.stderr.isatty(), "the fork's tool counts on a terminal only"
+for n in range(6):
+    time.sleep(0.3)
+    print(f"\\r{n + 1} frames . 3.33 FPS\\033[K", end="", file=sys.stderr, flush=True)
+"""
+    means = vmaf_program(tmp_path, counting + ANSWERS).means(compared(pair_of_clips, tmp_path), TINY, 1.0)
+    assert list(means) == list(range(6))
+    failing = vmaf_program(tmp_path, counting + "sys.exit('problem reading pictures')")
+    with pytest.raises(HarnessError, match=r"failed \(exit code 1\): problem reading pictures$"):
+        failing.means(compared(pair_of_clips, tmp_path), TINY, 1.0)
+
+
+def test_vmaf_cli_that_hangs_or_is_stopped_is_killed_with_all_that_it_started(pair_of_clips, tmp_path):
+    hanging = vmaf_program(tmp_path, "import subprocess; subprocess.run(['sleep', '61.25'])")
+    with pytest.raises(HarnessError, match="vmaf hung: nothing new for 1 s, killed"):
+        hanging.means(compared(pair_of_clips, tmp_path), TINY, 1.0)
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    with pytest.raises(HarnessError, match="vmaf was stopped"):
+        hanging.means(compared(pair_of_clips, tmp_path), TINY, 60.0, stop)
+    assert not [child for child in psutil.process_iter(["cmdline"]) if "61.25" in (child.info["cmdline"] or [])]
+
+
+def test_a_metric_that_fails_stops_the_saliency_beside_it_and_speaks_for_itself(tiny, tmp_path, monkeypatch):
+    asked = "open(args[args.index('-d') + 1], 'rb').read().count(b'FRAME')"
+    sleeping = f"import time\nif {asked} > 2: time.sleep(60)\n{ANSWERS}"
+    monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, sleeping)))
+    whole = write_video(tmp_path / "whole.mp4", 30, options={"movflags": "faststart"})
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(HarnessError, match=r"FFmpeg failed .*(NAL|Invalid)"):
+        score(open_clip(bad), open_clip(whole), [tiny], Plan(metrics=(), backend="vmaf-cli"))
+
+
+def grey_clip(path):
+    frames = [replace(synthetic(64, 64, "420", n), u=None, v=None, pix_fmt="gray", chroma="400") for n in range(2)]
+    write_y4m(path, frames, Fraction(25))
+    return open_clip(path)
+
+
+@pytest.mark.parametrize(("change", "words"), [({"depth": 10}, "rounds 10 bits to 8"), ({"chroma": "400"}, "no 4:0:0")])
+def test_what_the_native_extractors_refuse_goes_to_the_embedded_one(tmp_path, monkeypatch, tiny, change, words):
+    monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
+    odd = clip(tmp_path / "r.y4m", 2, **change) if "depth" in change else grey_clip(tmp_path / "r.y4m")
+    plan = Plan(metrics=(), allow_highbit=True)
+    with pytest.raises(InputError, match=rf"back end vmaf-cli: .*{words} \(allowed: auto, embedded\)"):
+        score(odd, odd, [tiny], replace(plan, backend="vmaf-cli"))
+    if "chroma" in change:
+        with pytest.raises(InputError, match="4:0:0"):
+            score(odd, odd, [tiny], plan)
+        return
+    made = score(odd, odd, [tiny], plan).provenance
+    assert made["backend"] == "embedded" and words in made["backend_reason"]

@@ -20,9 +20,12 @@ _PR_SET_PDEATHSIG = 1
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str | Path], env: dict[str, str] | None = None, stdout: int = subprocess.DEVNULL
+    command: Sequence[str | Path],
+    env: dict[str, str] | None = None,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child with `env` on top of this environment, nothing on stdin and a pipe on stderr.
+    """A child with `env` on top of this environment, nothing on stdin and, unless told otherwise, a pipe on stderr.
 
     It leads a process group of its own; on any way out of the `with`, Ctrl-C included, the whole group is gone.
     Raises `OSError` when it does not start.
@@ -31,7 +34,7 @@ def running(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, **env} if env else None,
         start_new_session=True,
         preexec_fn=_die_with_parent if _libc else None,

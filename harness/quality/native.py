@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from threading import Event
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -23,6 +27,7 @@ from harness.quality.libvmaf import Comparison, read_log
 
 COLUMN = "saliency_mean"
 MODEL_VARIABLE = "VMAF_MOBILESAL_MODEL_PATH"  # a path in a feature option must not hold a colon; this may
+_KEPT = 1 << 16  # bytes of what a program said
 NAMES = ("vmaf-cli", "ffmpeg-native", "embedded")
 
 
@@ -36,8 +41,13 @@ class NativeExtractor(Protocol):
     def refusal(self, model: Path) -> str | None:
         """Run `model` on two small frames; why that fails, or None when it works."""
 
-    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
-        """`saliency_mean` of the distorted side, by frame number."""
+    def means(
+        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+    ) -> dict[int, float]:
+        """`saliency_mean` of the distorted side, by frame number.
+
+        `timeout` is how many seconds the program may go without progress; `stop`, set by another thread, ends it.
+        """
 
 
 @dataclass(frozen=True)
@@ -58,18 +68,28 @@ class VmafProgram:
                 return str(error)
         return None
 
-    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
+    def means(
+        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+    ) -> dict[int, float]:
         """See `NativeExtractor`; the tool reads y4m only, so FFmpeg writes one first."""
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
             clip = Path(scratch, "distorted.y4m")
             first, count = comparison.first_distorted, comparison.count
             cut = ["-vf", f"trim=start_frame={first}:end_frame={first + count}", "-fps_mode", "passthrough"]
             write = ["-noautorotate", *comparison.distorted.arguments(), "-map", "0:v:0", *cut]
-            self.ffmpeg.run([*write, "-f", "yuv4mpegpipe", "-strict", "-1", clip], timeout=timeout)
-            return self._score(clip, model, Path(scratch, "log.json"), comparison.scored, comparison.every, timeout)
+            self.ffmpeg.run([*write, "-f", "yuv4mpegpipe", "-strict", "-1", clip], timeout=timeout, stop=stop)
+            log = Path(scratch, "log.json")
+            return self._score(clip, model, log, comparison.scored, comparison.every, timeout, stop)
 
     def _score(
-        self, clip: Path, model: Path, log: Path, frames: Sequence[int], every: int, timeout: float | None
+        self,
+        clip: Path,
+        model: Path,
+        log: Path,
+        frames: Sequence[int],
+        every: int,
+        timeout: float | None,
+        stop: Event | None = None,
     ) -> dict[int, float]:
         # only the distorted side is read, and -n skips the VMAF model
         command: list[str | Path] = [
@@ -86,7 +106,7 @@ class VmafProgram:
             log,
         ]
         command += ["--subsample", str(every)] if every > 1 else []
-        _run(command, {MODEL_VARIABLE: str(model)}, timeout)
+        _run(command, {MODEL_VARIABLE: str(model)}, timeout, stop)
         if not log.exists():
             raise HarnessError(f"{self.path.name} ended well and wrote no log")
         return _column(log, frames)
@@ -109,22 +129,32 @@ class NativeFFmpeg:
                 return str(error)
         return None
 
-    def means(self, comparison: Comparison, model: Path, timeout: float | None) -> dict[int, float]:
+    def means(
+        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+    ) -> dict[int, float]:
         """See `NativeExtractor`; the distorted side serves as both inputs."""
         first, count = comparison.first_distorted, comparison.count
         cut = f"[0:v:0]trim=start_frame={first}:end_frame={first + count},split[a][b];[a][b]"
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
             feed = ["-noautorotate", *comparison.distorted.arguments(), "-lavfi", cut]
-            return self._score(feed, model, Path(scratch), comparison.scored, comparison.every, timeout)
+            return self._score(feed, model, Path(scratch), comparison.scored, comparison.every, timeout, stop)
 
     def _score(
-        self, feed: list[str], model: Path, scratch: Path, frames: Sequence[int], every: int, timeout: float | None
+        self,
+        feed: list[str],
+        model: Path,
+        scratch: Path,
+        frames: Sequence[int],
+        every: int,
+        timeout: float | None,
+        stop: Event | None = None,
     ) -> dict[int, float]:
         self.ffmpeg.require(filter="libvmaf")
         log = scratch / "log.json"
         options = {"feature": "name=mobilesal", "log_fmt": "json", "log_path": log, "n_subsample": every}
         feed = [*feed[:-1], feed[-1] + filter_text("libvmaf", **options)]
-        self.ffmpeg.run([*feed, "-f", "null", "-"], timeout=timeout, env={MODEL_VARIABLE: str(model)})
+        env = {MODEL_VARIABLE: str(model)}
+        self.ffmpeg.run([*feed, "-f", "null", "-"], timeout=timeout, env=env, stop=stop)
         return _column(log, frames)
 
 
@@ -174,16 +204,44 @@ def _column(log: Path, frames: Sequence[int]) -> dict[int, float]:
     return {number: values[COLUMN] for number, values in scores.items()}
 
 
-def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | None) -> None:
-    """Run the vmaf tool in a process group of its own, gone on any way out."""
+def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | None, stop: Event | None) -> None:
+    """Run the vmaf tool in a process group of its own, gone on any way out; it may be silent for `timeout` seconds."""
     name = Path(command[0]).name
-    try:
-        with running(command, env) as child:
-            _, said = child.communicate(timeout=timeout)
-    except OSError as error:
-        raise HarnessError(f"{name} does not run: {error.strerror}") from error
-    except subprocess.TimeoutExpired:
-        raise HarnessError(f"{name} did not end within {timeout:g} s, killed") from None
+    screen, terminal = os.openpty()  # the tool counts its frames on a terminal only
+    with os.fdopen(screen, "rb", 0) as output, os.fdopen(terminal, "wb", 0) as its_end:
+        try:
+            with running(command, env, stderr=its_end.fileno()) as child:
+                its_end.close()
+                said = _watch(child, output, name, timeout, stop)
+        except OSError as error:
+            raise HarnessError(f"{name} does not run: {error.strerror}") from error
     if child.returncode:
-        words = last_words(said.decode("utf-8", "replace").splitlines())
-        raise HarnessError(f"{name} failed (exit code {child.returncode}): {words}")
+        raise HarnessError(f"{name} failed (exit code {child.returncode}): {last_words(said)}")
+
+
+def _watch(
+    child: subprocess.Popen[bytes], output: BinaryIO, name: str, timeout: float | None, stop: Event | None
+) -> list[str]:
+    """Follow what the child writes until it ends; its lines, without its counting of frames."""
+    said, since = b"", time.monotonic()
+    while child.poll() is None:
+        new = _written(output, 0.1)
+        if new:
+            said, since = (said + new)[-_KEPT:], time.monotonic()
+        if stop and stop.is_set():
+            raise HarnessError(f"{name} was stopped")
+        if timeout and time.monotonic() - since > timeout:
+            raise HarnessError(f"{name} hung: nothing new for {timeout:g} s, killed")
+    while new := _written(output, 0):
+        said = (said + new)[-_KEPT:]
+    lines = re.split(r"[\r\n]+|\x1b\[K", said.decode("utf-8", "replace"))
+    return [line for line in lines if not re.fullmatch(r"\d+ frames? .*FPS", line)]
+
+
+def _written(output: BinaryIO, seconds: float) -> bytes:
+    """What a terminal received, waiting at most so long; nothing once its other end is closed."""
+    try:
+        return os.read(output.fileno(), _KEPT) if select.select([output], [], [], seconds)[0] else b""
+    except OSError:  # how Linux says that the other end is closed
+        time.sleep(seconds)
+        return b""
