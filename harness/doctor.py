@@ -13,16 +13,12 @@ from corpora.loader import corpus_at_hand
 from corpora.manifest import load_manifest, manifest_names
 from harness import registry
 from harness.errors import HarnessError, InputError
-from harness.files import read_json
-from harness.media.ffmpeg import FFmpeg, filter_text, find_ffmpeg
+from harness.media.ffmpeg import FFmpeg, find_ffmpeg
+from harness.quality.libvmaf import VMAF_MODELS, vmaf_probe
 from harness.quality.native import choose
 from harness.roi.encoders import ENCODERS, Encoder, Settings
 from harness.roi.proof import probe
 from harness.saliency.placeholder import write_placeholder
-
-VMAF_MODELS = (
-    "vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_b_v0.6.3", "vmaf_4k_v0.6.1", "vmaf_v1.0.16_3d0h", "vmaf_v1.0.16_5d0h",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,19 +80,8 @@ def _libvmaf(ffmpeg: FFmpeg) -> tuple[str | None, tuple[str, ...]]:
     """libvmaf's version, from a log that it wrote, and the models that it scores two grey frames with."""
     if "libvmaf" not in ffmpeg.filters:
         return None, ()
-    working, version = [], None
-    with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
-        log = Path(folder) / "log.json"
-        for model in VMAF_MODELS:
-            libvmaf = filter_text("libvmaf", model=f"version={model}", log_fmt="json", log_path=log)
-            grey = "color=gray:size=192x192:rate=25:duration=0.08,format=yuv420p,split[a][b];[a][b]"
-            try:
-                ffmpeg.run(["-f", "lavfi", "-i", grey + libvmaf, "-f", "null", "-"], timeout=60)
-            except HarnessError:
-                continue
-            working.append(model)
-            version = str(read_json(log)["version"])
-    return version, tuple(working)
+    versions = {model: version for model in VMAF_MODELS if (version := vmaf_probe(ffmpeg, model)[0])}
+    return next(iter(versions.values()), None), tuple(versions)
 
 
 def _encoder(encoder: Encoder, ffmpeg: FFmpeg) -> EncoderFact:

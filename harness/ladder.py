@@ -22,6 +22,7 @@ from harness.jobs import Job, Store, run_jobs
 from harness.media.clips import open_clip
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.y4m import write_y4m
+from harness.quality.libvmaf import check_measures
 from harness.registry import ModelFile
 from harness.results import Table
 from harness.roi.encoders import ENCODERS, Settings
@@ -66,8 +67,10 @@ def run_ladder(
 ) -> LadderRows:
     """Encode and score every clip at every CRF as content-hashed jobs; what `store` holds is not computed again.
 
-    Raises `InputError` before any work when FFmpeg's encoder does not take the preset and every CRF, or a name repeats.
+    Raises `InputError` before any work when FFmpeg's encoder does not take the preset and every CRF, libvmaf does not
+    know a model or a metric, or a name repeats.
     """
+    check_measures(find_ffmpeg(), ladder.vmaf_models, ladder.metrics)
     _check_encodes(ladder)
     names = [model.name for model in models]
     if not names:

@@ -98,7 +98,14 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     body += f"\nInputs:{inputs}\n" if inputs else ""
     write_text(paths[0], body + f"\nRepeat with: `{table.command}`\n")
     write_text(paths[1], table.rows.to_csv(index=False))
-    content = {
+    write_json(paths[2], table_json(table))
+    write_text(paths[3], _latex(table.rows))
+    return paths
+
+
+def table_json(table: Table) -> dict[str, Any]:
+    """A table as its JSON file holds it."""
+    return {
         "title": table.title,
         "command": table.command,
         "inputs": table.inputs,
@@ -106,9 +113,6 @@ def write_table(table: Table, folder: Path) -> list[Path]:
         "versions": library_versions(),
         "rows": json_records(table.rows),
     }
-    write_json(paths[2], content)
-    write_text(paths[3], _latex(table.rows))
-    return paths
 
 
 def json_records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from harness.files import write_json
 from harness.media.clips import Clip, ClipInfo, Frame
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.pairing import Pairing, as_input, pair
-from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, measure
+from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, check_measures, measure
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.mobilesal import Sample, extract
 from harness.saliency.model import SaliencyModel
@@ -75,6 +75,7 @@ def score(
     check_names([model.name for model in models])
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()
+    check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
     native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_sample is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 

@@ -1,5 +1,7 @@
 """The ladder on small generated clips: real encodes, resumed jobs, and tables that say what the rows say."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,9 +133,11 @@ def test_missing_codec_is_one_line_before_any_work(clips, tmp_path):
         ({"encoder": "libsvtav1", "preset": "12", "crfs": (99,)}, "libsvtav1 at CRF 99.*range"),
         ({"crfs": (23, 30, 23)}, r"CRF 23 is given twice"),
         ({"preset": "never"}, "preset 'never'"),
+        ({"vmaf_models": ("vmaf_v9",)}, "VMAF model 'vmaf_v9': .*could not load"),
+        ({"metrics": ("mos",)}, "unknown metric 'mos'"),
     ],
 )
-def test_a_crf_that_would_not_be_applied_is_refused_before_any_work(clips, tmp_path, settings, words):
+def test_what_would_not_be_applied_is_refused_before_any_work(clips, tmp_path, settings, words):
     with pytest.raises(InputError, match=words):
         run_ladder(clips, [TINY], Ladder(**settings), lambda: pytest.fail("ran"), Store(tmp_path))
     assert not list(tmp_path.iterdir())
@@ -160,6 +164,10 @@ def test_the_command_writes_tables_and_rows(clips, tmp_path):
     assert {"stability.md", "flicker.csv", "encodes.csv", "references.csv"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }
+    again = run("--corpus", "davis-2016", *options, "--json")
+    made = json.loads(again.stdout)
+    assert list(made) == ["models", "vmaf", "stability", "foreground", "flicker"]
+    assert made["stability"] == json.loads((tmp_path / "out" / "stability.json").read_text())
     unknown = run("--corpus", "davis-2016", *options[:-2], "--clips", "c")
     assert "has no clip 'c' (allowed: a, b)" in str(unknown.exception)
     nothing = CliRunner().invoke(app, ["score", "--model", str(TINY.path)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -21,12 +21,12 @@ from harness.errors import InputError
 from harness.files import check_apart, whole_file, write_text
 from harness.jobs import Store, open_executor
 from harness.ladder import Ladder, run_ladder, tables
-from harness.media.clips import Clip, open_clip
+from harness.media.clips import RAW_SUFFIXES, Clip, open_clip
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.map_files import map_writer, overlay_writer
-from harness.quality.libvmaf import DEFAULT_VMAF, pooled
+from harness.quality.libvmaf import DEFAULT_VMAF, VMAF_MODELS, pooled
 from harness.registry import PRODUCTION, ModelFile, find_model
-from harness.results import markdown, this_command, write_table
+from harness.results import markdown, table_json, this_command, write_table
 from harness.saliency.colour import true_rgb
 from harness.saliency.mobilesal import Sample
 from harness.saliency.model import SaliencyModel
@@ -34,6 +34,11 @@ from harness.score import Plan, Score
 from harness.score import score as run_score
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
+PAIR_ONLY = (
+    "backend", "log", "shortest", "offset_frames", "frames", "size", "pix_fmt", "allow_highbit", "timeout", "map_out",
+    "overlay",
+)  # fmt: skip
+LADDER_ONLY = ("root", "clips", "encoder", "preset", "crf", "out", "cache", "executor")
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
+    context: typer.Context,
     reference: Annotated[
         Path | None, typer.Argument(help="Reference clip: container, y4m, .yuv or folder of pictures.")
     ] = None,
@@ -51,7 +57,7 @@ def score(
     ] = None,
     vmaf_model: Annotated[
         list[str] | None,
-        typer.Option("--vmaf-model", help=f"libvmaf model version; repeatable [default: {DEFAULT_VMAF}]."),
+        typer.Option("--vmaf-model", help=f"Of {', '.join(VMAF_MODELS)} …; repeatable [default: {DEFAULT_VMAF}]."),
     ] = None,
     metric: Annotated[str, typer.Option("--metric", help="Of psnr, ssim, ms_ssim, xpsnr.")] = "psnr,ssim,xpsnr",
     backend: Annotated[str, typer.Option("--backend", help="auto, vmaf-cli, ffmpeg-native or embedded.")] = "auto",
@@ -64,12 +70,14 @@ def score(
     pix_fmt: PixFmt = None,
     fps: Fps = None,
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds without progress that mean hung.")] = 300.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds without progress that mean hung; 0: no limit.")
+    ] = 300.0,
     map_out: Annotated[
         Path | None, typer.Option("--map", help="Keep the first model's maps: a .y4m, or a folder for PNGs.")
     ] = None,
     overlay: Annotated[Path | None, typer.Option("--overlay", help="Video of the maps over the clip, .mp4.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the log, or the tables, as JSON.")] = False,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Ladder over this clip set instead of a pair.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Its place [default: HARNESS_CORPORA, cache].")] = None,
     clips: Annotated[str | None, typer.Option("--clips", help="Ladder: only these clips, by name.")] = None,
@@ -89,14 +97,15 @@ def score(
     Example: `harness score --corpus davis-2016 --crf 22,27,32,37 --model saliency_student_v1 --model
     saliency_student_v2 --out results/score`
     """
+    _refuse_lost(context, ladder=corpus is not None)
     metrics = tuple(name for name in metric.split(",") if name)
     vmaf_models = tuple(vmaf_model or [DEFAULT_VMAF])
     files = [find_model(name) for name in model or [PRODUCTION]]
     if corpus:
-        if reference or distorted or log:
-            raise InputError("--corpus scores a whole set (allowed beside it: --out; no clips, no --log)")
+        if reference or distorted:
+            raise InputError("--corpus scores a whole set (allowed: REFERENCE DISTORTED, or --corpus NAME)")
         ladder = Ladder(encoder, preset or None, _crfs(crf), fps or "24", every, vmaf_models, metrics)
-        _ladder(corpus, root, clips, files, ladder, executor, cache, out)
+        _ladder(corpus, root, clips, files, ladder, executor, cache, out, as_json)
         return
     if reference is None or distorted is None:
         raise InputError("nothing to score (allowed: REFERENCE DISTORTED, or --corpus NAME)")
@@ -111,13 +120,13 @@ def score(
         last=last,
         every=every,
         allow_highbit=allow_highbit,
-        timeout=timeout,
+        timeout=timeout or None,
     )
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
     inputs = {"reference": reference, "distorted": distorted} | {f"model {file.name}": file.path for file in files}
     outputs = {"--log": log, "--map": map_out, "--overlay": overlay}
     check_apart(inputs, {name: path for name, path in outputs.items() if path})
-    pair = [_open(path, size, pix_fmt, fps) for path in (reference, distorted)]
+    pair = _open_pair((reference, distorted), size, pix_fmt, fps)
     with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, progress("scoring") as report:
         result = run_score(pair[0], pair[1], models, plan, progress=report, on_sample=keep)
         if part:
@@ -137,6 +146,7 @@ def _ladder(
     executor: str,
     cache: Path,
     out: Path,
+    as_json: bool,
 ) -> None:
     clips = load_clips(corpus, root)
     if names:
@@ -152,13 +162,27 @@ def _ladder(
     inputs |= {"clips": ", ".join(clip.name for clip in clips), "crf": ", ".join(map(str, ladder.crfs))}
     inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), "ffmpeg": find_ffmpeg().version}
     notes = (f"Encodes scored on every {ladder.every}th frame.",) if ladder.every > 1 else ()
-    console = Console()
-    for table in tables(rows, this_command(), inputs, notes):
+    made = tables(rows, this_command(), inputs, notes)
+    for table in made:
         write_table(table, out)
-        console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
     for name, content in (("encodes", rows.encodes), ("references", rows.references)):
         write_text(out / f"{name}.csv", content.to_csv(index=False, float_format="%.6f"))
+    if as_json:
+        typer.echo(json.dumps({table.name: table_json(table) for table in made}, indent=2, allow_nan=False))
+        return
+    console = Console()
+    for table in made:
+        console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
     console.print(f"tables and rows in {out}")
+
+
+def _refuse_lost(context: typer.Context, ladder: bool) -> None:
+    """`InputError` for an option that was given and would do nothing."""
+    lost, home = (PAIR_ONLY, "a pair of clips, without --corpus") if ladder else (LADDER_ONLY, "a ladder, by --corpus")
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in lost and source and source.name == "COMMANDLINE":
+            raise InputError(f"{parameter.opts[0]} would do nothing here (allowed: for {home})")
 
 
 def _crfs(text: str) -> tuple[int, ...]:
@@ -168,11 +192,19 @@ def _crfs(text: str) -> tuple[int, ...]:
     return tuple(map(int, values))
 
 
-def _open(path: Path, size: str | None, pix_fmt: str | None, fps: str | None) -> Clip:
-    raw = path.suffix.lower() in (".yuv", ".raw")
-    return open_clip(
-        path, parse_size(size) if raw else None, pix_fmt if raw else None, fps if raw or path.is_dir() else None
-    )
+def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps: str | None) -> list[Clip]:
+    """Both clips; what raw video needs goes to those that are, and must not be for none."""
+    raw = [path.suffix.lower() in RAW_SUFFIXES for path in paths]
+    rated = [is_raw or path.is_dir() for is_raw, path in zip(raw, paths, strict=True)]
+    for name, value, used in (("--size", size, raw), ("--pix-fmt", pix_fmt, raw), ("--fps", fps, rated)):
+        if value is not None and not any(used):
+            kinds = ", ".join(RAW_SUFFIXES) + (" and folders of pictures" if used is rated else "")
+            raise InputError(f"{name} for clips that state their own (allowed for: {kinds})")
+    layout = parse_size(size)
+    return [
+        open_clip(path, layout if is_raw else None, pix_fmt if is_raw else None, fps if has_rate else None)
+        for path, is_raw, has_rate in zip(paths, raw, rated, strict=True)
+    ]
 
 
 def _range(text: str | None) -> tuple[int, int | None]:

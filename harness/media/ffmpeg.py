@@ -141,7 +141,7 @@ def filter_text(name: str, **options: object) -> str:
 def last_words(lines: Iterable[str]) -> str:
     """The first and the last error of FFmpeg's stderr that say something: the cause and the end, without addresses."""
     said = [re.sub(r" @ 0x[0-9a-f]+", "", line).strip() for line in lines]
-    errors = [line for line in said if "[error]" in line or "[fatal]" in line] or said
+    errors = [line for line in said if re.search(r"\[error]|\[fatal]|^libvmaf ERROR", line)] or said
     bare = [re.sub(r"\[(error|fatal|warning)\] ?", "", line) for line in errors]
     telling = [line for line in bare if line and not _EMPTY_WORDS.fullmatch(line)]
     return " | ".join(dict.fromkeys([*telling[:1], *telling[-1:]])) or "it said nothing"

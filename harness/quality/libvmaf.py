@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -17,10 +18,13 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import read_json
-from harness.media.ffmpeg import FFmpeg, filter_text
+from harness.media.ffmpeg import FFmpeg, filter_text, last_words
 from harness.media.pairing import Input
 
 DEFAULT_VMAF = "vmaf_v0.6.1"
+VMAF_MODELS = (
+    "vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_b_v0.6.3", "vmaf_4k_v0.6.1", "vmaf_v1.0.16_3d0h", "vmaf_v1.0.16_5d0h",
+)  # fmt: skip
 FEATURES = {"psnr": "psnr", "ssim": "float_ssim", "ms_ssim": "float_ms_ssim"}
 COLUMNS = {
     "psnr": ("psnr_y", "psnr_cb", "psnr_cr"),
@@ -97,6 +101,35 @@ def vmaf_column(model: str) -> str:
     return "vmaf" if model == DEFAULT_VMAF else model
 
 
+def check_measures(ffmpeg: FFmpeg, vmaf_models: Sequence[str], metrics: Sequence[str]) -> None:
+    """`InputError` for an unknown metric, a filter that this FFmpeg lacks, or a VMAF model that does not score."""
+    for name in metrics:
+        if name not in METRICS:
+            raise InputError(f"unknown metric {name!r} (allowed: {', '.join(METRICS)})")
+    ffmpeg.require(filter="libvmaf")
+    if "xpsnr" in metrics:
+        ffmpeg.require(filter="xpsnr")
+    for name in vmaf_models:
+        refusal = vmaf_probe(ffmpeg, name)[1]
+        if refusal:
+            raise InputError(f"VMAF model {name!r}: {refusal} (allowed: libvmaf's, such as {', '.join(VMAF_MODELS)})")
+
+
+@functools.cache
+def vmaf_probe(ffmpeg: FFmpeg, model: str) -> tuple[str, str]:
+    """libvmaf's version, from its log of two grey frames scored with `model`, and why that failed; one is empty."""
+    # some v1 models crash on 384x216 and less
+    grey = "color=gray:size=640x360:rate=25:duration=0.08,format=yuv420p,split[a][b];[a][b]"
+    with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+        log = Path(scratch, "vmaf.json")
+        libvmaf = filter_text("libvmaf", model=f"version={model}", log_fmt="json", log_path=log)
+        try:
+            said = ffmpeg.run(["-f", "lavfi", "-i", grey + libvmaf, "-f", "null", "-"], timeout=60)
+        except HarnessError as error:
+            return "", str(error)
+        return (str(read_json(log)["version"]), "") if log.exists() else ("", last_words(said.splitlines()))
+
+
 def measure(
     ffmpeg: FFmpeg,
     comparison: Comparison,
@@ -110,15 +143,9 @@ def measure(
 ) -> Log:
     """One FFmpeg run over a comparison; frames are paired by number, whatever their timestamps say.
 
-    Raises `InputError` for an unknown metric or an FFmpeg without the filter, `HarnessError` when FFmpeg fails or
-    its log is not complete and finite.
+    Raises `InputError` as `check_measures` does, `HarnessError` when FFmpeg fails or its log is not whole and finite.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise InputError(f"unknown metric {unknown[0]!r} (allowed: {', '.join(METRICS)})")
-    ffmpeg.require(filter="libvmaf")
-    if "xpsnr" in metrics:
-        ffmpeg.require(filter="xpsnr")
+    check_measures(ffmpeg, vmaf_models, metrics)
     with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
         log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
         options: dict[str, Any] = {
@@ -136,7 +163,9 @@ def measure(
         if "xpsnr" in metrics:
             compared.append(filter_text("xpsnr", stats_file=xpsnr_path, eof_action=_AT_END))
         args = comparison.arguments(compared)
-        ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+        said = ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+        if not log_path.exists():
+            raise HarnessError(f"FFmpeg ended well and libvmaf wrote no log: {last_words(said.splitlines())}")
         wanted = [vmaf_column(name) for name in vmaf_models]
         wanted += [column for name in metrics if name in FEATURES for column in COLUMNS[name]]
         log = read_log(log_path, comparison.scored, wanted)
