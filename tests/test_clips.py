@@ -134,6 +134,22 @@ def test_folder_of_pictures_is_a_clip_in_name_order(tmp_path):
         list(clip)
 
 
+@pytest.mark.parametrize("prefix", ["", "frame_"])
+def test_pictures_numbered_in_unequal_width_are_refused_as_their_order_would_be_wrong(tmp_path, prefix):
+    for number in (1, 2, 9):
+        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{prefix}{number}.png")
+    assert open_clip(tmp_path).info.frames == 3
+    Image.fromarray(np.full((16, 16, 3), 10, np.uint8)).save(tmp_path / f"{prefix}10.png")
+    with pytest.raises(InputError, match=rf"{prefix}10\.png comes before {prefix}2\.png"):
+        open_clip(tmp_path)
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(tmp_path):
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "0.png")
+    (tmp_path / "._0.png").write_bytes(b"what some systems keep beside each file")
+    assert len(list(open_clip(tmp_path))) == 1
+
+
 def test_colours_of_a_folder_are_bt709_limited(tmp_path):
     Image.fromarray(np.full((16, 16, 3), (255, 0, 0), np.uint8)).save(tmp_path / "red.png")
     (frame,) = open_clip(tmp_path)

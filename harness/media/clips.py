@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,22 @@ def open_clip(
 
 
 def picture_paths(folder: Path) -> list[Path]:
-    """The pictures of a folder in name order; `InputError` when there is none."""
-    found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    """The pictures of a folder in name order, hidden files left out.
+
+    Raises `InputError` when there is none, or when name order is not the order of the numbers that names end in.
+    """
+    pictures = (path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    found = sorted(path for path in pictures if not path.name.startswith("."))
     if not found:
         raise InputError(f"clip {folder}: a folder without pictures (allowed: {', '.join(PICTURE_SUFFIXES)})")
+    parts = [match.groups() for path in found if (match := re.fullmatch(r"(.*?)(\d+)", path.stem))]
+    numbered = len(parts) == len(found) and len({prefix for prefix, _ in parts}) == 1
+    for before, after in pairwise(range(len(found) if numbered else 0)):
+        if int(parts[before][1]) > int(parts[after][1]):
+            raise InputError(
+                f"clip {folder}: by name {found[before].name} comes before {found[after].name} "
+                f"(allowed: numbers of one width, such as 0002.png and 0010.png)"
+            )
     return found
 
 
