@@ -30,7 +30,7 @@ from harness.saliency.flicker import changes
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, check_names, saliency_columns, score
-from harness.stats import Interval, bootstrap_mean, pearson_by_group, spearman
+from harness.stats import FEWEST, Interval, bootstrap_mean, pearson_by_group, spearman
 
 MASK_THRESHOLD = 127
 
@@ -198,6 +198,8 @@ def tables(rows: LadderRows, command: str, inputs: dict[str, Any], notes: tuple[
     """The findings as tables; every interval is a bootstrap over clips."""
     clips, bound = rows.encodes["clip"].nunique(), "PLCC with 95 % bootstrap bounds over clips; SROCC beside it."
     frames = f"{clips} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources."
+    if clips < FEWEST:
+        notes = (f"No bounds: {clips} of the {FEWEST} clips or more that they need.", *notes)
     kinds = [
         ("models", "saliency_mean of one model against another, on the encodes", model_agreement(rows)),
         ("vmaf", "saliency_mean against VMAF over the ladder", quality_agreement(rows)),
@@ -242,7 +244,7 @@ def stability(rows: LadderRows) -> pd.DataFrame:
         joined["drift"] = (joined[column] - joined["source"]).abs() / joined["source"]
         joined["shift"] = (joined[column] - joined["source"]) / joined["source"]
         for crf, part in joined.groupby("crf"):
-            drift = bootstrap_mean(part.groupby("clip")["drift"].mean().to_numpy())
+            drift = _mean_over_clips(part.groupby("clip")["drift"].mean().to_numpy())
             found.append(
                 {
                     "model": model,
@@ -292,6 +294,12 @@ def _correlation(rows: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
     one, two = rows[first].to_numpy(), rows[second].to_numpy()
     found = pearson_by_group(one, two, rows["clip"].to_numpy())
     return {**_bounds("plcc", found), "srocc": spearman(one, two), "frames": len(rows)}
+
+
+def _mean_over_clips(values: np.ndarray) -> Interval:
+    if len(values) < FEWEST:
+        return Interval(float(values.mean()), float("nan"), float("nan"))
+    return bootstrap_mean(values)
 
 
 def _bounds(name: str, found: Interval | None) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ from harness.errors import InputError
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+FEWEST = 3  # groups: what fewer say of others is no interval
 _BLOCK, _ROWS = 2_000_000, 1000  # weights and resamples held at once, whatever the set's size
 
 
@@ -126,14 +127,17 @@ def pearson_by_group(
 ) -> Interval | None:
     """PLCC over all pairs, with bootstrap bounds over whole groups (frames of one clip are no independent items).
 
-    None where one side does not vary. Resamples in which one side does not vary are left out of the bounds.
+    None where one side does not vary. Resamples in which one side does not vary are left out of the bounds, which are
+    NaN with fewer than `FEWEST` groups.
 
-    >>> pearson_by_group(np.array([0.0, 1, 2, 3]), np.array([0.0, 2, 4, 6]), np.array(["a", "a", "b", "b"])).low
+    >>> pearson_by_group(np.array([0.0, 1, 2, 3]), np.array([0.0, 2, 4, 6]), np.array(["a", "a", "b", "c"])).low
     1.0
     """
     value = pearson(first, second)
     if value is None:
         return None
+    if len(np.unique(groups)) < FEWEST:
+        return Interval(value, float("nan"), float("nan"))
     x = np.asarray(first, np.float64) - np.mean(first)
     y = np.asarray(second, np.float64) - np.mean(second)
     moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)

@@ -73,6 +73,9 @@ def test_tables_state_their_convention_and_size(rows):
     assert set(made) == {"models", "vmaf", "stability", "foreground", "flicker"}
     assert made["stability"].rows["frames"].tolist() == [10, 10]
     assert "2 clips, 20 frames of encodes, 10 frames of sources." in made["vmaf"].notes
+    assert "No bounds: 2 of the 3 clips or more that they need." in made["stability"].notes
+    bounds = made["stability"].rows[["plcc_low", "plcc_high", "relative_drift_low", "relative_drift_high"]]
+    assert bounds.isna().all().all() and made["stability"].rows["plcc"].notna().all()
     drift = made["stability"].rows.set_index("crf")["relative_drift"]
     assert drift[44] > drift[20] > 0
     flat = made["foreground"].rows.iloc[0]
@@ -101,6 +104,13 @@ def test_bounds_come_from_whole_clips():
     resampled = [np.corrcoef(x[pick], y[pick])[0, 1] for pick in _whole_clips(groups, 2000)]
     assert (found.low, found.high) == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.03)
     assert pearson_by_group(np.ones(4), np.arange(4.0), np.arange(4)) is None
+
+
+@pytest.mark.parametrize(("clips", "bounded"), [(2, False), (3, True)])
+def test_fewer_than_three_clips_have_no_bounds(clips, bounded):
+    x = np.random.default_rng(0).random(5 * clips)
+    found = pearson_by_group(x, x**2, np.repeat(np.arange(clips), 5))
+    assert np.isfinite([found.low, found.high]).tolist() == [bounded, bounded] and found.value > 0.9
 
 
 def _whole_clips(groups, times):

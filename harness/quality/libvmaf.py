@@ -22,9 +22,7 @@ from harness.media.ffmpeg import FFmpeg, filter_text, last_words
 from harness.media.pairing import Input
 
 DEFAULT_VMAF = "vmaf_v0.6.1"
-VMAF_MODELS = (
-    "vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_b_v0.6.3", "vmaf_4k_v0.6.1", "vmaf_v1.0.16_3d0h", "vmaf_v1.0.16_5d0h",
-)  # fmt: skip
+VMAF_MODELS = ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1", "vmaf_v1.0.16_3d0h", "vmaf_v1.0.16_5d0h")
 FEATURES = {"psnr": "psnr", "ssim": "float_ssim", "ms_ssim": "float_ms_ssim"}
 COLUMNS = {
     "psnr": ("psnr_y", "psnr_cb", "psnr_cr"),
