@@ -322,7 +322,7 @@ def test_a_damaged_stream_is_never_scored_by_what_ffmpeg_makes_up(tmp_path, tiny
     clips = [open_clip(whole), open_clip(whole)]
     assert len(score(*clips, [], Plan(metrics=("psnr",))).log.frames) == 30
     clips[side] = open_clip(bad)
-    with pytest.raises(HarnessError, match=r"FFmpeg failed .*(NAL|corrupt|Invalid)") as caught:
+    with pytest.raises(HarnessError, match=r"bad\.mp4: FFmpeg failed .*(NAL|corrupt|Invalid)") as caught:
         score(*clips, [], Plan(metrics=("psnr",)))
     assert "\n" not in str(caught.value)
 
@@ -337,7 +337,7 @@ def test_no_output_is_written_over_what_was_read(pair_of_clips, tmp_path, option
     before = {path: path.read_bytes() for path in (*paths, model)}
     answer = run(*paths, "--model", model, "--metric", "", option, tmp_path / kept)
     assert isinstance(answer.exception, InputError)
-    assert re.search(f"{option} .*{kept} is the (reference|distorted|model model) ", str(answer.exception))
+    assert re.search(f"{option} .*{kept} is the (reference clip|distorted clip|model model) ", str(answer.exception))
     assert before == {path: path.read_bytes() for path in before}
 
 

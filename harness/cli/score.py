@@ -123,7 +123,9 @@ def score(
         timeout=timeout or None,
     )
     models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
-    inputs = {"reference": reference, "distorted": distorted} | {f"model {file.name}": file.path for file in files}
+    inputs = {"reference clip": reference, "distorted clip": distorted} | {
+        f"model {file.name}": file.path for file in files
+    }
     outputs = {"--log": log, "--map": map_out, "--overlay": overlay}
     check_apart(inputs, {name: path for name, path in outputs.items() if path})
     pair = _open_pair((reference, distorted), size, pix_fmt, fps)

@@ -24,7 +24,7 @@ from harness.media.programs import kill, running
 STALL_SECONDS = 300.0
 _EMPTY_WORDS = re.compile(
     r"Conversion failed!|Exiting .*|Error while filtering.*|.*Terminating thread.*|"
-    r"(\[AVFilterGraph\] )?Error initializing filters|Error : .*|Error opening output files: .*"
+    r"(\[AVFilterGraph\] )?Error initializing filters|Error : .*|Error opening (input|output) files?: .*"
 )
 
 

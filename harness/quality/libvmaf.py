@@ -88,6 +88,13 @@ class Comparison:
         # -xerror: else FFmpeg conceals what is damaged, and the score is of its guesses
         return ["-xerror", *args, "-filter_complex", ";".join(chains), *(word for output in outputs for word in output)]
 
+    def named(self, failure: str) -> str:
+        """FFmpeg's words about a failure, with the clip that they number."""
+        number = re.search(r"\[v?i(?:n|st)#([01])", failure)
+        if not number:
+            return failure
+        return f"{(self.distorted, self.reference)[int(number[1])].path}: {failure}"
+
     @property
     def scored(self) -> range:
         """Numbers of the pairs that are scored."""
@@ -161,7 +168,10 @@ def measure(
         if "xpsnr" in metrics:
             compared.append(filter_text("xpsnr", stats_file=xpsnr_path, eof_action=_AT_END))
         args = comparison.arguments(compared)
-        said = ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+        try:
+            said = ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+        except HarnessError as error:
+            raise HarnessError(comparison.named(str(error))) from error
         if not log_path.exists():
             raise HarnessError(f"FFmpeg ended well and libvmaf wrote no log: {last_words(said.splitlines())}")
         wanted = [vmaf_column(name) for name in vmaf_models]
