@@ -38,7 +38,6 @@ from harness.steer import map_source
 
 PLAIN, ORACLE, SHUFFLED = "plain", "oracle", "shuffled"
 SURE_QP = 2.0  # from here on an offset must change the stream: x264 skips a single step from block to block
-FEWEST_CLIPS = 3  # that give an interval
 MASK, REFERENCE = "mask", "reference"  # regions: a human's, an independent model's
 METRICS = ("psnr_y@mask", "ssim_y@mask", "vmaf@mask", "psnr_y", "ssim_y", "vmaf", "xpsnr_y")
 """Quality columns of a sweep's rows; `@mask` weighs by the clip's masks, whatever map steered."""
@@ -319,7 +318,7 @@ def summary(rates: pd.DataFrame) -> pd.DataFrame:
     """Mean BD-rate over clips with 95 % bootstrap bounds, and the paired difference to the centre prior's.
 
     Clips whose BD-rate is undefined are left out and counted in `undefined`; a difference below 0 beats the prior.
-    Below `FEWEST_CLIPS` clips there are no bounds.
+    Below `stats.FEWEST` clips there are no bounds.
     """
     found = []
     for (encoder, strength, metric, arm), group in rates.groupby(["encoder", "strength", "metric", "arm"], sort=False):
@@ -334,14 +333,14 @@ def summary(rates: pd.DataFrame) -> pd.DataFrame:
         row |= {"clips": len(values), "undefined": len(group) - len(values)}
         if len(values):
             row["bd_rate_%"] = values.mean()
-        if len(values) >= FEWEST_CLIPS:
+        if len(values) >= stats.FEWEST:
             mean = stats.bootstrap_mean(values.to_numpy())
             row |= {"low": mean.low, "high": mean.high}
         both = values.index.intersection(prior.dropna().index)
         if arm != CENTRE_PRIOR and len(both):
             paired = stats.paired_difference(prior[both].to_numpy(), values[both].to_numpy())
             row["vs_centre_prior"] = paired.difference.value
-            if len(both) >= FEWEST_CLIPS:
+            if len(both) >= stats.FEWEST:
                 row |= {"vs_low": paired.difference.low, "vs_high": paired.difference.high}
         found.append(row)
     return pd.DataFrame(found)

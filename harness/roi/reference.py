@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from corpora.loader import ClipPair
-from harness.errors import HarnessError, InputError
-from harness.files import sha256_of
+from harness.errors import InputError
+from harness.files import sha256_of, whole_folder
 from harness.media.clips import open_clip
 from harness.saliency.colour import true_rgb
 from harness.saliency.model import resized
@@ -47,12 +45,7 @@ def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path
     if done.is_dir():
         return done
     mapper, found = reference.open(threads=0), 0
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{video.stem}.", dir=folder))
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
+    with whole_folder(done) as part:
         for frame in clip:
             if frames is not None and frame.index >= frames:
                 break
@@ -63,9 +56,4 @@ def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path
             Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(part / f"{frame.index:06d}.png")
         if not found:
             raise InputError(f"{video}: {reference.name} finds no region above {ABOVE} in it (name another reference)")
-        part.rename(done)
-    except OSError as error:
-        raise HarnessError(f"writing {done} failed: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return done
