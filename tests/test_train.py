@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,8 @@ import pytest
 from corpora.loader import Pair, load_pairs
 from corpora.synth import ImageOptions, write_images
 from harness.errors import InputError
-from train.data import decoded_set, plan_epoch, plan_views, validation_split
+from harness.files import sha256_of
+from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_split
 from train.validation import validation_iou
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
@@ -37,12 +39,15 @@ def pairs(corpus: Path) -> list[Pair]:
     return load_pairs("synth", corpus)
 
 
-def run_once(pairs: list[Pair], folder: Path, student: str = "v1", resume: bool = False, epochs: int = 2) -> Path:
+def run_once(
+    pairs: list[Pair], folder: Path, student: str = "v1", resume: bool = False, epochs: int = 2,
+    start_from: Path | None = None, **changes: float,
+) -> Path:  # fmt: skip
     from train.loop import train
     from train.recipe import load_recipe
 
-    recipe = load_recipe(student, **TINY | {"epochs": epochs})
-    train(recipe, pairs, folder, folder.parent / "cache", "cpu", resume, threads=1)
+    recipe = load_recipe(student, **TINY | {"epochs": epochs} | changes)
+    train(recipe, pairs, folder, folder.parent / "cache", "cpu", resume, threads=1, start_from=start_from)
     return folder
 
 
@@ -106,19 +111,27 @@ def test_crops_on_a_device_equal_crops_on_the_host(pairs: list[Pair], tmp_path: 
         assert torch.equal(images, other_images) and torch.equal(truth, other_truth)
 
 
-def test_views_on_a_device_are_those_on_the_host(pairs: list[Pair], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("widest", "size"), [(1, 64), (2, 128)])
+def test_views_on_a_device_are_those_on_the_host(widest: float, size: int, pairs: list[Pair], tmp_path: Path) -> None:
     from train.batches import HostBatches, ResidentBatches
 
     data = decoded_set(pairs, 48, tmp_path)
-    plan = plan_views(data, range(len(pairs)), 0.7, seed=3, epoch=1)
-    assert plan.scaled(64) and (plan.top + plan.height <= data.heights[plan.pair]).all()
+    plan = plan_views(data, range(len(pairs)), 0.7, 3, 1, widest)
+    inside = plan.top + plan.height <= data.heights[plan.pair]
+    assert plan.scaled(size) and inside.all() == (widest == 1) and inside.any()
     slices, cpu = [slice(0, 8), slice(8, 80)], torch.device("cpu")
-    host = list(HostBatches(data, cpu).epoch(plan, slices, 64))
-    resident = list(ResidentBatches(data, cpu).epoch(plan, slices, 64))
+    host = list(HostBatches(data, cpu).epoch(plan, slices, size))
+    resident = list(ResidentBatches(data, cpu).epoch(plan, slices, size))
     for (images, truth), (other_images, other_truth) in zip(host, resident, strict=True):
-        assert images.shape[1:] == (3, 64, 64)
+        assert images.shape[1:] == (3, size, size)
         assert (images - other_images).abs().max() < 0.03  # enlarged, so antialias is idle; PIL rounds to 8 bits
         assert (truth != other_truth).float().mean() < 0.002
+
+
+def test_a_wide_view_mirrors_what_lies_outside() -> None:
+    picture = np.arange(12).reshape(3, 4)
+    assert boxed(picture, -1, 2, 2, 6).tolist() == [[2, 3, 3, 2], [2, 3, 3, 2], [6, 7, 7, 6]]
+    assert boxed(picture, 1, 3, 0, 2).tolist() == [[4, 5], [8, 9]]
 
 
 def test_looks_depend_on_seed_and_epoch_alone_and_keep_pictures_in_range() -> None:
@@ -213,6 +226,32 @@ def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: P
         run_once(pairs, folder, epochs=1)
     with pytest.raises(InputError, match="cannot resume, its recipe is"):
         run_once(pairs, folder, resume=True, epochs=2)
+
+
+def test_a_run_starts_from_the_weights_of_another_and_says_so(pairs: list[Pair], tmp_path: Path) -> None:
+    first = run_once(pairs, tmp_path / "first", "v3", epochs=1)
+    second = run_once(pairs, tmp_path / "second", "v3", epochs=1, lr=1e-9, ema=0.0, start_from=first)
+    begun = torch.load(first / "best.pt", weights_only=True)["student"]["head.weight"]
+    assert (weights(second)["head.weight"] - begun).abs().max() < 1e-6
+    origin = json.loads((second / "run.json").read_text())["started_from"]
+    assert origin["best_pt_sha256"] == sha256_of(first / "best.pt") and origin["recipe"]["epochs"] == 1
+    with pytest.raises(InputError, match="cannot resume, its started_from is"):
+        run_once(pairs, first, "v3", resume=True, epochs=1, start_from=second)
+    with pytest.raises(InputError, match="trained v3, not v1"):
+        run_once(pairs, tmp_path / "other", "v1", epochs=1, start_from=first)
+
+
+def test_the_map_of_v3_hardly_depends_on_who_computes_it(tmp_path: Path) -> None:
+    """With logits as steep as trained ones a sampling position's last bit would show, were positions not exact."""
+    from train.export import export
+    from train.students.registry import build_student
+
+    torch.manual_seed(5)
+    student = build_student("v3").eval()
+    torch.nn.init.normal_(student.head.weight, std=3)
+    exported = export(student, tmp_path / "steep.onnx")  # raises above 1e-5
+    picture = torch.randn(1, 3, 96, 160, generator=torch.Generator().manual_seed(1))
+    assert student(picture).std() > 0.2, exported
 
 
 @pytest.mark.parametrize("student", ["v1", "v2", "v3"])

@@ -63,34 +63,47 @@ class ResidentBatches:
         def column(values: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(values).to(self.device)[:, None]
 
-        line = column(self.data.widths[plan.pair])
-        start = column(self.data.offsets[plan.pair]) + column(plan.top) * line + column(plan.left)
+        start = column(self.data.offsets[plan.pair])
+        frame_height, line = column(self.data.heights[plan.pair]), column(self.data.widths[plan.pair])
         flip, height, width = column(plan.flip).bool(), column(plan.height), column(plan.width)
+        top, left = column(plan.top), column(plan.left)
         along = torch.arange(size, device=self.device)
         for part in slices:
             across = torch.where(flip[part], size - 1 - along, along)
             if plan.scaled(size):
-                images, truth = self._scaled(start[part], line[part], height[part], width[part], along, across, size)
+                rows, columns = (
+                    _positions(along, top[part], height[part], size),
+                    _positions(across, left[part], width[part], size),
+                )
+                images, truth = self._scaled(start[part], frame_height[part], line[part], rows, columns)
             else:
-                index = (start[part] + along * line[part])[:, :, None] + across[:, None, :]
+                index = (start[part] + (top[part] + along) * line[part])[:, :, None] + (left[part] + across)[:, None, :]
                 images, truth = self.pixels[index], self.truth[index].float()
             yield normalised(images, looks, part), truth[:, None]
 
     def _scaled(
-        self, start: torch.Tensor, line: torch.Tensor, height: torch.Tensor, width: torch.Tensor,
-        along: torch.Tensor, across: torch.Tensor, size: int,
-    ) -> Batch:  # fmt: skip
-        """Bilinear without antialias: views shrink less than twice."""
-        rows = ((along + 0.5) * height / size - 0.5).clamp(min=0)
-        columns = ((across + 0.5) * width / size - 0.5).clamp(min=0)
-        top, left = rows.long(), columns.long()
+        self, start: torch.Tensor, height: torch.Tensor, line: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    ) -> Batch:
+        """Frames `[B, 1]` at fractional `rows` and `columns` `[B, size]`: bilinear without antialias."""
+        top, left = rows.floor().long(), columns.floor().long()
         images, truth = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for below in (0, 1):
-            row = torch.minimum(top + below, height - 1) * line + start
+            row = _mirrored(top + below, height) * line + start
             row_weight = 1 - (rows - top - below).abs()
             for right in (0, 1):
-                index = row[:, :, None] + torch.minimum(left + right, width - 1)[:, None, :]
+                index = row[:, :, None] + _mirrored(left + right, line)[:, None, :]
                 weight = row_weight[:, :, None] * (1 - (columns - left - right).abs())[:, None, :]
                 images = images + weight[..., None] * self.pixels[index]
                 truth = truth + weight * self.truth[index]
         return images, (truth > 0.5).float()
+
+
+def _positions(steps: torch.Tensor, first: torch.Tensor, side: torch.Tensor, size: int) -> torch.Tensor:
+    """Where the `size` samples of a box side lie in the frame, kept inside the box."""
+    return first + torch.minimum(((steps + 0.5) * side / size - 0.5).clamp(min=0), side - 1.0)
+
+
+def _mirrored(index: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    """Indices of a frame's side, mirrored where they lie outside, as numpy's `symmetric` padding."""
+    index = torch.where(index < 0, -1 - index, index)
+    return torch.minimum(torch.where(index >= side, 2 * side - 1 - index, index), side - 1).clamp(min=0)

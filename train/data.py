@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -154,12 +155,19 @@ def plan_epoch(data: DecodedSet, chosen: Sequence[int], crop: int, seed: int, ep
     return CropPlan(pair, top, left, flip, np.full_like(pair, crop), np.full_like(pair, crop))
 
 
-def plan_views(data: DecodedSet, chosen: Sequence[int], smallest: float, seed: int, epoch: int) -> CropPlan:
-    """Shuffled views of one epoch: each side keeps a share of the frame, uniform in [`smallest`, 1]."""
+def plan_views(
+    data: DecodedSet, chosen: Sequence[int], smallest: float, seed: int, epoch: int, widest: float = 1.0
+) -> CropPlan:
+    """Shuffled views of one epoch: each side keeps a share of the frame, uniform in [`smallest`, 1].
+
+    Half of the views are then widened up to `widest` times, log-uniform; what lies outside the frame is mirrored.
+    """
     rng = seeded(seed, epoch)
     pair = rng.permutation(np.asarray(chosen, np.int64))
-    height = (data.heights[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
-    width = (data.widths[pair] * rng.uniform(smallest, 1, len(pair))).astype(np.int64)
+    reach = math.log(widest)
+    zoom = np.exp(seeded(seed, epoch, 2).uniform(-reach, reach, len(pair)).clip(min=0))
+    height = (data.heights[pair] * rng.uniform(smallest, 1, len(pair)) * zoom).astype(np.int64)
+    width = (data.widths[pair] * rng.uniform(smallest, 1, len(pair)) * zoom).astype(np.int64)
     top = (rng.random(len(pair)) * (data.heights[pair] - height + 1)).astype(np.int64)
     left = (rng.random(len(pair)) * (data.widths[pair] - width + 1)).astype(np.int64)
     return CropPlan(pair, top, left, rng.integers(0, 2, len(pair)), height, width)
@@ -168,6 +176,14 @@ def plan_views(data: DecodedSet, chosen: Sequence[int], smallest: float, seed: i
 def seeded(*entropy: int) -> np.random.Generator:
     """Random numbers that depend on `entropy` (seed, epoch, what for) alone."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+
+def boxed(picture: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    """The box of `picture` `[H, W, ...]`, mirrored where it reaches over the picture's edges."""
+    height, width = picture.shape[:2]
+    inside = picture[max(top, 0) : bottom, max(left, 0) : right]
+    over = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)))
+    return np.pad(inside, over + ((0, 0),) * (picture.ndim - 2), "symmetric") if any(map(any, over)) else inside
 
 
 def cut(data: DecodedSet, plan: CropPlan, samples: slice, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +198,7 @@ def cut(data: DecodedSet, plan: CropPlan, samples: slice, size: int) -> tuple[np
         image, mask = data.pair(int(plan.pair[index]))
         top, left = int(plan.top[index]), int(plan.left[index])
         bottom, right = top + int(plan.height[index]), left + int(plan.width[index])
-        image, mask = image[top:bottom, left:right], mask[top:bottom, left:right]
+        image, mask = boxed(image, top, bottom, left, right), boxed(mask, top, bottom, left, right)
         if mask.shape != (size, size):
             image = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
             grey = Image.fromarray(mask * np.uint8(255)).resize((size, size), Image.Resampling.BILINEAR)

@@ -19,7 +19,7 @@ from torch import distributed
 
 from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, whole_file, write_json
+from harness.files import read_json, sha256_of, whole_file, write_json
 from harness.results import processor_name
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
@@ -80,11 +80,12 @@ def train(
     progress: Progress = _silent,
     more: Sequence[Pair] = (),
     origin: dict[str, Any] | None = None,
+    start_from: Path | None = None,
 ) -> Run:
     """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
 
     The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on. `origin`
-    says in `run.json` where they all come from.
+    says in `run.json` where they all come from. The weights begin as the best ones of the run `start_from`, if any.
     Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
     """
     chosen_device = pick_device(device)
@@ -102,7 +103,7 @@ def train(
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
     if rank == 0:
-        _claim(folder, recipe, [*pairs, *more], origin or {}, chosen_device, world, resume)
+        _claim(folder, recipe, [*pairs, *more], origin or {}, chosen_device, world, resume, start_from)
     data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     kept += range(len(pairs), len(pairs) + len(more))
@@ -110,6 +111,10 @@ def train(
         raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
 
     student = build_student(recipe.student).to(chosen_device)
+    if start_from:
+        student.load_state_dict(
+            torch.load(start_from / "best.pt", map_location=chosen_device, weights_only=True)["student"]
+        )
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(student.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     schedule = schedule_of(optimiser, recipe.epochs)
@@ -231,7 +236,7 @@ def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
 
 def _claim(
     folder: Path, recipe: Recipe, pairs: list[Pair], origin: dict[str, Any],
-    device: torch.device, world: int, resume: bool,
+    device: torch.device, world: int, resume: bool, start_from: Path | None,
 ) -> None:  # fmt: skip
     described = {
         "recipe": recipe.as_dict(),
@@ -239,6 +244,8 @@ def _claim(
         "listing_sha256": listing_digest(pairs),
         "world_size": world,
     }
+    if start_from:
+        described["started_from"] = _stage(start_from, recipe.student)
     about = folder / "run.json"
     if about.exists():
         found = read_json(about)
@@ -252,6 +259,17 @@ def _claim(
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
         machine = {"device": device.type, "processor": device_name(device), "threads": torch.get_num_threads()}
         write_json(about, described | origin | {"versions": versions, "machine": machine})
+
+
+def _stage(folder: Path, student: str) -> dict[str, Any]:
+    """What a later run keeps of the one whose best weights it starts from; `InputError` for another student's."""
+    about, best = read_json(folder / "run.json"), folder / "best.pt"
+    if about["recipe"]["student"] != student:
+        raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
+    if not best.exists():
+        raise InputError(f"{folder}: no finished epoch yet")
+    kept = {key: about[key] for key in ("recipe", "pairs", "listing_sha256", "started_from") if key in about}
+    return kept | {"best_pt_sha256": sha256_of(best)}
 
 
 def _threads_of(folder: Path, resume: bool) -> int | None:
@@ -284,7 +302,7 @@ def _epoch_plan(data: DecodedSet, kept: list[int], recipe: Recipe, epoch: int) -
     if recipe.smallest_view is None:
         plan = plan_epoch(data, kept, recipe.size_at(epoch), recipe.seed, epoch)
     else:
-        plan = plan_views(data, kept, recipe.smallest_view, recipe.seed, epoch)
+        plan = plan_views(data, kept, recipe.smallest_view, recipe.seed, epoch, recipe.widest_view)
     if not (recipe.colour or recipe.compression):
         return plan, None
     return plan, plan_looks(len(kept), recipe.colour, recipe.compression, recipe.seed, epoch)

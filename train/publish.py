@@ -131,6 +131,7 @@ def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, A
         "dataset_url": manifests[0].homepage,
         "dataset_pairs": run.about["pairs"],
         "dataset_listing_sha256": run.about["listing_sha256"],
+        "started_from": run.about.get("started_from"),
         "pt_onnx_max_abs_diff": exported.max_abs_diff,
         "versions": run.about["versions"],
         "machine": run.about["machine"],

@@ -18,7 +18,8 @@ class Recipe:
     """Everything that decides the weights, besides corpus and device.
 
     `smallest_view`: None cuts squares of `crop_size`; else each side of a box keeps a share in [it, 1] of the frame
-    and is scaled to `crop_size`, in the first `small_epochs` epochs to `small_size`. `ema` is a decay per step.
+    and is scaled to `crop_size`, in the first `small_epochs` epochs to `small_size`. `widest_view` above 1 lets half
+    of the views reach so far over the frame, which shrinks what is in it. `ema` is a decay per step.
     """
 
     student: str
@@ -39,6 +40,7 @@ class Recipe:
     ema: float = 0.0
     side_weight: float = 0.0
     smallest_view: float | None = None
+    widest_view: float = 1.0
     small_size: int = 256
     small_epochs: int = 0
     colour: float = 0.0
@@ -116,6 +118,8 @@ def _check(path: Path, key: str, value: object) -> None:
         good, allowed = number is not None and number >= 0, "a number, 0 or more"
     elif key == "smallest_view":
         good, allowed = value is None or (number is not None and 0 < number <= 1), "a number above 0, at most 1"
+    elif key == "widest_view":
+        good, allowed = number is not None and 1 <= number <= 2, "a number from 1 to 2"
     elif key in ("seed", "val_seed", "small_epochs"):
         good, allowed = whole and int(str(value)) >= 0, "0 or more"
     else:

@@ -48,6 +48,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Override any key of the recipe: KEY=VALUE, repeatable.")
     ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--start-from", help="Run folder of the same student: begin with its best weights.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads [default: all].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last epoch.")] = False,
@@ -79,7 +82,7 @@ def train(
             typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
         run = run_training(
             chosen, data.pairs, folder, cache_folder().parent / "decoded", device, resume, threads, report,
-            data.more, data.origin,
+            data.more, data.origin, start_from,
         )  # fmt: skip
     if run.rank > 0:
         return  # under torchrun one process publishes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from train.students.blocks import Student, conv_bn, conv_bn_relu
 
 PARAMETERS = 297_120
 WORKING_SIDE = 256
-OVERSAMPLING = 3  # Resize in opset 17 has no antialias: take more samples than needed, then average them
+OVERSAMPLING = (2, 4)  # rows, columns: Resize in opset 17 has no antialias, so take more samples and average them
 
 
 def separable(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -96,11 +98,20 @@ class WholeFrameStudent(Student):
         deep = self.mix2(F.relu(half + doubled(self.lift2(deep))))
         return self.head(deep), self.head4(at4), self.head8(at8), self.head16(at16)
 
-    def logits(self, image: torch.Tensor) -> torch.Tensor:
-        side = WORKING_SIDE * OVERSAMPLING
-        working = F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
-        small = self.outputs(F.avg_pool2d(working, OVERSAMPLING))[0]
-        return F.interpolate(small, size=image.shape[2:], mode="bilinear", align_corners=False)
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        # Over a power of two of steps float32 holds every sampling position exactly, so all runtimes sample alike.
+        samples = resized(image, [WORKING_SIDE * times + 1 for times in OVERSAMPLING], align_corners=True)
+        working = F.avg_pool2d(samples, [times + 1 for times in OVERSAMPLING], OVERSAMPLING)
+        # Logits jump by tens from cell to cell: scaling those by fractions would magnify a position's last bit.
+        working_map = torch.sigmoid(doubled(self.outputs(working)[0]))
+        return resized(working_map, image.shape[2:])
+
+
+def resized(x: torch.Tensor, size: Sequence[int], align_corners: bool = False) -> torch.Tensor:
+    """`x` scaled to `size` (height, width), bilinear; PyTorch alone would round the sampling positions coarsely."""
+    if torch.onnx.is_in_onnx_export():
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+    return F.interpolate(x.double(), size=size, mode="bilinear", align_corners=align_corners).to(x.dtype)
 
 
 def doubled(x: torch.Tensor) -> torch.Tensor:
