@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,10 @@ class Options:
             "map to truth size": "bilinear",
             "colour": self.colour,
         }
+
+    def of_one_arm(self) -> dict[str, str]:
+        """What is common to all arms: each has its own working size and distortion."""
+        return {key: value for key, value in self.described().items() if key not in ("distortion", "working size")}
 
 
 def refuse_repeats(what: str, values: Sequence[object]) -> None:
@@ -219,9 +223,8 @@ def evaluate(
     for split, pairs in chosen.items():
         if not pairs:
             raise InputError(f"split {split} holds no images")
-        folder = store / _key(task, split, pairs) if store else None
         gathered = [_Gathered(len(pairs)) for _ in task.arms]
-        for start, parts in _measured(task, split, pairs, workers, folder):
+        for start, parts in _measured(task, split, pairs, workers, _folders(task, split, pairs, store)):
             for into, part in zip(gathered, parts, strict=True):
                 into.add(start, part)
             done += parts[0].sums.images
@@ -247,50 +250,68 @@ def _refuse_duplicates(names: list[str]) -> None:
         raise InputError(f"two models are called {twice[0]!r} (rename a file: tables go by its stem)")
 
 
-def _key(task: Task, split: str, pairs: list[Pair]) -> str:
-    facts = [
-        measures.VERSION,
-        code_digest(__name__),
-        split,
-        content_digest(pairs),
-        [[arm.label, arm.source.digest] for arm in task.arms],
-        task.options.described(),
-        str(task.save_maps),
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+def _folders(task: Task, split: str, pairs: list[Pair], store: Path | None) -> list[Path]:
+    """Where the finished parts of each arm lie: an arm that is measured already needs no second time beside others."""
+    if not store:
+        return []
+    common = [measures.VERSION, code_digest(__name__), split, content_digest(pairs), str(task.save_maps)]
+    facts = [[*common, arm.label, arm.source.digest, task.options.of_one_arm()] for arm in task.arms]
+    return [store / hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:16] for fact in facts]
 
 
 def _measured(
-    task: Task, split: str, pairs: list[Pair], workers: int, folder: Path | None
+    task: Task, split: str, pairs: list[Pair], workers: int, folders: list[Path]
 ) -> Iterator[tuple[int, list[Part]]]:
-    """Parts by their first image, as they finish; those that `folder` holds come first, new ones are put there."""
-    starts = []
+    """Parts by their first image, as they finish; arms whose part lies in its folder are not measured again."""
+    work: list[Work] = []
     for start in range(0, len(pairs), CHUNK):
-        path = folder / f"{start:06d}.npz" if folder else None
-        if path and path.is_file():
-            yield start, _read_parts(path)
+        parts = [_part_path(folder, start) for folder in folders]
+        wanted = [place for place in range(len(task.arms)) if not (parts and parts[place].is_file())]
+        if wanted:
+            work.append(Work(start, split, pairs[start : start + CHUNK], wanted))
         else:
-            starts.append(start)
-    work = ((start, split, pairs[start : start + CHUNK]) for start in starts)
-    for start, parts in _in_processes(task, work, workers) if workers > 1 else _here(task, work):
-        if folder:
-            _write_parts(folder / f"{start:06d}.npz", parts)
-        yield start, parts
+            yield start, [_read_part(part) for part in parts]
+    for item, fresh in _in_processes(task, work, workers) if workers > 1 else _here(task, work):
+        found = dict(zip(item.wanted, fresh, strict=True))
+        for place, part in found.items():
+            if folders:
+                _write_part(_part_path(folders[place], item.start), part)
+        every = range(len(task.arms))
+        yield item.start, [found.get(place) or _read_part(_part_path(folders[place], item.start)) for place in every]
 
 
-Work = Iterator[tuple[int, str, list[Pair]]]
+def _part_path(folder: Path, start: int) -> Path:
+    return folder / f"{start:06d}.npz"
 
 
-def _here(task: Task, work: Work) -> Iterator[tuple[int, list[Part]]]:
-    mappers = [arm.source.open(0) for arm in task.arms]
-    for start, split, pairs in work:
-        yield start, _parts(task, mappers, split, pairs)
+@dataclass(frozen=True)
+class Work:
+    """Images of a split from the one at `start` on, and the places of the arms to measure on them."""
+
+    start: int
+    split: str
+    pairs: list[Pair]
+    wanted: list[int]
 
 
-def _in_processes(task: Task, work: Work, workers: int) -> Iterator[tuple[int, list[Part]]]:
+Mappers = Mapping[MapSource, Mapper]
+
+
+def _open(task: Task, threads: int) -> Mappers:
+    """One mapper for each source, however many arms it has: a session keeps the memory that it needed once."""
+    return {source: source.open(threads) for source in dict.fromkeys(arm.source for arm in task.arms)}
+
+
+def _here(task: Task, work: list[Work]) -> Iterator[tuple[Work, list[Part]]]:
+    mappers = _open(task, 0) if work else {}
+    for item in work:
+        yield item, _parts(task, mappers, item)
+
+
+def _in_processes(task: Task, work: list[Work], workers: int) -> Iterator[tuple[Work, list[Part]]]:
     context = multiprocessing.get_context("spawn")  # a forked ONNX Runtime session would deadlock
     with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
-        pending = {pool.submit(_work, *item) for item in work}
+        pending = {pool.submit(_work, item) for item in work}
         try:
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -303,41 +324,55 @@ def _in_processes(task: Task, work: Work, workers: int) -> Iterator[tuple[int, l
 
 
 _task: Task
-_mappers: list[Mapper]
+_mappers: Mappers
 
 
 def _start_worker(task: Task) -> None:
     global _task, _mappers
-    _task, _mappers = task, [arm.source.open(1) for arm in task.arms]
+    _task, _mappers = task, _open(task, 1)
 
 
-def _work(start: int, split: str, pairs: list[Pair]) -> tuple[int, list[Part]]:
-    return start, _parts(_task, _mappers, split, pairs)
+def _work(item: Work) -> tuple[Work, list[Part]]:
+    return item, _parts(_task, _mappers, item)
 
 
-def _parts(task: Task, mappers: list[Mapper], split: str, pairs: list[Pair]) -> list[Part]:
-    """One `Part` per arm."""
-    readings: list[list[measures.Reading]] = [[] for _ in task.arms]
-    distortions = dict.fromkeys(arm.distortion for arm in task.arms)
-    for pair in pairs:
+def _parts(task: Task, mappers: Mappers, item: Work) -> list[Part]:
+    """One `Part` per wanted arm."""
+    arms = [task.arms[place] for place in item.wanted]
+    readings: list[list[measures.Reading]] = [[] for _ in arms]
+    for pair in item.pairs:
         rgb, truth = read_pair(pair, task.options.truth_threshold)
-        pictures = {distortion: _seen(distortion.of(rgb), task.options.colour) for distortion in distortions}
-        clean: dict[tuple, np.ndarray] = {}
-        for arm, mapper, into in zip(task.arms, mappers, readings, strict=True):
-            saliency = mapper(f"{split}/{pair.name}", pictures[arm.distortion], arm.working)
+        maps = _Maps(mappers, task.options.colour, f"{item.split}/{pair.name}", rgb)
+        for arm, into in zip(arms, readings, strict=True):
+            saliency = maps.of(arm)
             try:
                 sample = Sample.of(saliency, truth, task.options.minmax)
             except InputError as error:
                 raise InputError(f"{arm.source.name} on {pair.image}: {error}") from error
             found = measures.reading(sample)
-            if arm.distortion == CLEAN:
-                clean[arm.source, arm.working] = saliency
-            else:
-                found |= drift.reading(saliency, clean[arm.source, arm.working])
+            if arm.distortion != CLEAN:
+                found |= drift.reading(saliency, maps.of(replace(arm, distortion=CLEAN)))
             into.append(found)
             if task.save_maps:
-                _save_map(task.save_maps.joinpath(*arm.folders, split, f"{pair.name}.png"), saliency)
+                _save_map(task.save_maps.joinpath(*arm.folders, item.split, f"{pair.name}.png"), saliency)
     return [_part(found) for found in readings]
+
+
+class _Maps:
+    """The maps of one picture, each made once: distorted arms are compared with the clean one."""
+
+    def __init__(self, mappers: Mappers, colour: str, name: str, rgb: np.ndarray) -> None:
+        self._mappers, self._colour, self._name, self._rgb = mappers, colour, name, rgb
+        self._pictures: dict[Distortion, np.ndarray] = {}
+        self._maps: dict[Arm, np.ndarray] = {}
+
+    def of(self, arm: Arm) -> np.ndarray:
+        """The map of `arm`, `[H, W]`."""
+        if arm not in self._maps:
+            if arm.distortion not in self._pictures:
+                self._pictures[arm.distortion] = _seen(arm.distortion.of(self._rgb), self._colour)
+            self._maps[arm] = self._mappers[arm.source](self._name, self._pictures[arm.distortion], arm.working)
+        return self._maps[arm]
 
 
 def _seen(rgb: np.ndarray, colour: str) -> np.ndarray:
@@ -371,34 +406,26 @@ def _curve(readings: list[measures.Reading], key: str) -> bool:
     return np.ndim(readings[0][key]) > 0
 
 
-def _write_parts(path: Path, parts: list[Part]) -> None:
-    arrays: dict[str, np.ndarray] = {}
-    for index, part in enumerate(parts):
-        arrays[f"{index}|images"] = np.array(part.sums.images)
-        arrays |= {f"{index}|total|{key}": value for key, value in part.sums.totals.items()}
-        arrays |= {f"{index}|defined|{key}": np.array(value) for key, value in part.sums.defined.items()}
-        arrays |= {f"{index}|scalar|{key}": value for key, value in part.scalars.items()}
-        arrays |= {f"{index}|curve|{key}": value for key, value in part.curves.items()}
+def _write_part(path: Path, part: Part) -> None:
+    arrays = {"images": np.array(part.sums.images)}
+    arrays |= {f"total|{key}": value for key, value in part.sums.totals.items()}
+    arrays |= {f"defined|{key}": np.array(value) for key, value in part.sums.defined.items()}
+    arrays |= {f"scalar|{key}": value for key, value in part.scalars.items()}
+    arrays |= {f"curve|{key}": value for key, value in part.curves.items()}
     with whole_file(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
-def _read_parts(path: Path) -> list[Part]:
-    found: dict[int, dict[str, dict[str, np.ndarray]]] = {}
-    images: dict[int, int] = {}
+def _read_part(path: Path) -> Part:
+    found: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in ("total", "defined", "scalar", "curve")}
     with np.load(path) as arrays:
+        images = int(arrays["images"])
         for name in arrays.files:
-            index, kind, *key = name.split("|")
-            if kind == "images":
-                images[int(index)] = int(arrays[name])
-            else:
-                found.setdefault(int(index), {}).setdefault(kind, {})[key[0]] = arrays[name]
-    parts = []
-    for index in sorted(found):
-        kinds = found[index]
-        defined = {key: int(value) for key, value in kinds["defined"].items()}
-        parts.append(Part(Sums(images[index], kinds["total"], defined), kinds["scalar"], kinds["curve"]))
-    return parts
+            kind, bar, key = name.partition("|")
+            if bar:
+                found[kind][key] = arrays[name]
+    defined = {key: int(value) for key, value in found["defined"].items()}
+    return Part(Sums(images, found["total"], defined), found["scalar"], found["curve"])
 
 
 class _Gathered:

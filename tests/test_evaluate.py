@@ -56,11 +56,34 @@ def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_
     alone = evaluate(models, pairs)
     shared = evaluate(models, pairs, workers=2, store=tmp_path)
     again = evaluate(models, pairs, store=tmp_path)
-    assert len(list(tmp_path.rglob("*.npz"))) == 3
+    assert len(list(tmp_path.rglob("*.npz"))) == 3 * len(models)
     for other in (shared, again):
         pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
         pd.testing.assert_frame_equal(other.rows, alone.rows, check_exact=True)
     assert alone.table()["images"].tolist() == [f"{IMAGES}/{IMAGES}"] * 2
+
+
+def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, monkeypatch) -> None:
+    model = str(folder / "model.onnx")
+    drifted = Options(distortions=(Distortion("jpeg", 50),))
+    evaluate([model], pairs, store=tmp_path)
+    both = evaluate([model, "centre-prior"], pairs, drifted, store=tmp_path)
+    pd.testing.assert_frame_equal(both.table(), evaluate([model, "centre-prior"], pairs, drifted).table())
+    assert len(list(tmp_path.iterdir())) == 3
+
+    opened = []
+    monkeypatch.setattr(workflow.ModelSource, "open", lambda source, threads: opened.append(source))
+    evaluate([model], pairs, drifted, store=tmp_path)
+    assert not opened, "all is measured already"
+
+
+def test_a_source_is_opened_once_for_all_its_arms(folder, pairs, monkeypatch) -> None:
+    opened, whole = [], workflow.ModelSource.open
+    monkeypatch.setattr(
+        workflow.ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads)
+    )
+    evaluate([str(folder / "model.onnx")], pairs, Options(tuple(map(WorkingSize.parse, ("16", "24", "native")))))
+    assert len(opened) == 1
 
 
 def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkeypatch) -> None:
