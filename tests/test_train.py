@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from corpora.loader import Pair, load_pairs
 from corpora.synth import ImageOptions, write_images
+from harness.cli import train as train_commands
 from harness.errors import InputError
 from harness.files import sha256_of
 from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_split
@@ -132,6 +135,32 @@ def test_a_wide_view_mirrors_what_lies_outside() -> None:
     picture = np.arange(12).reshape(3, 4)
     assert boxed(picture, -1, 2, 2, 6).tolist() == [[2, 3, 3, 2], [2, 3, 3, 2], [6, 7, 7, 6]]
     assert boxed(picture, 1, 3, 0, 2).tolist() == [[4, 5], [8, 9]]
+
+
+def test_views_of_the_fold_shrink_what_they_show(pairs: list[Pair], tmp_path: Path) -> None:
+    from train.validation import VIEWS
+
+    data = decoded_set(pairs, 48, tmp_path)
+    whole, wide = (VIEWS[view](data, range(8), 64) for view in ("whole", "wide"))
+    middle = wide[1][:, 16:48, 16:48]
+    assert middle.mean() == pytest.approx(whole[1].mean(), abs=0.01)
+    assert np.abs(wide[0][:, 16:48, 16:48].mean((1, 2)) - whole[0].mean((1, 2))).max() < 1.5
+
+
+def test_validate_tells_models_and_views_apart(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = typer.Typer()
+    train_commands.register(app)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ["--model", "saliency_student_v1", "--model", "mobilesal_placeholder_v0", "--root", str(corpus)]
+    arguments = ["validate", "--corpus", "synth", *words, "--view", "whole", "--view", "wide"]
+    done = CliRunner().invoke(app, [*arguments, "--json", "--out", str(tmp_path / "out")])
+    rows = json.loads(done.stdout)
+    assert [(row["model"], row["view"]) for row in rows] == [
+        (model, view) for model in ("saliency_student_v1", "mobilesal_placeholder_v0") for view in ("whole", "wide")
+    ]
+    assert len({row["val_iou_mean@0.5 (per image)"] for row in rows}) > 2
+    assert "| wide |" in (tmp_path / "out" / "validation.md").read_text()
+    assert isinstance(CliRunner().invoke(app, ["validate", "--view", "narrow", *words]).exception, InputError)
 
 
 def test_looks_depend_on_seed_and_epoch_alone_and_keep_pictures_in_range() -> None:

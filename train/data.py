@@ -217,8 +217,13 @@ def centre_crops(data: DecodedSet, chosen: Sequence[int], crop: int) -> tuple[np
     return cut(data, CropPlan(pair, top, left, unmirrored, side, side), slice(0, len(pair)), crop)
 
 
-def whole_views(data: DecodedSet, chosen: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The chosen pairs as a whole, in their order, each scaled to `size` x `size`."""
+def whole_views(data: DecodedSet, chosen: Sequence[int], size: int, times: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The chosen pairs as a whole, in their order, each scaled to `size` x `size`.
+
+    With `times` the view is so many times as wide and high, the picture in its middle and mirrored around it.
+    """
     pair = np.asarray(chosen, np.int64)
-    zero = np.zeros_like(pair)
-    return cut(data, CropPlan(pair, zero, zero, zero, data.heights[pair], data.widths[pair]), slice(0, len(pair)), size)
+    heights, widths = data.heights[pair], data.widths[pair]
+    top, left = -(heights * (times - 1) // 2), -(widths * (times - 1) // 2)
+    plan = CropPlan(pair, top, left, np.zeros_like(pair), heights * times, widths * times)
+    return cut(data, plan, slice(0, len(pair)), size)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from train.data import DecodedSet, centre_crops, whole_views
+from corpora.loader import Pair
+from harness.errors import InputError
+from harness.saliency.model import SaliencyModel
+from train.data import DecodedSet, centre_crops, decoded_set, validation_split, whole_views
+from train.recipe import Recipe
 
 SMOOTH = 1e-6
 BATCH = 32
-VIEWS = {"crop": centre_crops, "whole": whole_views}
+BATCHED, PER_IMAGE = "val_iou_mean@0.5 (batches of 32)", "val_iou_mean@0.5 (per image)"
+View = Callable[[DecodedSet, Sequence[int], int], tuple[np.ndarray, np.ndarray]]
+VIEWS: dict[str, View] = {"crop": centre_crops, "whole": whole_views, "wide": partial(whole_views, times=2)}
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,8 @@ def validation_iou(
 ) -> ValidationIoU:
     """Evaluate `maps` (uint8 RGB `[B, s, s, 3]` to float `[B, s, s]`) on the chosen pairs' centre crops.
 
-    With the view `whole` it is the whole pictures, scaled to `size` x `size`.
+    With the view `whole` it is the whole pictures, scaled to `size` x `size`; with `wide` they fill a quarter of the
+    view, mirrored around: how well small objects are found.
     """
     values = []
     for first in range(0, len(chosen), BATCH):
@@ -40,3 +51,29 @@ def validation_iou(
         batched=float(np.mean([batch.mean() for batch in values])),
         per_image=float(np.concatenate(values).mean()),
     )
+
+
+def validation_rows(
+    models: Sequence[SaliencyModel],
+    pairs: list[Pair],
+    views: Sequence[str],
+    cache: Path,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> pd.DataFrame:
+    """One row per model and view of the fold that the shipped recipes hold out of `pairs`; decoded into `cache`.
+
+    Raises `InputError` for an unknown view.
+    """
+    if unknown := [view for view in views if view not in VIEWS]:
+        raise InputError(f"unknown view {unknown[0]!r} (allowed: {', '.join(VIEWS)})")
+    usual = Recipe("any")
+    data = decoded_set(pairs, usual.val_short_side, cache, lambda done, total: progress("decoding", done, total))
+    _, held = validation_split(len(pairs), usual.val_fraction, usual.val_seed)
+    rows: list[dict[str, Any]] = []
+    for model in models:
+        for view in views:
+            score = validation_iou(model.maps, data, held, usual.crop_size, view)
+            measured = {BATCHED: score.batched, PER_IMAGE: score.per_image}
+            rows.append({"model": model.name, "view": view, "pairs": len(held), **measured})
+            progress("validating", len(rows), len(models) * len(views))
+    return pd.DataFrame(rows)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table as RichTable
 
-from corpora.loader import cache_folder, load_pairs
+from corpora.loader import cache_folder, listing_digest, load_pairs
 from harness.cli.progress import stages
 from harness.errors import InputError
 from harness.registry import PRODUCTION, find_model
-from harness.results import this_command, write_table
+from harness.results import Table, this_command, write_table
 from harness.saliency.model import SaliencyModel
-
-if TYPE_CHECKING:
-    from train.validation import ValidationIoU
 
 CorpusName = Annotated[str, typer.Option("--corpus", help="Training corpus.")]
 Root = Annotated[Path | None, typer.Option("--root", help="Where the corpus lies [default: HARNESS_CORPORA, cache].")]
@@ -116,29 +115,41 @@ def export(
 
 
 def validate(
-    model: Annotated[str, typer.Option("--model", help="Registry id or .onnx path.")] = PRODUCTION,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Registry id, production (default) or .onnx path; repeat for more."),
+    ] = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option("--view", help="crop (default, upstream's), whole, or wide: objects at half size; repeatable."),
+    ] = None,
     corpus: CorpusName = "duts-tr",
     root: Root = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the table.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Validation IoU of any ONNX student on the training corpus's held-out fold, by upstream's protocol.
+    """Validation IoU of any ONNX students on the training corpus's held-out fold, by upstream's protocol.
 
     Example: `harness validate --model saliency_student_v2 --root /data/DUTS-TR`
     """
-    from train.data import decoded_set, validation_split
-    from train.recipe import Recipe
-    from train.validation import validation_iou
+    from train.validation import validation_rows
 
-    file, recipe = find_model(model), Recipe("any")
+    files = [find_model(model) for model in models or [PRODUCTION]]
+    loaded = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
     pairs = load_pairs(corpus, root)
-    loaded = SaliencyModel.load(file.path, file.name, file.sha256)
     with stages() as report:
-        cache = cache_folder().parent / "decoded"
-        data = decoded_set(pairs, recipe.val_short_side, cache, lambda n, total: report("decoding", n, total))
-    _, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
-    score: ValidationIoU = validation_iou(loaded.maps, data, held, recipe.crop_size)
-    result = {"model": file.name, "pairs": len(held), "val_iou_mean@0.5": score.batched}
-    _print(result | {"val_iou_mean@0.5 per image": score.per_image}, as_json)
+        rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", report)
+    if as_json:
+        typer.echo(json.dumps(rows.to_dict("records"), indent=2))
+    else:
+        shown = RichTable(*rows.columns)
+        for row in rows.itertuples(index=False):
+            shown.add_row(*(f"{value:.5f}" if isinstance(value, float) else str(value) for value in row))
+        Console().print(shown)
+    if out:
+        inputs = {model.name: model.sha256 for model in loaded} | {corpus: listing_digest(pairs)}
+        for path in write_table(Table("validation", "Validation fold", rows, this_command(), inputs), out):
+            typer.echo(f"wrote {path}", err=True)
 
 
 def runs(
