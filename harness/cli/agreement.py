@@ -1,0 +1,60 @@
+"""`harness agreement`: the embedded extractor beside logs of a native one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from harness.cli.progress import progress
+from harness.errors import InputError
+from harness.registry import find_model
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("agreement")(agreement_command)
+
+
+def agreement_command(
+    logs: Annotated[list[Path], typer.Option("--log", help="JSON log of a native libvmaf with mobilesal; repeat.")],
+    clips: Annotated[list[str], typer.Option("--clip", help="What that log scored as distorted; one per log.")],
+    models: Annotated[list[str], typer.Option("--model", help="What it used: registry id or .onnx; one per log.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the table.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Compare `saliency_mean` of native logs with the embedded extractor's, frame by frame.
+
+    Where no libvmaf with mobilesal is installed, its logs from elsewhere still say whether both agree.
+
+    Example: `harness agreement --log native.json --clip encode.mp4 --model saliency_student_v1`
+    """
+    from harness.agreement import Case, agreement
+    from harness.results import Table, this_command, write_table
+    from harness.saliency.model import SaliencyModel
+
+    if not len(logs) == len(clips) == len(models):
+        raise InputError(f"{len(logs)} logs, {len(clips)} clips, {len(models)} models (allowed: as many of each)")
+    files = [find_model(model) for model in models]
+    cases = [
+        Case(log, clip, SaliencyModel.load(file.path, file.name, file.sha256))
+        for log, clip, file in zip(logs, clips, files, strict=True)
+    ]
+    with progress("clips") as report:
+        rows = agreement(cases, report)
+    if as_json:
+        typer.echo(json.dumps(rows.to_dict("records"), indent=2))
+    else:
+        shown = RichTable(*rows.columns)
+        for row in rows.itertuples(index=False):
+            shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
+        Console().print(shown)
+    if out:
+        inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
+        table = Table("native", "Native against embedded", rows, this_command(), inputs)
+        for path in write_table(table, out):
+            typer.echo(f"wrote {path}", err=True)
