@@ -14,6 +14,8 @@ from harness.cli.progress import progress
 from harness.errors import InputError
 from harness.registry import find_model
 
+SHOWN = ("clip", "model", "frames", "frames_equal_as_printed", "max_abs_diff", "plcc")
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -49,12 +51,13 @@ def agreement_command(
     if as_json:
         typer.echo(json.dumps(rows.to_dict("records"), indent=2))
     else:
-        shown = RichTable(*rows.columns)
-        for row in rows.itertuples(index=False):
-            shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
+        shown = RichTable(*SHOWN)
+        for row in rows[list(SHOWN)].itertuples(index=False):
+            shown.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
         Console().print(shown)
     if out:
         inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
-        table = Table("native", "Native against embedded", rows, this_command(), inputs)
+        printed = rows.assign(max_abs_diff=rows["max_abs_diff"].map("{:.2e}".format))
+        table = Table("native", "Native against embedded", printed, this_command(), inputs)
         for path in write_table(table, out):
             typer.echo(f"wrote {path}", err=True)
