@@ -90,6 +90,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "student": recipe["student"],
                 "seed": recipe["seed"],
                 "recipe": changes_of(Recipe(**recipe)) or "as shipped",
+                "starts from": run.about.get("started_from", {}).get("best_pt_sha256", "")[:12] or "scratch",
                 "parameters": read_json(folder / "export.json")["param_count"],
                 "val_iou_mean@0.5 (batches of 32)": run.best.val_iou,
                 "val_iou_mean@0.5 (per image)": run.best.val_iou_per_image,
