@@ -89,7 +89,8 @@ def main() -> None:
         rows = [{"variant": name, "bytes": models[name].facts.bytes} for name in models]
         correlations: dict[str, list[float]] = {name: [] for name in models}
         for index in held[: asked.compare]:
-            maps = {name: model.maps(picture(pairs[index]))[0].ravel() for name, model in models.items()}
+            shown = picture(pairs[index])
+            maps = {name: model.maps(shown)[0].ravel().astype(np.float64) for name, model in models.items()}
             for name, found in maps.items():
                 correlations[name].append(pearson(found, maps["fp32"]) or 0.0)
         for row in rows:

@@ -71,10 +71,8 @@ class ResidentBatches:
         for part in slices:
             across = torch.where(flip[part], size - 1 - along, along)
             if plan.scaled(size):
-                rows, columns = (
-                    _positions(along, top[part], height[part], size),
-                    _positions(across, left[part], width[part], size),
-                )
+                rows = _positions(along, top[part], height[part], size)
+                columns = _positions(across, left[part], width[part], size)
                 images, truth = self._scaled(start[part], frame_height[part], line[part], rows, columns)
             else:
                 index = (start[part] + (top[part] + along) * line[part])[:, :, None] + (left[part] + across)[:, None, :]
