@@ -1,0 +1,73 @@
+"""What one map costs in ONNX Runtime, student beside student, by frame size.
+
+python benchmarks/students_speed.py --model saliency_student_v1 --model saliency_student_v2 --model saliency_student_v3
+
+The students take turns on the same frame in one process; times are wall clock with so many threads, ratios are to the
+model named second to last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.registry import find_model
+from harness.results import Table, processor_name, write_table
+from harness.saliency.contract import INPUT, OUTPUT
+from harness.saliency.model import SaliencyModel
+
+SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", required=True, help="registry id or .onnx path; two or more")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("results/train"))
+    asked = parser.parse_args()
+    files = [find_model(name) for name in asked.model]
+    models = [SaliencyModel.load(file.path, file.name, file.sha256, asked.threads) for file in files]
+    if len(models) < 2:
+        parser.error("nothing to compare: give two models or more")
+    base = models[-2].name
+    rows = []
+    for height, width in SIZES:
+        planes = np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32)
+        spent: dict[str, list[float]] = {model.name: [] for model in models}
+        for turn in range(asked.repeats + 1):
+            for model in models:
+                started = time.perf_counter()
+                model.session.run([OUTPUT], {INPUT: planes})
+                if turn:  # the first run plans and allocates
+                    spent[model.name].append((time.perf_counter() - started) * 1e3)
+        for model in models:
+            ratios = [slow / own for slow, own in zip(spent[base], spent[model.name], strict=True)]
+            rows.append(
+                {
+                    "size": f"{width}x{height}",
+                    "model": model.name,
+                    "ms (median)": statistics.median(spent[model.name]),
+                    f"times as fast as {base}": statistics.median(ratios),
+                    "lowest": min(ratios),
+                    "highest": max(ratios),
+                }
+            )
+    notes = (f"{asked.threads} threads, {asked.repeats} turns, {processor_name()}.",)
+    inputs = {model.name: model.sha256 for model in models}
+    command = shlex.join(["python", *sys.argv])
+    table = Table("students-speed", "Time of one map", pd.DataFrame(rows), command, inputs, notes)
+    for path in write_table(table, asked.out):
+        print(path)
+    print(table.rows.to_string())
+
+
+if __name__ == "__main__":
+    main()
