@@ -1,12 +1,15 @@
 """Clips are described and streamed as they are, and refused in one line when they are not whole."""
 
+import gc
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from corpora.synth import ClipOptions, write_clips
 from harness.errors import InputError
 from harness.media.clips import Clip, open_clip
 
@@ -184,3 +187,17 @@ def test_options_of_raw_video_are_refused_elsewhere(tmp_path):
     with pytest.raises(InputError, match="size and fps given for a file that states its own"):
         open_clip(path, size=(48, 32), fps=25)
     assert isinstance(open_clip(path), Clip)
+
+
+def test_frames_are_freed_as_they_go(tmp_path: Path) -> None:
+    write_clips(tmp_path / "clips", ClipOptions(count=1, size=(64, 48), frames=12))
+    (path,) = (tmp_path / "clips").rglob("*.y4m")
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in open_clip(path):
+            del frame
+            alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+            assert alive <= 3, "frames wait for the garbage collector: memory grows with the clip"
+    finally:
+        gc.enable()

@@ -366,9 +366,7 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
             f"clip {info.path}: frame {index} is {picture.width}x{picture.height}, the first is "
             f"{info.width}x{info.height} (allowed: one size)"
         )
-    sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
-    matrices = [bytes(side) for side in sides if side.type == SideData.DISPLAYMATRIX]
-    shown = (picture.interlaced_frame, any(matrix != UPRIGHT for matrix in matrices))
+    shown = (picture.interlaced_frame, bool(picture.rotation) or (index == 0 and _mirrored(picture)))
     if picture.format.name.replace("yuvj", "yuv") != info.pix_fmt:
         picture = picture.reformat(format=info.pix_fmt)
     dtype = np.uint8 if info.bit_depth == 8 else np.uint16
@@ -378,6 +376,12 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
     u, v = planes[1:] if len(planes) == 3 else (None, None)
     tags = (info.pix_fmt, info.bit_depth, info.chroma, info.matrix, info.range)
     return Frame(index, time, planes[0], u, v, *tags, *shown)
+
+
+def _mirrored(picture: av.VideoFrame) -> bool:
+    """Whether it is to be shown flipped. For one frame only: asking PyAV ties each frame to itself until gc runs."""
+    sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
+    return any(bytes(side) != UPRIGHT for side in sides if side.type == SideData.DISPLAYMATRIX)
 
 
 # Folders of pictures -------------------------------------------------------------------------------------------------
