@@ -23,6 +23,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.jobs.code import code_digest
 from harness.measures import Sample, Sums, Truth, drift
+from harness.memory import keep_freed_memory
 from harness.registry import find_model
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
 from harness.saliency.model import SaliencyModel
@@ -329,6 +330,7 @@ _mappers: Mappers
 
 def _start_worker(task: Task) -> None:
     global _task, _mappers
+    keep_freed_memory()
     _task, _mappers = task, _open(task, 1)
 
 

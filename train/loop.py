@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import os
 import platform
@@ -20,6 +18,7 @@ from torch import distributed
 from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, whole_file, write_json
+from harness.memory import keep_freed_memory
 from harness.results import processor_name
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
@@ -193,15 +192,6 @@ def join_group() -> tuple[int, int]:
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc to reuse freed blocks: returning them made every step fault its activations in again."""
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        arena_max, mmap_max, trim_threshold, top_pad = -8, -4, -1, -2
-        for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 1 << 28)):
-            mallopt(option, value)
 
 
 def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slice]:

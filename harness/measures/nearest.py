@@ -43,7 +43,7 @@ def nearest(mask: np.ndarray) -> Nearest:
     pixels = rows * mask[box].shape[1] + columns
     rows, columns = rows + box[0].start, columns + box[1].start
     closest = (rows + down[rows, columns]) * width + columns + right[rows, columns]
-    return Nearest(pixels, closest, box, np.take(_IMPORTANCE, squared, mode="clip"))
+    return Nearest(pixels, closest, box, _IMPORTANCE[np.minimum(squared, _FAR**2, out=squared)])
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice]:
