@@ -195,7 +195,7 @@ def _read_mask(path: Path) -> np.ndarray:
 
 
 def tables(rows: LadderRows, command: str, inputs: dict[str, Any], notes: tuple[str, ...] = ()) -> list[Table]:
-    """The findings as tables; every interval is a bootstrap over clips."""
+    """The findings as tables, those that have any; every interval is a bootstrap over clips."""
     clips, bound = rows.encodes["clip"].nunique(), "PLCC with 95 % bootstrap bounds over clips; SROCC beside it."
     frames = f"{clips} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources."
     if clips < FEWEST:
@@ -207,7 +207,8 @@ def tables(rows: LadderRows, command: str, inputs: dict[str, Any], notes: tuple[
         ("foreground", "saliency_mean on the source against the true share of foreground", foreground(rows)),
         ("flicker", "change of the map from frame to frame, beside the motion of the mask", flicker(rows)),
     ]
-    return [Table(name, title, found, command, inputs, (frames, bound, *notes)) for name, title, found in kinds]
+    notes = (frames, bound, *notes)
+    return [Table(name, title, found, command, inputs, notes) for name, title, found in kinds if len(found)]
 
 
 def model_agreement(rows: LadderRows) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from corpora.loader import ClipPair
 from harness.cli.app import app
 from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
-from harness.ladder import Ladder, LadderRows, encode_rows, run_ladder, stability, tables
+from harness.ladder import Ladder, LadderRows, encode_rows, model_agreement, run_ladder, stability, tables
 from harness.registry import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import pearson_by_group
@@ -70,7 +70,7 @@ def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
 
 def test_tables_state_their_convention_and_size(rows):
     made = {table.name: table for table in tables(rows[0], "harness score …", {})}
-    assert set(made) == {"models", "vmaf", "stability", "foreground", "flicker"}
+    assert set(made) == {"vmaf", "stability", "foreground", "flicker"}, "one model agrees with nobody"
     assert made["stability"].rows["frames"].tolist() == [10, 10]
     assert "2 clips, 20 frames of encodes, 10 frames of sources." in made["vmaf"].notes
     assert "No bounds: 2 of the 3 clips or more that they need." in made["stability"].notes
@@ -90,6 +90,16 @@ def test_stability_is_computed_against_the_same_frame():
     (row,) = stability(LadderRows(encodes, references, ("m",))).to_dict("records")
     assert row["plcc"] == pytest.approx(1) and row["relative_drift"] == pytest.approx(0.1)
     assert row["relative_shift"] == pytest.approx(0.1)
+
+
+def test_every_two_models_are_compared():
+    columns = {
+        f"saliency_mean@{name}": [0.1, 0.2, 0.4, factor] for name, factor in (("a", 0.8), ("b", 0.8), ("c", -0.8))
+    }
+    encodes = pd.DataFrame({"clip": ["x", "x", "y", "y"], "frame": [0, 1, 0, 1], "crf": 30} | columns)
+    found = model_agreement(LadderRows(encodes, encodes, ("a", "b", "c"))).set_index(["model", "against"])
+    assert len(found) == 3
+    assert found.loc[("a", "b"), "plcc"] == pytest.approx(1) and found.loc[("a", "c"), "plcc"] < 0
 
 
 def test_bounds_come_from_whole_clips():
@@ -176,7 +186,7 @@ def test_the_command_writes_tables_and_rows(clips, tmp_path):
     }
     again = run("--corpus", "davis-2016", *options, "--json")
     made = json.loads(again.stdout)
-    assert list(made) == ["models", "vmaf", "stability", "foreground", "flicker"]
+    assert list(made) == ["vmaf", "stability", "foreground", "flicker"]
     assert made["stability"] == json.loads((tmp_path / "out" / "stability.json").read_text())
     unknown = run("--corpus", "davis-2016", *options[:-2], "--clips", "c")
     assert "has no clip 'c' (allowed: a, b)" in str(unknown.exception)
