@@ -216,8 +216,13 @@ def _table(file: ResultsFile) -> str:
 
 
 def _pictures(files: list[ResultsFile], results: Path) -> list[Path]:
+    """Plots beside the tables; picture sheets show the sets' own pictures and are not handed on."""
     folders = sorted({(results / file.place).parent for file in files})
-    return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in PICTURES]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if _is_plot(path)]
+
+
+def _is_plot(path: Path) -> bool:
+    return path.suffix in PICTURES and "sheet_" not in path.name
 
 
 def _relative(path: Path, start: Path) -> str:

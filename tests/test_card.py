@@ -33,7 +33,8 @@ def project(tmp_path: Path) -> Path:
     inputs = {"model s": entry["sha256"]}
     for name, rows in (("numbers", numbers), ("summary", summary)):
         write_table(Table(name, f"Title of {name}", rows, "harness eval --split ecssd", inputs), results(tmp_path))
-    Image.new("RGB", (4, 4)).save(results(tmp_path) / "curves.png")
+    for picture in ("curves.png", "sheet_ecssd.png"):
+        Image.new("RGB", (4, 4)).save(results(tmp_path) / picture)
     return tmp_path
 
 
@@ -55,7 +56,7 @@ def test_a_card_holds_the_five_points_the_terms_the_tables_and_the_pictures(proj
         assert f"## {heading}\n" in text
     assert "All rights reserved by the original authors of DUTS Image Dataset." in text
     assert "0.612 [0.600, 0.624]" in text
-    assert "(../../results/eval/curves.png)" in text
+    assert "(../../results/eval/curves.png)" in text and "sheet_" not in text
     assert "Title of summary" in text and "Title of numbers" not in text
 
 
