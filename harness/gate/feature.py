@@ -21,7 +21,7 @@ from harness.gate.rules import PARITY
 from harness.media.clips import Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
 from harness.quality.native import COLUMN, choose
-from harness.saliency.mobilesal import extract
+from harness.saliency.mobilesal import ahead, extract
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, score
 from harness.stats import pearson
@@ -109,7 +109,8 @@ def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:
 def _encode(frames: Iterator[Frame], path: Path, crf: int) -> None:
     with av.open(str(path), "w") as container:
         stream = None
-        for frame in frames:
+        # libswscale leaves its thread's floating-point state unfit for x264, whose rate control then varies by the run
+        for frame in ahead(frames):
             picture = frame.picture()
             if stream is None:
                 stream = container.add_stream(ENCODER, rate=25, options={"crf": str(crf), "preset": PRESET})
