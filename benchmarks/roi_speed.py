@@ -30,7 +30,7 @@ from harness.results import Table, markdown, processor_name, write_table
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
-from harness.roi.plans import Plan, ahead, plans_of
+from harness.roi.plans import Plan, plans_of
 from harness.saliency.sources import Mapper
 from harness.saliency.working_size import WorkingSize
 from harness.steer import map_source
@@ -105,7 +105,7 @@ def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[Wor
         "attach": lambda: iter(ready),
     }
     for size in sizes:
-        sources[str(size)] = lambda size=size: ahead(planned(short, mapper, size))  # type: ignore[misc]
+        sources[str(size)] = lambda size=size: planned(short, mapper, size)  # type: ignore[misc]
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
@@ -132,7 +132,7 @@ def check_memory(path: Path, short: int, long: int, mapper: Mapper, working: Wor
     looped = Looped(scaled(clip, short), clip.info, long)
     with tempfile.TemporaryDirectory() as folder:
         fast = replace(SETTINGS, preset="ultrafast")
-        encode(looped.info, ahead(planned(looped, mapper, working)), ENCODER, fast, Path(folder, "out.mkv"))
+        encode(looped.info, planned(looped, mapper, working), ENCODER, fast, Path(folder, "out.mkv"))
     print(f"memory: peak {before:.0f} MiB after {short} frames, {peak_mib():.0f} after {long}")
 
 

@@ -19,7 +19,7 @@ from harness.roi.encode import Encoded, Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.offsets import Knob, Share
-from harness.roi.plans import Plan, ahead, plans_of
+from harness.roi.plans import Plan, plans_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Comparison, Probe, check_plans, compare, probe
 from harness.saliency.colour import true_rgb
@@ -87,7 +87,7 @@ def steer(
         check_companions(clip.info.path, out)
     check_frame(next(iter(clip)), clip.info.path)
     mapper = steering.source.open(threads=0)
-    planned = ahead(plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight))
+    planned = plans_of(clip, mapper, steering.working, steering.knob, encoder, steering.weight)
     if export and encoder.route == "program":
         _need_program(clip, planned, encoder, steering.knob, export, progress)
     found = probe(encoder, settings)

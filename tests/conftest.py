@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,14 @@ def interrupts_reach_children() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A clip as a folder of pictures of soft noise: its colours are converted while it is read."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (24, 12, 16, 3), np.uint8)
+    for index, picture in enumerate(noise):
+        Image.fromarray(picture).resize((318, 242), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.png")
+    return folder

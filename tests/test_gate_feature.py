@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
-from PIL import Image
 
 from harness.errors import InputError
 from harness.gate import feature, run, run_gate
@@ -161,15 +159,10 @@ def test_a_clip_that_is_absent_or_short_decides_nothing(tmp_path: Path):
         clips_of(context)
 
 
-def test_encodes_repeat_to_the_byte(tmp_path):
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    noise = np.random.default_rng(0).integers(0, 256, (24, 12, 16, 3), np.uint8)
-    for index, picture in enumerate(noise):
-        Image.fromarray(picture).resize((318, 242), Image.Resampling.BICUBIC).save(frames / f"{index:05d}.png")
+def test_encodes_repeat_to_the_byte(pictures, tmp_path):
     packets = []
     for name in ("one.mkv", "two.mkv", "three.mkv"):
-        feature._encode(iter(open_clip(frames)), tmp_path / name, 43)
+        feature._encode(iter(open_clip(pictures)), tmp_path / name, 43)
         with av.open(str(tmp_path / name)) as container:
             packets.append([bytes(packet) for packet in container.demux(video=0)])
     assert packets[0] == packets[1] == packets[2]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError, InputError
+from harness.media.ahead import ahead
 from harness.media.clips import Frame, open_clip, pix_fmt_name
-from harness.saliency.mobilesal import ahead, eight_bits, extract
+from harness.saliency.mobilesal import eight_bits, extract
 from harness.saliency.model import SaliencyModel
 
 VECTORS = Path(__file__).parent / "vectors"

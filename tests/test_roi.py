@@ -30,7 +30,7 @@ from harness.roi.encoders.base import Encoder
 from harness.roi.export import EXPORTS, write_kvazaar, write_svtav1
 from harness.roi.offsets import Share, Strength, block_areas, block_means
 from harness.roi.plans import plans_of
-from harness.roi.proof import probe
+from harness.roi.proof import probe, stream_digest
 from harness.roi.regions import Region, painted, regions_of
 from harness.saliency.model import resized
 from harness.saliency.sources import CentrePrior, Mapper
@@ -559,3 +559,12 @@ def test_smoothing_averages_and_restarts_at_a_cut() -> None:
 def test_bad_shares_are_refused(bad: str) -> None:
     with pytest.raises(InputError, match="allowed"):
         parse_share(bad)
+
+
+def test_encodes_of_pictures_repeat_to_the_byte(pictures: Path, tmp_path: Path) -> None:
+    clip, digests = open_clip(pictures), set()
+    for name in ("one.mkv", "two.mkv", "three.mkv"):
+        out = tmp_path / name
+        encode(clip.info, ((frame, None) for frame in clip), find_encoder("libx264"), Settings(crf=43), out)
+        digests.add(stream_digest(out))
+    assert len(digests) == 1

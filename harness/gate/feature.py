@@ -18,10 +18,11 @@ from harness.gate.data import clips_of
 from harness.gate.evidence import Evidence
 from harness.gate.intervals import exactly, mean_of, spread_of
 from harness.gate.rules import PARITY
+from harness.media.ahead import ahead
 from harness.media.clips import Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
 from harness.quality.native import COLUMN, choose
-from harness.saliency.mobilesal import ahead, extract
+from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
 from harness.score import Plan, score
 from harness.stats import pearson
@@ -109,7 +110,7 @@ def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:
 def _encode(frames: Iterator[Frame], path: Path, crf: int) -> None:
     with av.open(str(path), "w") as container:
         stream = None
-        # libswscale leaves its thread's floating-point state unfit for x264, whose rate control then varies by the run
+        # on one thread libswscale and x264 disturb each other: see harness.roi.encode
         for frame in ahead(frames):
             picture = frame.picture()
             if stream is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
+from harness.media.ahead import ahead
 from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
 from harness.media.ffmpeg import find_ffmpeg
 from harness.roi.attach import Attacher
@@ -21,6 +23,7 @@ from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.plans import Plan
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
+DEPTH = 4  # frames made before the encoder asks for them
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,12 @@ def encode(
         for name, value in encoder.passes(one_of_two.number, one_of_two.statistics).items():
             options[name] = ":".join(filter(None, [options.get(name), value]))
     run = _through_side_data if encoder.route == "side-data" else encode_by_file
-    fit, report = _checked(frames, info.path), progress or (lambda done: None)
+    report = progress or (lambda done: None)
     try:
-        encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
+        # Saliency overlaps with encoding; and libswscale leaves its thread's floating-point state unfit for x264:
+        # called by turns on one thread, they gave another stream each time.
+        with closing(ahead(_checked(frames, info.path), DEPTH)) as fit:
+            encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
         _shape_pixels(info, out)
         return encoded
     except av.FFmpegError as error:

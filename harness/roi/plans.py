@@ -1,12 +1,9 @@
-"""From frames and maps to plans: what each frame asks of the encoder, steady over time and worked out ahead."""
+"""From frames and maps to plans: what each frame asks of the encoder, steady over time."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,9 +25,6 @@ class Plan:
 
     means: np.ndarray
     offsets: np.ndarray
-
-
-Item = TypeVar("Item")
 
 
 def plans_of(
@@ -68,13 +62,3 @@ def _fitting(raw: np.ndarray, height: int, width: int, encoder: Encoder) -> np.n
         spread = np.kron(larger, np.ones((times, times)))[: raw.shape[0], : raw.shape[1]]
         offsets = neutral(spread, areas, encoder.steps)
     return offsets
-
-
-def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
-    """The same items, worked out up to `depth` ahead in another thread: saliency overlaps with encoding."""
-    end: Any = object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, items, end) for _ in range(depth))
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(pool.submit(next, items, end))
-            yield item

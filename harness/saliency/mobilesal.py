@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.media.ahead import ahead
 from harness.media.clips import Frame, pix_fmt_name
 from harness.saliency.colour import contract_rgb
 from harness.saliency.model import SaliencyModel
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,3 @@ def eight_bits(frame: Frame) -> Frame:
 
     u, v = (None if plane is None else rounded(plane) for plane in (frame.u, frame.v))
     return replace(frame, y=rounded(frame.y), u=u, v=v, bit_depth=8, pix_fmt=pix_fmt_name(8, frame.chroma))
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, the next one made in a thread while the caller works on this one."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, iterator, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]
