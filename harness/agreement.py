@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import InputError
 from harness.files import read_json, sha256_of
 from harness.media.clips import open_clip
-from harness.quality.libvmaf import read_log
+from harness.quality.libvmaf import Log, read_log
 from harness.quality.native import COLUMN
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
@@ -43,13 +43,14 @@ def agreement(cases: Sequence[Case], progress: Callable[[int, int], None] = lamb
     rows = []
     for done, case in enumerate(cases, 1):
         embedded = np.array([sample.means[0] for sample in extract(open_clip(case.clip), [case.model])])
-        native = _native(case.log, len(embedded), case.clip)
+        log = _native(case.log, len(embedded), case.clip)
+        native = log.column(COLUMN)
         apart = np.abs(native - embedded)
         rows.append(
             {
                 "clip": Path(case.clip).name,
                 "model": case.model.name,
-                "libvmaf": str(read_json(case.log).get("version", "")),
+                "libvmaf": log.version,
                 "frames": len(native),
                 "native_mean": native.mean(),
                 "embedded_mean": embedded.mean(),
@@ -63,8 +64,9 @@ def agreement(cases: Sequence[Case], progress: Callable[[int, int], None] = lamb
     return pd.DataFrame(rows)
 
 
-def _native(log: Path, frames: int, clip: str) -> np.ndarray:
-    logged = read_json(log).get("frames", [])
+def _native(log: Path, frames: int, clip: str) -> Log:
+    content = read_json(log)
+    logged = content.get("frames", []) if isinstance(content, dict) else []
     if len(logged) != frames:
         raise InputError(f"{log}: {len(logged)} frames, {clip} has {frames} (must be equal)")
-    return read_log(log, range(frames), [COLUMN]).column(COLUMN)
+    return read_log(log, range(frames), [COLUMN])

@@ -49,5 +49,8 @@ def test_a_frame_that_differs_shows(tmp_path: Path) -> None:
     assert other["frames_equal_as_printed"] == 3 and other["max_abs_diff"] == pytest.approx(0.01, abs=1e-6)
     with pytest.raises(InputError, match=r"3 frames, .* has 4 \(must be equal\)"):
         agreement([Case(log(means[:3]), str(clip), model)])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(InputError, match="0 frames"):
+        agreement([Case(tmp_path / "list.json", str(clip), model)])
     with pytest.raises(HarnessError):
         agreement([Case(log([*means[:3], float("nan")]), str(clip), model)])

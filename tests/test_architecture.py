@@ -13,7 +13,7 @@ from harness.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("harness", "train", "corpora") for path in (ROOT / folder).rglob("*.py"))
-WORKFLOWS = ("evaluate", "score", "ladder", "sweep", "gate", "card", "report", "demo", "doctor")
+WORKFLOWS = ("evaluate", "score", "agreement", "ladder", "sweep", "gate", "card", "report", "demo", "doctor")
 LOWER_ROOMS = (
     "harness/saliency",
     "harness/media",

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from harness.cli.progress import progress
+from harness.cli.rows import print_rows
 from harness.errors import InputError
 from harness.registry import find_model
 
@@ -51,10 +50,7 @@ def agreement_command(
     if as_json:
         typer.echo(json.dumps(rows.to_dict("records"), indent=2))
     else:
-        shown = RichTable(*SHOWN)
-        for row in rows[list(SHOWN)].itertuples(index=False):
-            shown.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
-        Console().print(shown)
+        print_rows(rows[list(SHOWN)], ".3g")
     if out:
         inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
         printed = rows.assign(max_abs_diff=rows["max_abs_diff"].map("{:.2e}".format))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from corpora.loader import cache_folder, listing_digest, load_pairs
 from harness.cli.progress import stages
+from harness.cli.rows import print_rows
 from harness.errors import InputError
 from harness.registry import PRODUCTION, find_model
 from harness.results import Table, this_command, write_table
@@ -142,10 +141,7 @@ def validate(
     if as_json:
         typer.echo(json.dumps(rows.to_dict("records"), indent=2))
     else:
-        shown = RichTable(*rows.columns)
-        for row in rows.itertuples(index=False):
-            shown.add_row(*(f"{value:.5f}" if isinstance(value, float) else str(value) for value in row))
-        Console().print(shown)
+        print_rows(rows, ".5f")
     if out:
         inputs = {model.name: model.sha256 for model in loaded} | {corpus: listing_digest(pairs)}
         for path in write_table(Table("validation", "Validation fold", rows, this_command(), inputs), out):
