@@ -111,9 +111,7 @@ def train(
 
     student = build_student(recipe.student).to(chosen_device)
     if start_from:
-        student.load_state_dict(
-            torch.load(start_from / "best.pt", map_location=chosen_device, weights_only=True)["student"]
-        )
+        load_best(student, start_from)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(student.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     schedule = schedule_of(optimiser, recipe.epochs)
@@ -192,6 +190,12 @@ def join_group() -> tuple[int, int]:
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
+
+
+def load_best(student: Student, folder: Path) -> None:
+    """Give `student` the best weights of the run in `folder`."""
+    device = next(student.parameters()).device
+    student.load_state_dict(torch.load(folder / "best.pt", map_location=device, weights_only=True)["student"])
 
 
 def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slice]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from corpora.loader import load_manifest
 from harness import registry
@@ -16,9 +15,10 @@ from harness.errors import InputError
 from harness.files import read_json, write_json
 from harness.results import Table
 from train.export import Exported, export
-from train.loop import EpochRow, draw_curve
+from train.loop import EpochRow, draw_curve, load_best
 from train.recipe import Recipe, changes_of
 from train.students.registry import build_student, trainable_parameters
+from train.validation import BATCHED, PER_IMAGE
 
 ONNX_NAME = "student.onnx"
 
@@ -59,8 +59,7 @@ def export_run(folder: Path) -> Exported:
     run = read_run(folder)
     recipe = run.about["recipe"]
     student = build_student(recipe["student"])
-    state = torch.load(folder / "best.pt", map_location="cpu", weights_only=True)
-    student.load_state_dict(state["student"])
+    load_best(student, folder)
     exported = export(student, folder / ONNX_NAME)
     write_json(folder / "export.json", _training(run, exported, trainable_parameters(student)))
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
@@ -92,8 +91,8 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "recipe": changes_of(Recipe(**recipe)) or "as shipped",
                 "starts from": run.about.get("started_from", {}).get("best_pt_sha256", "")[:12] or "scratch",
                 "parameters": read_json(folder / "export.json")["param_count"],
-                "val_iou_mean@0.5 (batches of 32)": run.best.val_iou,
-                "val_iou_mean@0.5 (per image)": run.best.val_iou_per_image,
+                BATCHED: run.best.val_iou,
+                PER_IMAGE: run.best.val_iou_per_image,
                 "val_iou_mean@0.5 (whole pictures)": run.best.val_iou_whole,
                 "best epoch": run.best.epoch,
                 "epochs": f"{len(run.history)}/{recipe['epochs']}",

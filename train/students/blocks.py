@@ -29,14 +29,7 @@ class Student(nn.Module):
 
     def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the loss compares with the truth: logits `[N, 1, h, w]`, then those of the side outputs, if any."""
-        return (self.logits(image),)
-
-    def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """The map before its sigmoid, `[N, 1, H, W]`."""
         raise NotImplementedError
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.logits(image))
 
 
 class UNetStudent(Student):
@@ -62,7 +55,10 @@ class UNetStudent(Student):
         self.up1, self.dec1 = up(second, first), conv_bn_relu(first + narrow, first)
         self.head = nn.Conv2d(first, 1, 1)
 
-    def logits(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.outputs(image)[0])
+
+    def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         skip1 = self.enc1(image)
         skip2 = self.enc2(self.pool(skip1))
         skip3 = self.enc3(self.pool(skip2))
@@ -70,5 +66,4 @@ class UNetStudent(Student):
         deep = self.dec3(torch.cat((self.up3(deep), skip3), dim=1))
         deep = self.dec2(torch.cat((self.up2(deep), skip2), dim=1))
         deep = self.dec1(torch.cat((self.up1(deep), skip1), dim=1))
-        logits: torch.Tensor = self.head(deep)
-        return logits
+        return (self.head(deep),)
