@@ -21,6 +21,7 @@ from harness.files import sha256_of
 from harness.jobs import Job, Store, run_jobs
 from harness.media.clips import open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.x264 import steady_words
 from harness.media.y4m import write_y4m
 from harness.quality.libvmaf import check_measures
 from harness.registry import ModelFile
@@ -170,7 +171,9 @@ def _check_encodes(ladder: Ladder) -> None:
 
 def _encode(feed: list[str], encoder: str, preset: str | None, crf: int, out: Path) -> None:
     speed = ["-preset", preset] if preset else []
-    said = find_ffmpeg().run([*feed, "-map", "0:v:0", "-c:v", encoder, *speed, "-crf", str(crf), out])
+    said = find_ffmpeg().run(
+        [*feed, "-map", "0:v:0", "-c:v", encoder, *speed, "-crf", str(crf), *steady_words(encoder), out]
+    )
     unused = re.search(r"AVOption (\S+) .*has not been used for any stream", said)
     if unused:
         raise InputError(

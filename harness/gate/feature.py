@@ -18,9 +18,9 @@ from harness.gate.data import clips_of
 from harness.gate.evidence import Evidence
 from harness.gate.intervals import exactly, mean_of, spread_of
 from harness.gate.rules import PARITY
-from harness.media.ahead import ahead
 from harness.media.clips import Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.x264 import steady
 from harness.quality.native import COLUMN, choose
 from harness.saliency.mobilesal import extract
 from harness.saliency.model import SaliencyModel
@@ -110,11 +110,11 @@ def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:
 def _encode(frames: Iterator[Frame], path: Path, crf: int) -> None:
     with av.open(str(path), "w") as container:
         stream = None
-        # on one thread libswscale and x264 disturb each other: see harness.roi.encode
-        for frame in ahead(frames):
+        for frame in frames:
             picture = frame.picture()
             if stream is None:
-                stream = container.add_stream(ENCODER, rate=25, options={"crf": str(crf), "preset": PRESET})
+                options = steady({"crf": str(crf), "preset": PRESET})
+                stream = container.add_stream(ENCODER, rate=25, options=options)
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.pix_fmt
             picture.pts = None
             container.mux(stream.encode(picture))

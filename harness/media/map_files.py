@@ -15,6 +15,7 @@ from PIL import Image
 
 from harness.errors import InputError
 from harness.files import whole_file, whole_folder
+from harness.media.x264 import steady
 
 OVERLAY_SUFFIXES = (".mp4", ".mkv")
 _HEAT = np.array([255, 40, 0], np.float32)  # one hot colour: its strength is the map's value
@@ -47,7 +48,7 @@ def overlay_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray,
     if path.suffix.lower() not in OVERLAY_SUFFIXES:
         raise InputError(f"overlay {path} (allowed: {', '.join(OVERLAY_SUFFIXES)})")
     with whole_file(path) as part, av.open(str(part), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=rate, options=steady({"crf": "20", "preset": "veryfast"}))
         stream.pix_fmt = "yuv420p"
 
         def keep(rgb: np.ndarray, values: np.ndarray) -> None:

@@ -88,8 +88,7 @@ def encode(
     run = _through_side_data if encoder.route == "side-data" else encode_by_file
     report = progress or (lambda done: None)
     try:
-        # Saliency overlaps with encoding; and libswscale leaves its thread's floating-point state unfit for x264:
-        # called by turns on one thread, they gave another stream each time.
+        # a thread of its own, so that saliency overlaps with encoding
         with closing(ahead(_checked(frames, info.path), DEPTH)) as fit:
             encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
         _shape_pixels(info, out)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from harness.errors import InputError
 from harness.files import whole_file
+from harness.media.x264 import steady
 from harness.saliency.model import resized
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
@@ -73,7 +74,8 @@ def write_preview_video(path: Path, frames: Iterable[Panels], titles: Titles, ra
         for panels in frames:
             picture = _composed(panels, titles, heat, steps, max(1.0, limit))
             if stream is None:
-                stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+                options = steady({"crf": "18", "preset": "veryfast"})
+                stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         if stream is not None:

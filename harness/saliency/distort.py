@@ -13,6 +13,7 @@ from PIL import Image
 
 from harness.errors import HarnessError, InputError
 from harness.media.clips import Frame
+from harness.media.x264 import steady
 from harness.saliency.colour import contract_rgb, true_rgb
 
 _LIMITS = {"crf": (0, 51), "jpeg": (1, 95)}
@@ -69,7 +70,7 @@ def x264_intra(rgb: np.ndarray, crf: int) -> np.ndarray:
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuv420p"
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
-    encoder.options = {"crf": str(crf), "preset": "medium", "x264-params": "keyint=1:bframes=0:log-level=error"}
+    encoder.options = steady({"crf": str(crf), "preset": "medium", "x264-params": "keyint=1:bframes=0:log-level=error"})
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = [*encoder.encode(picture), *encoder.encode(None)]
