@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from corpora.loader import load_pairs
-from harness.eval_report import write_report
-from harness.evaluate import Options, evaluate
-from harness.intervals import with_intervals
-from harness.saliency.working_size import WorkingSize
+from harness.models.working_size import WorkingSize
+from harness.studies.eval.compare import with_intervals
+from harness.studies.eval.report import write_report
+from harness.studies.eval.run import Options, evaluate
 
 
 def measure(model: str, split: str, root: str, limit: int, workers: int) -> dict[str, float]:

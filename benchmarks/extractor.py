@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.media.clips import Frame, open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.frames import Frame, open_clip
 from harness.media.y4m import write_y4m
-from harness.registry import find_model
-from harness.results import Table, write_table
+from harness.models.registry import find_model
+from harness.models.session import SaliencyModel
 from harness.saliency.colour import contract_rgb
-from harness.saliency.mobilesal import extract
-from harness.saliency.model import SaliencyModel
-from harness.score import Plan, score
+from harness.saliency.feature import extract
+from harness.studies.score.pair import Plan, score
+from harness.tables import Table, write_table
 
 SIZES = ((640, 360), (1920, 1080))
 

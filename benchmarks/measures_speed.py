@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from harness import measures
-from harness.measures import Sample, Truth
-from harness.memory import keep_freed_memory
+from harness import metrics
+from harness.jobs.memory import keep_freed_memory
+from harness.metrics import Sample, Truth
 
 ORACLE = """
 import sys, time, warnings
@@ -60,7 +60,7 @@ def main(oracle: str, folder: str, images: str = "100") -> None:
                 truth = Truth(arrays[f"mask{index}"])
                 for seconds in (ours, again):  # the second model on an image shares the truth's distances
                     start = time.process_time()
-                    measures.reading(Sample.of(arrays[f"map{index}"], truth, minmax=True))
+                    metrics.reading(Sample.of(arrays[f"map{index}"], truth, minmax=True))
                     seconds.append(time.process_time() - start)
             process.stdin.close()
     first, second, other = (1000 * float(np.median(seconds)) for seconds in (ours, again, theirs))

@@ -25,15 +25,15 @@ from typing import Any
 import av
 import pandas as pd
 
-from harness.media.clips import Clip, ClipInfo, Frame, open_clip
-from harness.results import Table, markdown, processor_name, write_table
+from harness.media.frames import Clip, ClipInfo, Frame, open_clip
+from harness.models.sources import Mapper
+from harness.models.working_size import WorkingSize
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
 from harness.roi.plans import Plan, plans_of
-from harness.saliency.sources import Mapper
-from harness.saliency.working_size import WorkingSize
-from harness.steer import map_source
+from harness.studies.roi.encode import map_source
+from harness.tables import Table, markdown, processor_name, write_table
 
 WIDTH, HEIGHT = 1280, 720
 ENCODER, SETTINGS = find_encoder("libx264"), Settings(crf=28, preset="medium")

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.registry import find_model
-from harness.results import Table, processor_name, write_table
-from harness.saliency.contract import INPUT, OUTPUT
-from harness.saliency.model import SaliencyModel
+from harness.models.contract import INPUT, OUTPUT
+from harness.models.registry import find_model
+from harness.models.session import SaliencyModel
+from harness.tables import Table, processor_name, write_table
 
 SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
 

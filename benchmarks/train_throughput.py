@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from harness.memory import keep_freed_memory
-from harness.results import Table, processor_name, write_table
+from harness.jobs.memory import keep_freed_memory
+from harness.tables import Table, processor_name, write_table
 from train.losses import bce_dice
 from train.students.registry import STUDENTS, build_student
 

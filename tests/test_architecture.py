@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.cli.app import COMMANDS
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("harness", "train", "corpora") for path in (ROOT / folder).rglob("*.py"))
-WORKFLOWS = ("evaluate", "score", "agreement", "ladder", "sweep", "gate", "card", "report", "demo", "doctor")
+WORKFLOWS = ("evaluate", "score", "parity", "ladder", "sweep", "gate", "card", "report", "demo", "doctor")
 LOWER_ROOMS = (
     "harness/saliency",
     "harness/media",

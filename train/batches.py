@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from harness.saliency.contract import MEAN, STD
+from harness.models.contract import MEAN, STD
 from train.augment import Looks, changed
 from train.data import CropPlan, DecodedSet, cut
 

@@ -12,8 +12,8 @@ import torch
 
 from harness.errors import HarnessError
 from harness.files import sha256_of, whole_file
-from harness.saliency.contract import INPUT, OPSET, OUTPUT, GraphFacts, check_graph
-from harness.saliency.model import SaliencyModel
+from harness.models.contract import INPUT, OPSET, OUTPUT, GraphFacts, check_graph
+from harness.models.session import SaliencyModel
 from train.batches import normalised
 from train.students.blocks import Student
 

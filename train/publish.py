@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from corpora.loader import load_manifest
-from harness import registry
 from harness.errors import InputError
 from harness.files import read_json, write_json
-from harness.results import Table
+from harness.models import registry
+from harness.tables import Table
 from train.export import Exported, export
 from train.loop import EpochRow, draw_curve, load_best
 from train.recipe import Recipe, changes_of

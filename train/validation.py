@@ -13,7 +13,7 @@ import pandas as pd
 
 from corpora.loader import Pair
 from harness.errors import InputError
-from harness.saliency.model import SaliencyModel
+from harness.models.session import SaliencyModel
 from train.data import DecodedSet, centre_crops, decoded_set, validation_split, whole_views
 from train.recipe import Recipe
 

@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "runs": "train",
     "eval": "eval",
     "score": "score",
-    "agreement": "agreement",
+    "parity": "parity",
     "roi-encode": "roi_encode",
     "roi-sweep": "roi_sweep",
     "gate": "gate",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.card import check_card, check_cards, write_card
 from harness.errors import InputError
+from harness.models.card import check_card, check_cards, write_card
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.gate import print_verdict
-from harness.demo import run_demo
+from harness.gate.demo import run_demo
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.doctor import Diagnosis, as_dict, diagnose
+from harness.studies.doctor import Diagnosis, as_dict, diagnose
 
 
 def register(app: typer.Typer) -> None:

@@ -15,14 +15,14 @@ from rich.table import Table
 from corpora.loader import load_pairs
 from harness.cli.progress import progress
 from harness.errors import InputError
-from harness.eval_report import SETTING, SUMMARY, document, summary, write_report, write_sheet
-from harness.evaluate import MapSource, Options, evaluate, find_source, refuse_repeats, usual_workers
-from harness.intervals import with_intervals
-from harness.registry import PRODUCTION
-from harness.results import this_command
+from harness.models.registry import PRODUCTION
+from harness.models.sources import MapFolder
+from harness.models.working_size import WorkingSize
 from harness.saliency.distort import Distortion
-from harness.saliency.sources import MapFolder
-from harness.saliency.working_size import WorkingSize
+from harness.studies.eval.compare import with_intervals
+from harness.studies.eval.report import SETTING, SUMMARY, document, summary, write_report, write_sheet
+from harness.studies.eval.run import MapSource, Options, evaluate, find_source, refuse_repeats, usual_workers
+from harness.tables import this_command
 
 PARTS = ".parts"  # of an unfinished run
 ACROSS = 2  # of 20 characters a number, in 80 columns

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.gate import run_gate
-from harness.policy import load_policy
-from harness.registry import PRODUCTION
-from harness.verdict import Decision, Outcome, Verdict, interval, rule_text, shown, summary
+from harness.gate.policy import load_policy
+from harness.gate.verdict import Decision, Outcome, Verdict, interval, rule_text, shown, summary
+from harness.models.registry import PRODUCTION
 
 COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
 

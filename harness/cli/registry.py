@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from harness import promote as promotion
-from harness import registry
 from harness.errors import HarnessError
-from harness.policy import load_policy
-from harness.saliency.placeholder import PLACEHOLDER_ID, write_placeholder
+from harness.gate import promote as promotion
+from harness.gate.policy import load_policy
+from harness.models import registry
+from harness.models.placeholder import PLACEHOLDER_ID, write_placeholder
 
 commands = typer.Typer(no_args_is_help=True, help="List, verify and promote the models that ship.")
 Folder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.report import write_report
-from harness.verdict import read_verdict
+from harness.gate.report import write_report
+from harness.gate.verdict import read_verdict
 
 
 def register(app: typer.Typer) -> None:

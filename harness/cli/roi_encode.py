@@ -14,7 +14,7 @@ from rich.table import Table
 from harness.cli.progress import stages
 from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
-from harness.registry import PRODUCTION
+from harness.models.registry import PRODUCTION
 
 
 def register(app: typer.Typer) -> None:
@@ -59,12 +59,12 @@ def roi_encode(
 
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
-    from harness.media.clips import open_clip
+    from harness.media.frames import open_clip
+    from harness.models.working_size import WorkingSize
     from harness.roi.encoders import Settings, find_encoder
     from harness.roi.export import EXPORTS
     from harness.roi.offsets import Strength
-    from harness.saliency.working_size import WorkingSize
-    from harness.steer import Steering, map_source, parse_share, steer
+    from harness.studies.roi.encode import Steering, map_source, parse_share, steer
 
     chosen = find_encoder(encoder)
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))

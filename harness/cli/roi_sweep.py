@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.progress import progress
-from harness.registry import PRODUCTION
+from harness.models.registry import PRODUCTION
 
 
 def register(app: typer.Typer) -> None:
@@ -55,13 +55,13 @@ def roi_sweep(
     from harness.errors import InputError
     from harness.files import sha256_of
     from harness.jobs import Store, open_executor
-    from harness.results import Table, markdown, this_command, write_table
-    from harness.roi.reference import ABOVE, clips_with_regions
-    from harness.saliency.sources import CentrePrior
-    from harness.saliency.working_size import WorkingSize
-    from harness.steer import map_source
-    from harness.sweep import MASK, REFERENCE, SweepPlan, bd_rates, models_of, summary, sweep
-    from harness.sweep_sheets import write_sheets
+    from harness.models.sources import CentrePrior
+    from harness.models.working_size import WorkingSize
+    from harness.studies.roi.encode import map_source
+    from harness.studies.roi.reference import ABOVE, clips_with_regions
+    from harness.studies.roi.sheets import write_sheets
+    from harness.studies.roi.sweep import MASK, REFERENCE, SweepPlan, bd_rates, models_of, summary, sweep
+    from harness.tables import Table, markdown, this_command, write_table
 
     plan = SweepPlan(
         tuple(model or [PRODUCTION]),

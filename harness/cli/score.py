@@ -20,18 +20,18 @@ from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
 from harness.files import check_apart, whole_file, write_text
 from harness.jobs import Store, open_executor
-from harness.ladder import Ladder, run_ladder, tables
-from harness.media.clips import RAW_SUFFIXES, Clip, open_clip
 from harness.media.ffmpeg import find_ffmpeg
+from harness.media.frames import RAW_SUFFIXES, Clip, open_clip
 from harness.media.map_files import map_writer, overlay_writer
+from harness.models.registry import PRODUCTION, ModelFile, find_model
+from harness.models.session import SaliencyModel
 from harness.quality.libvmaf import DEFAULT_VMAF, VMAF_MODELS, pooled
-from harness.registry import PRODUCTION, ModelFile, find_model
-from harness.results import markdown, table_json, this_command, write_table
 from harness.saliency.colour import true_rgb
-from harness.saliency.mobilesal import Sample
-from harness.saliency.model import SaliencyModel
-from harness.score import Plan, Score
-from harness.score import score as run_score
+from harness.saliency.feature import Sample
+from harness.studies.score.ladder import Ladder, run_ladder, tables
+from harness.studies.score.pair import Plan, Score
+from harness.studies.score.pair import score as run_score
+from harness.tables import markdown, table_json, this_command, write_table
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
 PAIR_ONLY = (

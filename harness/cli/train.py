@@ -12,9 +12,9 @@ from corpora.loader import cache_folder, listing_digest, load_pairs
 from harness.cli.progress import stages
 from harness.cli.rows import print_rows
 from harness.errors import InputError
-from harness.registry import PRODUCTION, find_model
-from harness.results import Table, this_command, write_table
-from harness.saliency.model import SaliencyModel
+from harness.models.registry import PRODUCTION, find_model
+from harness.models.session import SaliencyModel
+from harness.tables import Table, this_command, write_table
 
 CorpusName = Annotated[str, typer.Option("--corpus", help="Training corpus.")]
 Root = Annotated[Path | None, typer.Option("--root", help="Where the corpus lies [default: HARNESS_CORPORA, cache].")]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.files import sha256_of
-from harness.policy import Policy, Profile
-from harness.registry import ModelFile, find_model
-from harness.saliency.model import SaliencyModel
-from harness.verdict import Side
+from harness.gate.policy import Policy, Profile
+from harness.gate.verdict import Side
+from harness.models.registry import ModelFile, find_model
+from harness.models.session import SaliencyModel
 
 
 @dataclass(frozen=True)

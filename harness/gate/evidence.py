@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.files import read_json, write_json
-from harness.verdict import Measurement
+from harness.gate.verdict import Measurement
 
 
 @dataclass(frozen=True)

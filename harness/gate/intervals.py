@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from harness.policy import Statistics
+from harness.gate.policy import Statistics
+from harness.gate.verdict import Measurement
 from harness.stats import resampled_means
-from harness.verdict import Measurement
 
 
 def mean_of(key: str, values: np.ndarray, how: Statistics, null: float | None = None, note: str = "") -> Measurement:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.policy import CostPolicy, FeaturePolicy, Policy, Profile, RoiPolicy
-from harness.verdict import Check, Measurement, Outcome
+from harness.gate.policy import CostPolicy, FeaturePolicy, Policy, Profile, RoiPolicy
+from harness.gate.verdict import Check, Measurement, Outcome
 
 PARITY = "feature.parity"
 OBJECT_SIZES = ("small", "medium", "large")

@@ -15,14 +15,14 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.files import write_text
-from harness.gate import accuracy, contract, cost, feature, roi
 from harness.gate.context import Contender, Context
 from harness.gate.evidence import Evidence, remembered
+from harness.gate.groups import accuracy, contract, cost, feature, roi
+from harness.gate.policy import Policy, load_policy
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.settings import refuse_unknown
-from harness.policy import Policy, load_policy
-from harness.results import library_versions, processor_name
-from harness.verdict import Verdict, markdown, write_verdict
+from harness.gate.verdict import Verdict, markdown, write_verdict
+from harness.tables import library_versions, processor_name
 
 GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, roi, cost)
 EXTRACTOR = "mobilesal"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from corpora.manifest import load_manifest, manifest_names
-from harness import measures
+from harness import metrics
 from harness.errors import InputError
-from harness.gate import accuracy, feature
 from harness.gate.context import Context
-from harness.policy import Profile
+from harness.gate.groups import accuracy, feature
+from harness.gate.policy import Profile
+from harness.models.working_size import WorkingSize
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
-from harness.saliency.working_size import WorkingSize
 
 
 def refuse_unknown(context: Context) -> None:
@@ -47,9 +47,9 @@ def _refuse_unknown_sets(profile: Profile) -> None:
 
 def known_measures() -> list[str]:
     """Keys of an evaluation's headline of which more, or less, is better, and that one picture suffices for."""
-    half = measures.Sample.of(np.eye(2), np.eye(2, dtype=bool))
-    means = measures.Sums.of(measures.reading(half)).means()
-    keys = [key for measure in measures.MEASURES for key in measure.headline(means)]
+    half = metrics.Sample.of(np.eye(2), np.eye(2, dtype=bool))
+    means = metrics.Sums.of(metrics.reading(half)).means()
+    keys = [key for measure in metrics.MEASURES for key in measure.headline(means)]
     return [key for key in keys if not key.endswith("_threshold")]
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from harness.files import whole_file
-from harness.media.clips import Frame
+from harness.media.frames import Frame
 
 _CHROMA_TAGS = {"400": "mono", "420": "420mpeg2", "422": "422", "444": "444"}
 

@@ -19,8 +19,8 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.media.clips import Frame
 from harness.media.ffmpeg import FFmpeg, filter_text, last_words
+from harness.media.frames import Frame
 from harness.media.programs import running
 from harness.media.y4m import write_y4m
 from harness.quality.libvmaf import Comparison, read_log

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from harness.errors import InputError
-from harness.media.clips import Frame
+from harness.media.frames import Frame
 
 SSIM_WINDOW = 7
 CEILING_DB = 100.0

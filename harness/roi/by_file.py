@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.media.clips import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, ClipInfo, Frame, code_of
 from harness.media.ffmpeg import filter_text, find_ffmpeg
+from harness.media.frames import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, ClipInfo, Frame, code_of
 from harness.media.programs import find_program, running
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.plans import Plan

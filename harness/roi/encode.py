@@ -13,14 +13,14 @@ import av
 
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
-from harness.media.ahead import ahead
-from harness.media.clips import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
 from harness.media.ffmpeg import find_ffmpeg
-from harness.roi.attach import Attacher
+from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
+from harness.media.prefetch import ahead
 from harness.roi.by_file import encode_by_file
-from harness.roi.companions import Companions
+from harness.roi.copied_streams import Companions
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.plans import Plan
+from harness.roi.side_data import Attacher
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
 DEPTH = 4  # frames made before the encoder asks for them

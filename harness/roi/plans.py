@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.media.clips import Clip, Frame
+from harness.media.frames import Clip, Frame
+from harness.models.sources import Mapper
+from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encoders.base import Encoder
 from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
 from harness.roi.regions import regions_of
 from harness.saliency.colour import true_rgb
-from harness.saliency.sources import Mapper
-from harness.saliency.temporal import Smoother
-from harness.saliency.working_size import NATIVE, WorkingSize
+from harness.saliency.smoothing import Smoother
 
 HYSTERESIS = 0.05  # of the area: a map that changes less keeps the last one
 

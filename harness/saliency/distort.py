@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import HarnessError, InputError
-from harness.media.clips import Frame
+from harness.media.frames import Frame
 from harness.media.x264 import steady
 from harness.saliency.colour import contract_rgb, true_rgb
 

@@ -1,6 +1,6 @@
 """Record what this version's measures say on the recorded maps, so that a change of a number is noticed.
 
-Run it after raising `harness.measures.VERSION`, from the repository's root: `python -m tests.oracle.readings`
+Run it after raising `harness.metrics.VERSION`, from the repository's root: `python -m tests.oracle.readings`
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import measures
+from harness import metrics
 from harness.files import write_json
-from harness.measures import Sample
+from harness.metrics import Sample
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 OUT = VECTORS / "readings.json"
@@ -24,7 +24,7 @@ def readings() -> dict[str, float]:
         cases = sorted(name.removesuffix("|map") for name in recorded if name.endswith("|map"))
         cases = [case for case in cases if "flat" not in case]  # S of a flat map hangs on a processor's rounding
         for place, case in enumerate(cases):
-            for key, value in measures.reading(Sample.of(recorded[f"{case}|map"], recorded[f"{case}|truth"])).items():
+            for key, value in metrics.reading(Sample.of(recorded[f"{case}|map"], recorded[f"{case}|truth"])).items():
                 values = np.nan_to_num(np.atleast_1d(value), nan=-1.0)
                 weights = np.cos(place + np.arange(len(values)))  # so that no two changes cancel
                 found[key] = found.get(key, 0.0) + float(weights @ values)
@@ -32,4 +32,4 @@ def readings() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    write_json(OUT, {"version": measures.VERSION, "readings": readings()})
+    write_json(OUT, {"version": metrics.VERSION, "readings": readings()})

@@ -63,7 +63,7 @@ def expected(y, u, v, chroma):
 
 
 def main():
-    from tests.test_mobilesal import synthetic
+    from tests.helpers.clips import synthetic
 
     onnx.save(graph(), HERE / "mobilesal_tiny.onnx")
     cases = []

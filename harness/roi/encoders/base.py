@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from harness.errors import InputError
-from harness.media.clips import ClipInfo
+from harness.media.frames import ClipInfo
 from harness.roi.offsets import Steps
 
 QP_STEPS = Steps()

@@ -1,0 +1,27 @@
+"""The main job on embedded defaults: generated corpora, committed weights, the FFmpeg at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.gate import run_gate
+from harness.gate.report import write_report
+from harness.gate.verdict import Verdict
+
+INCUMBENT, CANDIDATE = "saliency_student_v1", "saliency_student_v2"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration leaves behind."""
+
+    verdict: Verdict
+    report: Path
+
+
+def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
+    """Gate v2 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
+    verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce)
+    return Demo(verdict, write_report(verdict, out / "report.html", out / "evidence"))

@@ -1,0 +1,274 @@
+"""The gate's answer: measurements, checks, the decision over them, and the file that keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from harness.errors import HarnessError, InconclusiveError, InputError
+from harness.files import read_json, write_text
+
+SCHEMA = Path(__file__).parent / "verdict.schema.json"
+SCHEMA_VERSION = 1
+UNHASHED = ("created", "machine", "digest")  # what may differ between two verdicts on the same inputs
+
+
+class Outcome(StrEnum):
+    """What one check found."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Decision(StrEnum):
+    """What all checks together allow."""
+
+    PROMOTE = "PROMOTE"
+    HOLD = "HOLD"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def exit_code(self) -> int:
+        """What `harness gate` exits with: 0, 1 or 3."""
+        return {"PROMOTE": 0, "HOLD": HarnessError.exit_code, "INCONCLUSIVE": InconclusiveError.exit_code}[self]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured number. `p_value` is two-sided against the value `null`; `count` says over how many items."""
+
+    key: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    null: float | None = None
+    count: int | None = None
+    note: str = ""
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number that is present is a number."""
+        numbers = (self.value, self.low, self.high, self.p_value)
+        return all(math.isfinite(number) for number in numbers if number is not None)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule applied. `margin` is how far the deciding bound clears the threshold; negative falls short."""
+
+    group: str
+    name: str
+    key: str
+    rule: str
+    primary: bool
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    margin: float | None
+    p_adjusted: float | None
+    outcome: Outcome
+    reason: str
+
+
+def decide(checks: Iterable[Check]) -> Decision:
+    """Any FAIL holds; anything undecided, or nothing checked at all, is inconclusive; else promote."""
+    outcomes = {check.outcome for check in checks}
+    if Outcome.FAIL in outcomes:
+        return Decision.HOLD
+    return Decision.PROMOTE if outcomes == {Outcome.PASS} else Decision.INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models compared: its registry id or file stem, and its file."""
+
+    id: str
+    sha256: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that was asked, measured and decided; `limits` says why it may not lead to a promotion."""
+
+    extractor: str
+    profile: str
+    limits: tuple[str, ...]
+    incumbent: Side
+    candidate: Side
+    policy: dict[str, Any]  # name, sha256, content
+    checks: tuple[Check, ...]
+    measurements: tuple[Measurement, ...]
+    missing: dict[str, str]
+    inputs: dict[str, str]
+    code: dict[str, Any]
+    versions: dict[str, str]
+    commands: tuple[str, ...]
+    created: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def decision(self) -> Decision:
+        """PROMOTE, HOLD or INCONCLUSIVE, from the checks."""
+        return decide(self.checks)
+
+    @property
+    def unchecked(self) -> dict[str, str]:
+        """What was not measured and the policy does without, by key, and why: no check stands for it."""
+        judged = {name for check in self.checks for name in (check.key, check.group)}
+        return {key: reason for key, reason in self.missing.items() if key not in judged}
+
+    @property
+    def promotable(self) -> bool:
+        """Whether `harness registry promote` may act on it."""
+        return self.decision is Decision.PROMOTE and not self.limits
+
+    def content(self) -> dict[str, Any]:
+        """The verdict as JSON values: floats at 10 significant digits, with its own digest."""
+        plain = {"schema_version": SCHEMA_VERSION, "verdict": str(self.decision), **asdict(self)}
+        rounded: dict[str, Any] = _rounded(plain)
+        return {**rounded, "digest": digest_of(rounded)}
+
+    def text(self) -> str:
+        """The JSON file's text: the same bytes for the same verdict."""
+        return json.dumps(self.content(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the content apart from time and machine."""
+        return str(self.content()["digest"])
+
+
+def digest_of(content: dict[str, Any]) -> str:
+    """SHA-256 over a verdict's canonical JSON without what may differ between runs on the same inputs."""
+    kept = {key: value for key, value in content.items() if key not in UNHASHED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+
+
+def write_verdict(verdict: Verdict, path: Path) -> None:
+    """Write the verdict's JSON whole or not at all, valid by its schema."""
+    jsonschema.validate(verdict.content(), read_json(SCHEMA))
+    write_text(path, verdict.text())
+
+
+def read_verdict(path: Path) -> Verdict:
+    """Read a verdict; `InputError` when it is no verdict, or was changed after it was written."""
+    content = read_json(path)
+    try:
+        jsonschema.validate(content, read_json(SCHEMA))
+    except jsonschema.ValidationError as error:
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        raise InputError(f"{path} is not a verdict: {place}: {error.message[:200]}") from error
+    if digest_of(content) != content["digest"]:
+        raise InputError(f"{path} was changed after it was written: its digest does not match its content")
+    fields = {key: value for key, value in content.items() if key not in ("schema_version", "verdict", "digest")}
+    for key in ("limits", "commands"):
+        fields[key] = tuple(fields[key])
+    fields["incumbent"], fields["candidate"] = Side(**fields["incumbent"]), Side(**fields["candidate"])
+    fields["measurements"] = tuple(Measurement(**item) for item in fields["measurements"])
+    fields["checks"] = tuple(Check(**{**item, "outcome": Outcome(item["outcome"])}) for item in fields["checks"])
+    verdict = Verdict(**fields)
+    if str(verdict.decision) != content["verdict"]:
+        raise InputError(f"{path} says {content['verdict']}, but its checks say {verdict.decision}")
+    return verdict
+
+
+def markdown(verdict: Verdict) -> str:
+    """The verdict as a page that people read: decision, what stands in its way, every check, provenance."""
+    lines = [f"# {verdict.decision}: {verdict.candidate.id} against {verdict.incumbent.id}", "", summary(verdict), ""]
+    lines += [f"- {limit}" for limit in verdict.limits] + [""] * bool(verdict.limits)
+    unchecked = [f"- not checked, as the policy allows: {key}: {why}" for key, why in verdict.unchecked.items()]
+    lines += unchecked + [""] * bool(unchecked)
+    lines += ["| group | check | value | interval | rule | margin | outcome | why |", "| --- " * 8 + "|"]
+    for check in verdict.checks:
+        name = f"**{check.name}** (primary)" if check.primary else check.name
+        cells = [check.group, name, shown(check.value, check.unit), interval(check), rule_text(check)]
+        cells += [shown(check.margin, check.unit), str(check.outcome), check.reason]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += ["", "Inputs:", ""]
+    lines += [f"- {side}: `{model.id}`, `{model.file}`, sha256 `{model.sha256}`" for side, model in _sides(verdict)]
+    lines += [f"- policy: `{verdict.policy['name']}`, sha256 `{verdict.policy['sha256']}`, profile `{verdict.profile}`"]
+    lines += [f"- {name}: `{digest}`" for name, digest in sorted(verdict.inputs.items())]
+    lines += [f"- code: `{verdict.code.get('commit') or verdict.code['digest']}`"]
+    lines += [
+        "",
+        "Repeat with (the first line measures every group; each other one repeats the numbers of a part):",
+        "",
+        "```",
+        *verdict.commands,
+        "```",
+        "",
+        f"Digest of this verdict: `{verdict.digest}`",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(verdict: Verdict) -> str:
+    """One sentence: how many checks passed, and the first that did not."""
+    count = {outcome: sum(check.outcome is outcome for check in verdict.checks) for outcome in Outcome}
+    text = f"{count[Outcome.PASS]} of {len(verdict.checks)} checks pass"
+    for outcome, word in ((Outcome.FAIL, "fail"), (Outcome.INCONCLUSIVE, "undecided")):
+        if count[outcome]:
+            first = next(check for check in verdict.checks if check.outcome is outcome)
+            text += f", {count[outcome]} {word} (first: {first.name})"
+    return text + "."
+
+
+def shown(value: float | None, unit: str = "") -> str:
+    """A number as people read it; facts as yes or no.
+
+    >>> shown(0.01234), shown(1.0, "fact"), shown(None)
+    ('0.0123', 'yes', '–')
+    """
+    if value is None:
+        return "–"
+    if unit == "fact":
+        return "yes" if value else "no"
+    return (
+        f"{value:.4f}"
+        if abs(value) < 1 and round(value, 4)
+        else f"{value:.3g}"
+        if abs(value) < 1000
+        else f"{value:.0f}"
+    )
+
+
+def interval(check: Check) -> str:
+    """`[low, high]`, or a dash."""
+    if check.low is None or check.high is None:
+        return "–"
+    return f"[{shown(check.low)}, {shown(check.high)}]"
+
+
+def rule_text(check: Check) -> str:
+    """The rule as a formula."""
+    sign = {"superior": "low >", "at_least": "low ≥", "at_most": "high ≤", "fact": "must hold"}[check.rule]
+    return sign if check.rule == "fact" else f"{sign} {check.threshold:g}"
+
+
+def _sides(verdict: Verdict) -> list[tuple[str, Side]]:
+    return [("incumbent", verdict.incumbent), ("candidate", verdict.candidate)]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.10g}")
+    if isinstance(value, dict):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,50 @@
+"""Measures of a saliency map against a ground-truth mask; `docs/measures.md` has the formulas and conventions."""
+
+from __future__ import annotations
+
+from harness.metrics import (
+    blocks,
+    dice,
+    distributions,
+    drift,
+    emeasure,
+    fmeasure,
+    iou,
+    mae,
+    plcc,
+    reliability,
+    sizes,
+    smeasure,
+    weightedf,
+)
+from harness.metrics.base import Means, Measure, Reading, Sample, Sums, Truth
+
+__all__ = ["MEASURES", "VERSION", "Means", "Measure", "Reading", "Sample", "Sums", "Truth", "headline", "reading"]
+
+VERSION = 1  # of what readings say: raise it when a number or a key changes, so that stored readings are not reused
+
+MEASURES: tuple[Measure, ...] = (
+    iou,
+    blocks,
+    sizes,
+    dice,
+    fmeasure,
+    weightedf,
+    smeasure,
+    emeasure,
+    plcc,
+    mae,
+    distributions,
+    reliability,
+)
+
+
+def reading(sample: Sample) -> Reading:
+    """All measures of one image, by key."""
+    return {key: value for measure in MEASURES for key, value in measure.reading(sample).items()}
+
+
+def headline(means: Means) -> dict:
+    """All numbers of a set, by key; the leading axes of `means` (resamples) are kept."""
+    found = {key: value for measure in MEASURES for key, value in measure.headline(means).items()}
+    return found | drift.headline(means)

@@ -1,0 +1,52 @@
+"""The `mobilesal` feature: frames in, one `saliency_mean` per frame and model out, as upstream's extractor has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.media.frames import Frame, pix_fmt_name
+from harness.media.prefetch import ahead
+from harness.models.session import SaliencyModel
+from harness.saliency.colour import contract_rgb
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the extractor says of one frame: per model its mean in [0, 1] and its map, float32 `[H, W]`."""
+
+    frame: Frame = field(repr=False, compare=False)
+    means: tuple[float, ...]
+    maps: tuple[np.ndarray, ...] = field(repr=False, compare=False)
+
+
+def extract(frames: Iterable[Frame], models: Sequence[SaliencyModel], allow_highbit: bool = False) -> Iterator[Sample]:
+    """Run every model over every frame, in order; decoding and conversion overlap with inference.
+
+    Raises `InputError` for 4:0:0, and for more than 8 bits unless `allow_highbit` (then samples are rounded to 8),
+    `HarnessError` for a map that is not finite. Source: `mobilesal.c` of the libvmaf fork.
+    """
+    converted = ((frame, contract_rgb(eight_bits(frame) if allow_highbit else frame)) for frame in frames)
+    for frame, rgb in ahead(converted):
+        maps = tuple(model.maps(rgb[None])[0] for model in models)
+        means = tuple(float(values.mean(dtype=np.float64)) for values in maps)
+        for model, mean in zip(models, means, strict=True):
+            if not np.isfinite(mean):
+                raise HarnessError(f"{model.name}: the map of frame {frame.index} is not finite")
+        yield Sample(frame, means, maps)
+
+
+def eight_bits(frame: Frame) -> Frame:
+    """The frame with its samples rounded to 8 bits; 8-bit frames as they are."""
+    if frame.bit_depth == 8:
+        return frame
+    shift = frame.bit_depth - 8
+
+    def rounded(plane: np.ndarray) -> np.ndarray:
+        return np.minimum((plane.astype(np.uint32) + (1 << (shift - 1))) >> shift, 255).astype(np.uint8)
+
+    u, v = (None if plane is None else rounded(plane) for plane in (frame.u, frame.v))
+    return replace(frame, y=rounded(frame.y), u=u, v=v, bit_depth=8, pix_fmt=pix_fmt_name(8, frame.chroma))

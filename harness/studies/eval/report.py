@@ -1,0 +1,228 @@
+"""An evaluation on disk: tables with intervals, per-image rows, curves, and a sheet of best, median, worst images."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from corpora.loader import Pair
+from harness.files import whole_file
+from harness.metrics.base import THRESHOLDS
+from harness.models.sources import MapSource
+from harness.models.working_size import NATIVE, WorkingSize
+from harness.studies.eval.run import ArmResult, Evaluation, read_pair
+from harness.tables import Table, json_records, write_table
+
+SUMMARY = (
+    "iou_mean@0.5",
+    "iou_mean@best",
+    "maxf_mean_curve",
+    "maxf_pr_averaged",
+    "wf_mean",
+    "s_measure_mean",
+    "e_measure_max",
+    "plcc_mean",
+    "mae_mean",
+)
+SETTING = ["split", "model", "working_size", "distortion", "images"]
+SHEET_MEASURE, SHEET_RANKS = "iou@0.5", {"best": 1.0, "median": 0.5, "worst": 0.0}
+SHEET_IMAGES = 3
+
+
+def digests_of(evaluation: Evaluation) -> dict[str, str]:
+    """Of every model's file and every split's pictures and masks."""
+    found = {f"model {result.model}": result.digest for result in evaluation.results}
+    return found | {f"images {split}": digest for split, digest in evaluation.digests.items()}
+
+
+def document(evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame) -> dict[str, Any]:
+    """All of it for a script, as strict JSON holds it: a number that is undefined or infinite is null."""
+    return {
+        "options": evaluation.options.described(),
+        "digests": digests_of(evaluation),
+        "numbers": json_records(numbers),
+        "paired": json_records(paired),
+    }
+
+
+def write_report(
+    evaluation: Evaluation,
+    numbers: pd.DataFrame,
+    paired: pd.DataFrame,
+    out: Path,
+    command: str,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write `summary`, `numbers` and `paired` tables, `images.csv.gz` and figures into `out`; the written paths.
+
+    `numbers` and `paired` come from `with_intervals`; `summary` shows value and 95 % interval of the usual numbers.
+    """
+    inputs = evaluation.options.described() | digests_of(evaluation)
+    partial = sorted(r.split for r in evaluation.results if r.sums.images < evaluation.asked[r.split])
+    undefined = [
+        f"{r.split} {r.model} {r.working_size} {r.distortion}: PLCC is undefined (flat map or mask) on {count} images"
+        for r in evaluation.results
+        if (count := r.sums.undefined("plcc"))
+    ]
+    notes = [
+        *notes,
+        *(f"PARTIAL: only the first images of {split}" for split in dict.fromkeys(partial)),
+        *undefined,
+        "brackets: 95 % bootstrap interval over images, 10,000 resamples; conventions: docs/measures.md",
+    ]
+    tables = [("summary", "Saliency against human masks", summary(numbers)), ("numbers", "All numbers", numbers)]
+    if len(paired):
+        title = f"Paired differences to {evaluation.results[0].model}, same images and resamples"
+        tables.append(("paired", title, paired))
+    written = []
+    for name, title, rows in tables:
+        written += write_table(Table(name, title, rows, command, inputs, tuple(notes)), out)
+    rows_path = out / "images.csv.gz"
+    text = evaluation.rows.to_csv(index=False, float_format="%.6g")
+    with whole_file(rows_path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same bytes every time
+    written.append(rows_path)
+    written += _save(curves_figure(evaluation), out / "curves")
+    for column, label in (("working_size", "working size"), ("distortion", "distortion")):
+        if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
+            written += _save(trend_figure(numbers, column, label), out / column)
+    return written
+
+
+def summary(numbers: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm: its setting, then `value [low, high]` of the usual numbers."""
+    rows = []
+    for setting, group in numbers.groupby(SETTING, sort=False):
+        values = group.set_index("measure")
+        shown = {key: _bracketed(*values.loc[key, ["value", "low", "high"]].astype(float)) for key in SUMMARY}
+        rows.append({**dict(zip(SETTING, setting, strict=True)), **shown})
+    return pd.DataFrame(rows)
+
+
+def _bracketed(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    for path in paths:
+        with whole_file(path) as temporary:
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            figure.savefig(temporary, dpi=110, metadata=metadata)
+    return paths
+
+
+def _look(result: ArmResult, evaluation: Evaluation) -> dict[str, Any]:
+    """A colour for each model, a line style for each of its settings."""
+    models = list(dict.fromkeys(other.model for other in evaluation.results))
+    own = [other for other in evaluation.results if (other.split, other.model) == (result.split, result.model)]
+    styles = ("-", "--", ":", "-.")
+    return {
+        "label": _name(result),
+        "color": f"C{models.index(result.model) % 10}",
+        "linestyle": styles[own.index(result) % len(styles)],
+        "lw": 1.2,
+    }
+
+
+def curves_figure(evaluation: Evaluation) -> Figure:
+    """Precision over recall and F over threshold, one line per arm, one row of plots per split."""
+    splits = list(evaluation.asked)
+    figure = Figure(figsize=(12, 4.2 * len(splits)), layout="constrained")
+    axes = figure.subplots(len(splits), 2, squeeze=False)
+    for split, (left, right) in zip(splits, axes, strict=True):
+        for result in (r for r in evaluation.results if r.split == split):
+            means, look = result.sums.means(), _look(result, evaluation)
+            left.plot(means["recall_curve"], means["precision_curve"], **look)
+            right.plot(THRESHOLDS, means["f_curve"], **look)
+        left.set(xlabel="recall", ylabel="precision", title=f"{split}: averaged over images", xlim=(0, 1), ylim=(0, 1))
+        right.set(xlabel="threshold", ylabel="F (beta² 0.3)", title=f"{split}: mean F curve", xlim=(0, 1), ylim=(0, 1))
+        left.grid(alpha=0.3)
+        right.grid(alpha=0.3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, loc="outside right upper")
+    return figure
+
+
+def _name(result: ArmResult) -> str:
+    parts = [result.model, result.working_size, result.distortion]
+    return " ".join(part for part in parts if part not in ("-", "none"))
+
+
+def trend_figure(numbers: pd.DataFrame, column: str, label: str) -> Figure:
+    """IoU, max-F and PLCC with intervals over working size or distortion, one line per model and split."""
+    keys = ("iou_mean@0.5", "maxf_mean_curve", "plcc_mean")
+    others = ["split", "model", *({"working_size", "distortion"} - {column})]
+    ticks = list(dict.fromkeys(numbers.loc[numbers[column] != "-", column]))
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    for key, axis in zip(keys, figure.subplots(1, len(keys)), strict=True):
+        chosen = numbers[(numbers["measure"] == key) & (numbers[column] != "-")]
+        for names, group in chosen.groupby(others, sort=False):
+            places = [ticks.index(value) for value in group[column]]
+            spread = [group["value"] - group["low"], group["high"] - group["value"]]
+            name = " ".join(str(part) for part in names if part not in ("-", "none"))
+            axis.errorbar(places, group["value"], spread, marker="o", ms=3, lw=1.2, capsize=2, label=name)
+        axis.set_xticks(range(len(ticks)), ticks, rotation=45)
+        axis.set(title=key, xlabel=label)
+        axis.grid(alpha=0.3)
+    figure.axes[-1].legend(fontsize=7)
+    return figure
+
+
+def sheet_figure(evaluation: Evaluation, split: str, pairs: Sequence[Pair], sources: Sequence[MapSource]) -> Figure:
+    """Best, median and worst images by IoU, averaged over the undistorted arms: picture, mask, and each source's map.
+
+    Maps are made at the first working size.
+    """
+    clean = evaluation.rows.query("split == @split and distortion == 'none'")
+    ranked = clean.groupby("image")[SHEET_MEASURE].mean().sort_values(kind="stable").index.tolist()
+    chosen = _ranked_images(ranked)
+    by_name: Mapping[str, Pair] = {pair.name: pair for pair in pairs}
+    working: WorkingSize = evaluation.options.working_sizes[0] if evaluation.options.working_sizes else NATIVE
+    mappers = [source.open(1) for source in sources]
+    figure = Figure(figsize=(1.9 * (2 + len(sources)), 1.6 * len(chosen)), layout="constrained")
+    axes = figure.subplots(len(chosen), 2 + len(sources), squeeze=False)
+    for (rank, name), row in zip(chosen, axes, strict=True):
+        rgb, truth = read_pair(by_name[name], evaluation.options.truth_threshold)
+        maps = [mapper(f"{split}/{name}", rgb, working) for mapper in mappers]
+        for axis, picture in zip(row, (rgb, truth.mask, *maps), strict=True):
+            top = 255 if picture.dtype == np.uint8 else 1
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(f"{rank}\n{name}", fontsize=6)
+    for axis, title in zip(axes[0], ("picture", "mask", *(source.name for source in sources)), strict=True):
+        axis.set_title(title, fontsize=7, wrap=True)
+    return figure
+
+
+def _ranked_images(ranked: list[str]) -> list[tuple[str, str]]:
+    """`(rank, image)` of at most three of each rank; `ranked` goes from worst to best.
+
+    >>> _ranked_images(["w", "m", "b"])
+    [('best', 'b'), ('median', 'm'), ('worst', 'w')]
+    """
+    number = min(SHEET_IMAGES, max(1, len(ranked) // len(SHEET_RANKS)))
+    chosen = []
+    for rank, place in SHEET_RANKS.items():
+        first = round((len(ranked) - number) * place)
+        chosen += [(rank, name) for name in ranked[first : first + number]]
+    return chosen
+
+
+def write_sheet(
+    evaluation: Evaluation, splits: Mapping[str, Sequence[Pair]], sources: Sequence[MapSource], out: Path
+) -> list[Path]:
+    """Write `sheet_<split>.png` into `out`; it shows the set's pictures, whose licence decides who may see it."""
+    paths = []
+    for split, pairs in splits.items():
+        path = out / f"sheet_{split}.png"
+        with whole_file(path) as temporary:
+            sheet_figure(evaluation, split, pairs, sources).savefig(temporary, dpi=110)
+        paths.append(path)
+    return paths

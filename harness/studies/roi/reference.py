@@ -1,0 +1,59 @@
+"""Regions for clips that nobody annotated: where a model says salient, kept as masks beside the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from corpora.loader import ClipPair
+from harness.errors import InputError
+from harness.files import sha256_of, whole_folder
+from harness.media.frames import open_clip
+from harness.models.session import resized
+from harness.models.sources import MapSource
+from harness.models.working_size import NATIVE, WorkingSize
+from harness.saliency.colour import true_rgb
+
+ABOVE = 0.5  # of a map: inside the region
+
+
+def clips_with_regions(
+    videos: Sequence[Path], reference: MapSource, working: WorkingSize, folder: Path, frames: int | None = None
+) -> list[ClipPair]:
+    """The videos as clips whose masks are where `reference` maps above `ABOVE`; finished masks are used again.
+
+    `frames` reads only the first so many of each. Raises `InputError` for two videos of one name, a video that cannot
+    be read, and one in which the reference finds nothing.
+    """
+    names = [video.stem for video in videos]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"two videos are called {min(twice)!r} (must differ: tables name clips by it)")
+    return [
+        ClipPair(video.stem, video, _masks(video, reference, working, folder, frames))
+        for video in sorted(videos, key=lambda video: video.stem)
+    ]
+
+
+def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path, frames: int | None) -> Path:
+    clip = open_clip(video)
+    asked = f"{sha256_of(video)} {reference.digest} {working} {frames} {ABOVE}"
+    done = folder / f"{video.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+    if done.is_dir():
+        return done
+    mapper, found = reference.open(threads=0), 0
+    with whole_folder(done) as part:
+        for frame in clip:
+            if frames is not None and frame.index >= frames:
+                break
+            small = true_rgb(frame, working.of(frame.height, frame.width))
+            saliency = np.asarray(mapper(str(frame.index), small, NATIVE), np.float32)
+            mask = resized(saliency, (frame.height, frame.width)) > ABOVE
+            found += int(mask.any())
+            Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(part / f"{frame.index:06d}.png")
+        if not found:
+            raise InputError(f"{video}: {reference.name} finds no region above {ABOVE} in it (name another reference)")
+    return done

@@ -1,0 +1,219 @@
+"""Score a distorted clip against its reference: libvmaf's metrics and `saliency_mean`, in one log."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from harness import __version__
+from harness.errors import InputError
+from harness.files import write_json
+from harness.media.ffmpeg import FFmpeg, find_ffmpeg
+from harness.media.frames import Clip, ClipInfo, Frame
+from harness.media.pairing import Pairing, as_input, pair
+from harness.models.session import SaliencyModel
+from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, check_measures, measure
+from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
+from harness.saliency.feature import Sample, extract
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure and of which frames; see `harness score --help`."""
+
+    vmaf_models: tuple[str, ...] = (DEFAULT_VMAF,)
+    metrics: tuple[str, ...] = ("psnr", "ssim", "xpsnr")
+    backend: str = "auto"
+    shortest: bool = False
+    offset: int = 0
+    first: int = 0
+    last: int | None = None
+    every: int = 1
+    allow_highbit: bool = False
+    timeout: float | None = 300.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """The merged log and how it was made."""
+
+    log: Log
+    provenance: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """In the shape of libvmaf's log."""
+        return as_json(self.log, self.provenance)
+
+    def write(self, path: Path) -> None:
+        """Write the log, whole or not at all."""
+        write_json(path, self.as_json())
+
+
+def score(
+    reference: Clip,
+    distorted: Clip,
+    models: Sequence[SaliencyModel],
+    plan: Plan = Plan(),
+    *,
+    progress: Progress | None = None,
+    on_sample: Callable[[Sample], None] | None = None,
+) -> Score:
+    """Run FFmpeg and the extractor side by side over the paired frames.
+
+    `progress(done, total)` follows the slower of the two. `on_sample` receives every frame with its maps and needs
+    the embedded back end. Raises `InputError` for clips that do not match or models of one name, `HarnessError` when a
+    run fails.
+    """
+    check_names([model.name for model in models])
+    pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
+    ffmpeg = find_ffmpeg()
+    check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
+    native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_sample is not None)
+    done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
+
+    def report(side: str, count: int) -> None:
+        done[side] = count
+        if progress:
+            progress(min(done.values()), pairing.count)
+
+    with tempfile.TemporaryDirectory(prefix="harness-score-") as scratch, ThreadPoolExecutor(1) as pool:
+        comparison = _comparison(pairing, Path(scratch), plan.every)
+        stop = Event()
+        measured = pool.submit(
+            measure,
+            ffmpeg,
+            comparison,
+            plan.vmaf_models,
+            plan.metrics,
+            threads=os.cpu_count() or 1,
+            progress=lambda count: report("ffmpeg", count),
+            timeout=plan.timeout,
+            stop=stop,
+        )
+        measured.add_done_callback(lambda run: stop.set() if run.exception() else None)
+        try:
+            if native:
+                columns = [native.means(comparison, model.facts.path, plan.timeout, stop) for model in models]
+            else:
+                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_sample, stop)
+        except BaseException:
+            if stop.is_set():
+                measured.result()  # what stopped this side is the cause
+            stop.set()
+            raise
+        log = measured.result()
+    return Score(log.merged(_named(models, columns)), _provenance(pairing, models, plan, ffmpeg, native, reason))
+
+
+def check_names(models: Sequence[str]) -> None:
+    """`InputError` when two models have one name, which names their columns."""
+    twice = next((name for name in models if models.count(name) > 1), None)
+    if twice:
+        raise InputError(f"two models named {twice!r} (allowed: each with a name of its own)")
+
+
+def saliency_columns(models: Sequence[SaliencyModel]) -> list[str]:
+    """The log's column per model: `saliency_mean`, or `saliency_mean@NAME` where several models ran."""
+    return [COLUMN] if len(models) == 1 else [f"{COLUMN}@{model.name}" for model in models]
+
+
+def _named(models: Sequence[SaliencyModel], columns: list[dict[int, float]]) -> dict[str, dict[int, float]]:
+    return dict(zip(saliency_columns(models), columns, strict=True))
+
+
+def _back_end(
+    plan: Plan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], clip: ClipInfo, maps_wanted: bool
+) -> tuple[NativeExtractor | None, str]:
+    if not models:
+        return None, "no saliency model asked for"
+    reason = _why_embedded(clip, maps_wanted)
+    if reason and plan.backend == "auto":
+        return None, reason
+    if reason and plan.backend in NAMES and plan.backend != "embedded":
+        raise InputError(f"back end {plan.backend}: {reason} (allowed: auto, embedded)")
+    return choose(plan.backend, ffmpeg, models[0].facts.path)
+
+
+def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
+    """Why no native extractor will do."""
+    if maps_wanted:
+        return "maps come from the embedded extractor only"
+    if clip.bit_depth > 8:
+        return f"only the embedded extractor rounds {clip.bit_depth} bits to 8"
+    return "upstream's extractor takes no 4:0:0" if clip.chroma == "400" else None
+
+
+def _comparison(pairing: Pairing, scratch: Path, every: int) -> Comparison:
+    return Comparison(
+        as_input(pairing.reference, _folder(scratch / "reference")),
+        as_input(pairing.distorted, _folder(scratch / "distorted")),
+        pairing.first_reference,
+        pairing.first_distorted,
+        pairing.count,
+        pairing.reference.info.frame_rate,
+        every,
+    )
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _embedded(
+    pairing: Pairing,
+    models: Sequence[SaliencyModel],
+    plan: Plan,
+    report: Callable[[int], None],
+    on_sample: Callable[[Sample], None] | None,
+    stop: Event,
+) -> list[dict[int, float]]:
+    if not models:
+        return []
+    columns: list[dict[int, float]] = [{} for _ in models]
+    for number, sample in enumerate(extract(_every(pairing, plan.every), models, plan.allow_highbit)):
+        for column, mean in zip(columns, sample.means, strict=True):
+            column[number * plan.every] = mean
+        if on_sample:
+            on_sample(sample)
+        if stop.is_set():
+            break
+        report(min(pairing.count, (number + 1) * plan.every))
+    return columns
+
+
+def _every(pairing: Pairing, every: int) -> Iterator[Frame]:
+    return (frame for number, frame in enumerate(pairing.distorted_frames()) if number % every == 0)
+
+
+def _provenance(
+    pairing: Pairing,
+    models: Sequence[SaliencyModel],
+    plan: Plan,
+    ffmpeg: FFmpeg,
+    native: NativeExtractor | None,
+    reason: str,
+) -> dict[str, Any]:
+    bits = pairing.distorted.info.bit_depth
+    return {
+        "harness": __version__,
+        "reference": str(pairing.reference.info.path),
+        "distorted": str(pairing.distorted.info.path),
+        "first_frame": {"reference": pairing.first_reference, "distorted": pairing.first_distorted},
+        "pairs": pairing.count,
+        "every": plan.every,
+        "backend": native.name if native else "embedded",
+        "backend_reason": reason,
+        "ffmpeg": ffmpeg.version,
+        "vmaf_models": list(plan.vmaf_models),
+        "saliency_models": {model.name: model.sha256 for model in models},
+        "highbit_rounded_to_8": bits if bits > 8 and models and not native else None,
+    }

@@ -1,0 +1,110 @@
+"""The gate's accuracy evidence on generated pictures, with maps that are known to be better or worse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from corpora.loader import load_pairs
+from harness.gate import run_gate
+from harness.gate.groups.accuracy import paired_gain
+from harness.gate.policy import Policy, load_policy, policy_of
+from harness.gate.verdict import Decision, Outcome, Verdict
+from harness.studies.eval.run import ArmResult, evaluate
+from tests.helpers.models import write_student
+
+COUNT = 12
+HOW = load_policy().statistics
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """The shipped rules on twelve small pictures."""
+    content = json.loads(json.dumps(load_policy().content))
+    content["contract"]["sizes"] = [[17, 21]]
+    content["cost"]["sizes"] = [[32, 48]]
+    few = {**content["profiles"]["full"], "accuracy": ["ecssd"], "pairs": {"ecssd": COUNT}, "rounds": 3}
+    content["profiles"] = {"full": few}
+    return policy_of(content)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """ECSSD's layout, drawn: a bright disc on a dark gradient, where the mask is the disc."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "ground_truth_mask"):
+        (tmp_path / "ECSSD" / folder).mkdir(parents=True)
+    y, x = np.mgrid[:48, :64]
+    for index in range(COUNT):
+        inside = np.hypot(y - rng.uniform(16, 32), x - rng.uniform(20, 44)) < rng.uniform(6, 16)
+        picture = np.where(inside, 230, 20 + x)[..., None] + rng.integers(0, 20, (48, 64, 3))
+        Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "ECSSD" / "images" / f"{index:04}.jpg", quality=95)
+        mask = Image.fromarray(inside.astype(np.uint8) * 255)
+        mask.save(tmp_path / "ECSSD" / "ground_truth_mask" / f"{index:04}.png")
+    return tmp_path / "ECSSD"
+
+
+@pytest.fixture
+def students(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A map that finds the disc, a fainter one, the flipped one, and one that sees nothing."""
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "model"))
+    (tmp_path / "model" / "tiny").mkdir(parents=True)
+    (tmp_path / "model" / "tiny" / "registry.json").write_text('{"schema_version": 1, "models": []}')
+    gains = {"good": 2.0, "fair": 0.05, "flipped": -2.0, "flat": 0.0}
+    return {name: str(write_student(tmp_path / f"{name}.onnx", gain)) for name, gain in gains.items()}
+
+
+def accuracy_of(verdict: Verdict) -> dict[str, Outcome]:
+    return {check.key.split(".", 2)[2]: check.outcome for check in verdict.checks if check.group == "accuracy"}
+
+
+def compare(students: dict[str, str], candidate: str, policy: Policy, root: Path) -> Verdict:
+    out = root.parent / f"gate-{candidate}"
+    return run_gate(
+        students["good"], students[candidate], out, policy=policy, root=root, workers=1, announce=lambda _: None
+    )
+
+
+def test_a_flipped_map_is_held(students: dict[str, str], policy: Policy, pictures: Path):
+    verdict = compare(students, "flipped", policy, pictures)
+    outcomes = accuracy_of(verdict)
+    assert verdict.decision is Decision.HOLD
+    assert outcomes["iou_mean@0.5.gain"] is outcomes["plcc_mean.gain"] is outcomes["mae_mean.gain"] is Outcome.FAIL
+
+
+def test_an_equal_map_is_not_promoted(students: dict[str, str], policy: Policy, pictures: Path):
+    verdict = compare(students, "good", policy, pictures)
+    outcomes = accuracy_of(verdict)
+    assert verdict.decision is Decision.HOLD
+    assert outcomes.pop("iou_mean@0.5.gain") is Outcome.FAIL
+    assert outcomes["maxf_mean_curve.gain"] is outcomes["mae_mean.gain"] is Outcome.PASS
+    assert "candidate and incumbent are the same file" in verdict.limits
+    assert verdict.inputs["ecssd"] != verdict.inputs["ecssd rows"]
+
+
+def evaluated(students: dict[str, str], names: tuple[str, str], root: Path) -> tuple[ArmResult, ArmResult]:
+    first, second = evaluate([students[name] for name in names], {"ecssd": load_pairs("ecssd", root)}).results
+    return first, second
+
+
+def test_gains_agree_with_the_headline_numbers(students: dict[str, str], pictures: Path):
+    first, second = evaluated(students, ("good", "fair"), pictures)
+    for measure, sign in (("iou_mean@0.5", 1), ("maxf_mean_curve", 1), ("s_measure_mean", 1), ("mae_mean", -1)):
+        gain = paired_gain("k", measure, first, second, HOW)
+        assert gain is not None and gain.low is not None and gain.high is not None
+        assert gain.value == pytest.approx(sign * (second.headline()[measure] - first.headline()[measure]), abs=1e-9)
+        assert gain.low - 1e-6 <= gain.value <= gain.high + 1e-6
+        back = paired_gain("k", measure, second, first, HOW)
+        assert back is not None and back.value == pytest.approx(-gain.value)
+
+
+def test_a_flat_map_counts_as_no_correlation(students: dict[str, str], pictures: Path):
+    first, second = evaluated(students, ("good", "flat"), pictures)
+    assert np.isnan(second.rows["plcc"]).all()
+    gain = paired_gain("k", "plcc_mean", first, second, HOW)
+    assert gain is not None and gain.count == COUNT
+    assert gain.value == pytest.approx(-first.rows["plcc"].mean())

@@ -1,0 +1,136 @@
+"""The page: self-contained, and alive in a real browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import markupsafe
+import pytest
+from PIL import Image
+
+from harness.errors import InputError
+from harness.gate.evidence import Evidence, remembered
+from harness.gate.policy import load_policy
+from harness.gate.report import bar_of, line_chart, write_report
+from harness.gate.rules import judge, rules_of
+from harness.gate.verdict import Check, Measurement, Outcome, Side, Verdict
+
+POLICY = load_policy()
+
+
+@pytest.fixture
+def verdict() -> Verdict:
+    """One gain and one ratio measured, the rest missing."""
+    measurements = (
+        Measurement("accuracy.ecssd.iou_mean@0.5.gain", 0.05, 0.03, 0.07, 2e-4, 0.0, 1000),
+        Measurement("cost.time_ratio.640x360", 3.0, 2.9, 3.1, count=15),
+    )
+    return Verdict(
+        extractor="mobilesal",
+        profile="full",
+        limits=("<script>alert(1)</script>",),
+        incumbent=Side("old", "0" * 64, "old.onnx"),
+        candidate=Side("new", "1" * 64, "new.onnx"),
+        policy={"name": POLICY.name, "sha256": POLICY.sha256, "content": POLICY.content},
+        checks=judge(rules_of(POLICY, POLICY.profile("full"), native=True), measurements, POLICY.statistics.level),
+        measurements=measurements,
+        missing={},
+        inputs={"ecssd": "2" * 64},
+        code={"commit": None, "changed": None, "digest": "3" * 64},
+        versions={"numpy": "2"},
+        commands=("harness gate --incumbent old --candidate new",),
+    )
+
+
+@pytest.fixture
+def evidence(tmp_path: Path, verdict: Verdict) -> Path:
+    """What the accuracy group kept: rows to sort, a curve, a picture."""
+    folder = tmp_path / "evidence"
+    tables = {
+        "worst ecssd": [{"image": name, "gain": gain} for name, gain in (("b", -0.25), ("a", 10.0), ("c", 9.5))],
+        "pr ecssd": [
+            {"arm": arm, "recall": recall, "precision": 1 - recall / 2} for arm in ("x", "y") for recall in (0.1, 0.9)
+        ],
+    }
+    found = Evidence("accuracy", verdict.measurements[:1], tables=tables, pictures={"a.png": "image a"})
+    remembered(folder, "accuracy", {}, lambda: found)
+    Image.new("RGB", (8, 6), "teal").save(folder / "a.png")
+    return folder
+
+
+def test_the_page_holds_everything_and_fetches_nothing(verdict: Verdict, evidence: Path, tmp_path: Path):
+    page = write_report(verdict, tmp_path / "report.html", evidence).read_text()
+    assert all(str(markupsafe.escape(check.name)) in page for check in verdict.checks)
+    assert verdict.digest in page and verdict.candidate.sha256 in page
+    addresses = re.findall(r"""(?:src|href)=["']?([^"'>\s]+)""", page) + re.findall(r"url\(([^)]*)\)", page)
+    assert addresses and all(address.startswith("data:") for address in addresses)
+    assert "<script>alert" not in page
+
+
+def test_a_report_without_evidence_still_shows_the_checks(verdict: Verdict, tmp_path: Path):
+    assert "<svg" in write_report(verdict, tmp_path / "report.html").read_text()
+
+
+def test_evidence_of_another_verdict_is_refused(verdict: Verdict, evidence: Path, tmp_path: Path):
+    other = dataclasses.replace(verdict, measurements=verdict.measurements[1:])
+    with pytest.raises(InputError, match="is not what this verdict was made from"):
+        write_report(other, tmp_path / "report.html", evidence)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_bar_keeps_the_order_of_bounds_and_threshold():
+    check = Check("g", "n", "k", "at_most", False, "", 3.0, 2.9, 3.1, 2.0, -1.1, None, Outcome.FAIL, "")
+    bar = bar_of(check)
+    assert bar is not None and bar.low_side
+    assert 0 < bar.threshold < bar.low < bar.value < bar.high < 100
+    assert bar_of(dataclasses.replace(check, value=None)) is None
+
+
+def test_a_chart_of_one_point_or_a_flat_line_has_ticks_to_stand_on():
+    for line in ([(1.0, 2.0)], [(0.0, 0.0), (1.0, 0.0)]):
+        chart = line_chart("t", "x", "y", [("a", 0, line)])
+        assert len(chart.x_ticks) > 1 and len(chart.y_ticks) > 1
+
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const table = [...document.querySelectorAll("table.sortable")].at(-1);
+  const first = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join("");
+  const button = table.querySelectorAll("th button")[1];
+  const seen = [first()];
+  button.click(); seen.push(first());
+  button.click(); seen.push(first());
+  const wide = document.documentElement.scrollWidth > innerWidth;
+  const pictures = [...document.images].map((image) => image.naturalWidth);
+  document.body.dataset.probe = JSON.stringify({seen, wide, pictures});
+});
+</script>
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_in_a_browser_tables_sort_pictures_load_and_nothing_complains(
+    verdict: Verdict, evidence: Path, tmp_path: Path, width: int
+):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    page = write_report(verdict, tmp_path / "report.html", evidence)
+    page.write_text(page.read_text().replace("</body>", PROBE + "</body>"))
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--window-size={width},900"]
+    command += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--enable-logging=stderr", "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    match = re.search(r'data-probe="([^"]*)"', done.stdout)
+    assert match
+    probe = json.loads(match[1].replace("&quot;", '"'))
+    assert probe["seen"] == ["bac", "bca", "acb"]
+    assert probe["pictures"] == [8]
+    assert not probe["wide"], "the page scrolls sideways"

@@ -1,0 +1,226 @@
+"""The gate's own measurements on real graphs, and the run as a whole where data is absent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import gate as gate_command
+from harness.cli.app import app
+from harness.errors import InputError
+from harness.gate import run_gate
+from harness.gate.evidence import Evidence, remembered
+from harness.gate.policy import Policy, load_policy, policy_of
+from harness.gate.promote import begin
+from harness.gate.verdict import Decision, Measurement, Outcome, Verdict, read_verdict
+from harness.models.registry import entry_for, register, sidecar_for
+from tests.helpers import ROOT
+from tests.helpers.models import write_student
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder with two registered students; the default for every command."""
+    folder = tmp_path / "model"
+    for name, gain in (("old", 1.0), ("new", 2.0)):
+        path = write_student(tmp_path / f"{name}.onnx", gain)
+        entry = entry_for(name, path, "A test student.", "One layer.")
+        register(entry, sidecar_for(entry, {}), path, folder)
+    monkeypatch.setenv("HARNESS_MODELS", str(folder))
+    monkeypatch.setenv("HARNESS_CORPORA", str(tmp_path / "no-corpora"))
+    return folder
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """The shipped rules on small frames and on corpora that are not there."""
+    content = json.loads(json.dumps(load_policy().content))
+    content["contract"]["sizes"] = [[32, 48], [17, 21]]
+    content["cost"]["sizes"] = [[32, 48]]
+    content["profiles"] = {
+        "full": {
+            **content["profiles"]["full"],
+            "accuracy": ["duts-te"],
+            "pairs": {"duts-te": 5019},
+            "rounds": 3,
+        }
+    }
+    return policy_of(content)
+
+
+def outcomes(verdict: Verdict, group: str) -> dict[str, Outcome]:
+    return {check.key.split(".", 1)[1]: check.outcome for check in verdict.checks if check.group == group}
+
+
+def gate(policy: Policy, out: Path, incumbent: str = "old", candidate: str = "new") -> Verdict:
+    return run_gate(incumbent, candidate, out, policy=policy, announce=lambda text: None)
+
+
+def test_without_corpora_nothing_is_promoted_and_the_reason_is_given(models: Path, policy: Policy, tmp_path: Path):
+    verdict = gate(policy, tmp_path / "out")
+    assert set(outcomes(verdict, "contract").values()) == {Outcome.PASS}
+    assert set(outcomes(verdict, "accuracy").values()) == {Outcome.INCONCLUSIVE}
+    assert verdict.decision in (Decision.INCONCLUSIVE, Decision.HOLD)
+    assert read_verdict(tmp_path / "out" / "verdict.json").text() == verdict.text()
+    assert (tmp_path / "out" / "verdict.md").read_text().startswith(f"# {verdict.decision}")
+
+
+def test_a_second_run_is_the_same_to_the_byte_apart_from_time(models: Path, policy: Policy, tmp_path: Path):
+    first = gate(policy, tmp_path / "out")
+    second = gate(policy, tmp_path / "out")
+    assert dataclasses.replace(second, created=first.created).text() == first.text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "key"),
+    [
+        ("bytes", "registry"),
+        ("sidecar", "registry"),
+        ("relu", "range"),
+        ("operator", "graph"),
+    ],
+)
+def test_a_candidate_that_breaks_the_contract_is_held(
+    models: Path, policy: Policy, tmp_path: Path, damage: str, key: str
+):
+    target = models / "tiny" / "new.onnx"
+    if damage == "bytes":
+        write_student(target, gain=3.0)
+    elif damage == "sidecar":
+        target.with_suffix(".json").unlink()
+    else:
+        path = write_student(tmp_path / "bad.onnx", 2.0, {"relu": "Relu", "operator": "Sin"}[damage])
+        target.write_bytes(path.read_bytes())
+    verdict = gate(policy, tmp_path / "out")
+    assert outcomes(verdict, "contract")[key] is Outcome.FAIL
+    assert verdict.decision is Decision.HOLD
+
+
+def test_unknown_models_and_a_broken_incumbent_are_usage_errors(models: Path, policy: Policy, tmp_path: Path):
+    with pytest.raises(InputError, match="unknown model 'newest'"):
+        gate(policy, tmp_path / "out", candidate="newest")
+    (tmp_path / "text.onnx").write_text("not a graph")
+    with pytest.raises(InputError, match="not an ONNX model"):
+        gate(policy, tmp_path / "out", incumbent=str(tmp_path / "text.onnx"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("accuracy.primary", "iou", r"unknown measure 'iou' .allowed: iou_mean@0.5, "),
+        ("accuracy.allowances", {"f_max": 0.1}, "unknown measure 'f_max'"),
+        ("accuracy.size_measure", "iou_{size}", "unknown measure 'iou_small'"),
+        ("accuracy.working_size", "huge", "accuracy.working_size: working size 'huge' .allowed: native"),
+        ("roi.encoder", "x266", "roi.encoder: unknown encoder 'x266' .allowed: libx264"),
+        ("roi.encoder", "libaom-av1", "cannot be steered"),
+        ("roi.crf", [24, 28, 32, 60], r"roi.crf: crf 60 with libx264 .allowed: 0 to 51"),
+        ("roi.strength", 40, "roi.strength: strength 40 .allowed: above 0"),
+        ("feature.crf", [60], r"feature.crf: crf 60"),
+        ("profiles.full.clips", "ecssd", "profiles.full.clips: ecssd is no set of clips .allowed: davis-2016"),
+        ("profiles.full.clips", "davis", "profiles.full.clips: unknown"),
+    ],
+)
+def test_a_name_in_the_policy_that_means_nothing_is_refused_before_any_measuring(
+    models: Path, policy: Policy, tmp_path: Path, place: str, value: object, says: str
+):
+    content = json.loads(json.dumps(policy.content))
+    inner = content
+    *path, last = place.split(".")
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    with pytest.raises(InputError, match=says):
+        gate(policy_of(content), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_root_that_is_not_there_is_refused_at_once(models: Path, policy: Policy, tmp_path: Path):
+    with pytest.raises(InputError, match="absent: no such folder"):
+        run_gate("old", "new", tmp_path / "out", policy=policy, root=tmp_path / "absent", announce=lambda text: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path, policy: Policy):
+    """With paths, an override and a root: what the command line makes of it is the same run."""
+    override = tmp_path / "my policy.toml"
+    override.write_text("[cost]\nsizes = [[32, 48]]\n[contract]\nsizes = [[17, 21]]\n[profiles.full]\nrounds = 3\n")
+    candidate = write_student(tmp_path / "a path" / "third.onnx", 3.0)
+    root = tmp_path / "root"
+    root.mkdir()
+    verdict = run_gate(
+        "old",
+        str(candidate),
+        tmp_path / "out",
+        policy=load_policy(override),
+        root=root,
+        announce=lambda text: None,
+    )
+    written = (tmp_path / "out" / "verdict.json").read_bytes()
+    words = [sys.executable, "-m", *shlex.split(verdict.commands[0])]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == verdict.decision.exit_code, done.stderr
+    again = read_verdict(tmp_path / "out" / "verdict.json")
+    assert (tmp_path / "out" / "verdict.json").read_bytes() != written
+    assert dataclasses.replace(again, created=verdict.created).text() == verdict.text()
+    evals = [line for line in verdict.commands if line.startswith("harness eval")]
+    assert len(evals) == 2
+    assert all(f"--model '{candidate}' --working-size native --root {root} --out" in line for line in evals)
+
+
+def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_path: Path, policy: Policy):
+    begin("old", models)
+    words = [sys.executable, "-m", "harness", "gate", "--candidate", "absent", "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert "unknown model 'absent'" in done.stderr
+    verdict = gate(policy, tmp_path / "out", incumbent="production")
+    assert verdict.incumbent.id == "old"
+    assert verdict.commands[0].startswith("harness gate --incumbent old --candidate new --profile full")
+
+
+def test_a_changed_evidence_file_is_detected(models: Path, policy: Policy, tmp_path: Path):
+    gate(policy, tmp_path / "out")
+    path = tmp_path / "out" / "evidence" / "cost.json"
+    stored = json.loads(path.read_text())
+    stored["evidence"]["measurements"][0]["value"] = 0.01
+    path.write_text(json.dumps(stored))
+    with pytest.raises(InputError, match=r"cost\.json was changed after it was written"):
+        gate(policy, tmp_path / "out")
+
+
+def test_evidence_is_taken_up_only_when_made_from_the_same_inputs(tmp_path: Path):
+    calls = []
+
+    def gather() -> Evidence:
+        calls.append(1)
+        return Evidence("g", (Measurement("g.k", len(calls)),))
+
+    assert remembered(tmp_path, "g", {"weights": "a"}, gather) == remembered(tmp_path, "g", {"weights": "a"}, gather)
+    assert len(calls) == 1
+    assert remembered(tmp_path, "g", {"weights": "b"}, gather).measurements[0].value == 2
+
+
+def test_evidence_with_gaps_is_measured_again(tmp_path: Path):
+    remembered(tmp_path, "g", {}, lambda: Evidence("g", missing={"g": "no clips"}))
+    assert remembered(tmp_path, "g", {}, lambda: Evidence("g")) == Evidence("g")
+
+
+def test_the_command_exits_with_the_decision_and_prints_its_json(
+    models: Path, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+):
+    if not any(command.callback is gate_command.gate for command in app.registered_commands):
+        gate_command.register(app)
+    monkeypatch.setattr(gate_command, "load_policy", lambda override: policy)
+    asked = ["gate", "--incumbent", "old", "--candidate", "new", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*asked, "--json"])
+    content = json.loads(done.stdout)
+    assert done.exit_code == Decision(content["verdict"]).exit_code != 0
+    table = CliRunner().invoke(app, asked)
+    assert content["verdict"] in table.stdout

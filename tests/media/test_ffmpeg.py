@@ -1,0 +1,108 @@
+"""FFmpeg is found, asked and run; whatever happens to it becomes one line and no process stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from harness.errors import HarnessError, InputError
+from harness.media.ffmpeg import find_ffmpeg, last_words
+from tests.helpers import ROOT
+
+ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=25", "-f", "null", "-"]
+SHORT = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=1", "-f", "null", "-"]
+
+
+def children_named_ffmpeg():
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if "ffmpeg" in child.name() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_default_ffmpeg_scores_and_encodes(monkeypatch):
+    monkeypatch.delenv("HARNESS_FFMPEG", raising=False)
+    ffmpeg = find_ffmpeg()
+    assert {"libvmaf", "xpsnr", "psnr", "ssim"} <= ffmpeg.filters
+    assert "libx264" in ffmpeg.encoders
+    assert ffmpeg.version and ffmpeg.found in ("PATH", "imageio-ffmpeg")
+
+
+def test_the_named_ffmpeg_wins_and_must_be_one(monkeypatch):
+    default = find_ffmpeg()
+    monkeypatch.setenv("HARNESS_FFMPEG", str(default.path))
+    assert find_ffmpeg().found == "HARNESS_FFMPEG"
+    monkeypatch.setenv("HARNESS_FFMPEG", sys.executable)
+    with pytest.raises(InputError, match="does not answer -version as FFmpeg does"):
+        find_ffmpeg()
+    monkeypatch.setenv("HARNESS_FFMPEG", "/absent/ffmpeg")
+    with pytest.raises(InputError, match="HARNESS_FFMPEG=/absent/ffmpeg: no such program"):
+        find_ffmpeg()
+
+
+def test_missing_codec_is_named_before_anything_runs():
+    with pytest.raises(InputError, match="has no encoder 'libnever'"):
+        find_ffmpeg().require(encoder="libnever")
+    find_ffmpeg().require(encoder="libx264", filter="libvmaf")
+
+
+def test_progress_counts_frames_up_to_the_total():
+    seen: list[int] = []
+    find_ffmpeg().run(SHORT, progress=seen.append, total=25)
+    assert seen[-1] == 25 and seen == sorted(seen)
+
+
+def test_failure_carries_its_own_last_words(tmp_path):
+    with pytest.raises(HarnessError, match=r"failed \(exit code \d+\).*No such file or directory") as caught:
+        find_ffmpeg().run(["-i", tmp_path / "absent.mp4", "-f", "null", "-"])
+    assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
+
+
+def test_killed_ffmpeg_is_reported_as_killed():
+    def kill():
+        while not children_named_ffmpeg():
+            time.sleep(0.02)
+        os.kill(children_named_ffmpeg()[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(HarnessError, match="was killed by SIGKILL"):
+        find_ffmpeg().run(ENDLESS)
+    thread.join()
+
+
+def test_hung_ffmpeg_is_killed_after_its_timeout(tmp_path):
+    fifo = tmp_path / "never.y4m"
+    os.mkfifo(fifo)
+    keep_open = os.open(fifo, os.O_RDWR)  # a source that never says anything
+    try:
+        with pytest.raises(HarnessError, match=r"hung: nothing new for 1 s after frame 0, killed"):
+            find_ffmpeg().run(["-i", fifo, "-f", "null", "-"], timeout=1)
+    finally:
+        os.close(keep_open)
+    assert not children_named_ffmpeg()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_orphan_however_the_harness_ends(how):
+    script = f"from harness.media.ffmpeg import find_ffmpeg; find_ffmpeg().run({ENDLESS!r})"
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (children := children_named_ffmpeg()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children
+    parent.send_signal(how)
+    parent.wait(10)
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def test_last_words_prefer_errors_and_drop_the_empty_ones():
+    said = ["[warning] deprecated", "[error] [mp4 @ 0x55d0] moov atom not found", "[error] Conversion failed!"]
+    assert last_words(said) == "[mp4] moov atom not found"
+    said = ["[error] [libx264 @ 0x1] invalid preset 'x'", "[error] noise", "[error] [out#0] Nothing was written"]
+    assert last_words(said) == "[libx264] invalid preset 'x' | [out#0] Nothing was written"
+    assert last_words([]) == "it said nothing"

@@ -1,0 +1,170 @@
+"""The shipped registry is sound, and `verify` finds every way in which it could not be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli.registry import commands
+from harness.errors import InputError
+from harness.files import read_json, sha256_of, write_json
+from harness.models import registry
+
+PLACEHOLDER = "mobilesal_placeholder_v0"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    shutil.copytree(registry.model_folder(), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def problems(models: Path) -> list[str]:
+    return [finding.problem for finding in registry.verify(models) if finding.problem]
+
+
+def test_shipped_models_verify(models: Path) -> None:
+    assert problems(models) == []
+    assert {"saliency_student_v1", "saliency_student_v2", PLACEHOLDER} <= {e["id"] for e in registry.entries(models)}
+
+
+def flip_byte(graph: Path) -> None:
+    content = bytearray(graph.read_bytes())
+    content[-20] ^= 1
+    graph.write_bytes(content)
+
+
+def with_new_hash(change: Callable[[onnx.ModelProto], None]) -> Callable[[Path], None]:
+    """A change to the graph whose hash the registry knows, so that only the graph can be at fault."""
+
+    def apply(graph: Path) -> None:
+        model = onnx.load(graph)
+        change(model)
+        onnx.save(model, graph)
+        path = graph.parent / "registry.json"
+        content = read_json(path)
+        for entry in content["models"]:
+            if entry["id"] == graph.stem:
+                entry["sha256"] = sha256_of(graph)
+        write_json(path, content)
+
+    return apply
+
+
+def older_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 16
+
+
+def refused_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].op_type = "Round"
+
+
+def external_data(model: onnx.ModelProto) -> None:
+    onnx.external_data_helper.convert_model_to_external_data(model, location="w.bin", size_threshold=0)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (flip_byte, "sha256 is"),
+        (with_new_hash(older_opset), "opset 16"),
+        (with_new_hash(refused_operator), "operator Round"),
+        (with_new_hash(external_data), "external data"),
+        (lambda graph: graph.with_suffix(".json").unlink(), "cannot read .*placeholder_v0.json"),
+        (lambda graph: graph.unlink(), "cannot read .*placeholder_v0.onnx"),
+    ],
+    ids=["flipped byte", "opset", "operator", "external data", "no sidecar", "no graph"],
+)
+def test_verify_finds(models: Path, break_it: Callable[[Path], None], message: str) -> None:
+    break_it(models / "tiny" / f"{PLACEHOLDER}.onnx")
+    (problem,) = problems(models)
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(problem)
+
+
+def test_verify_checks_the_schema(models: Path) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    content["models"][0]["production"] = True
+    write_json(models / "tiny" / "registry.json", content)
+    assert "production" in problems(models)[0]
+
+
+def test_unknown_model_lists_what_exists(models: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown model 'v9'.*saliency_student_v1"):
+        registry.find_model("v9", models)
+    with pytest.raises(InputError, match="no such file"):
+        registry.find_model("missing.onnx", models)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({}, "top level: 'models' is a required property|'schema_version' is a required"),
+        ([], "is not of type 'object'"),
+    ],
+)
+def test_a_broken_registry_is_one_line(models: Path, tmp_path: Path, content: object, says: str) -> None:
+    write_json(models / "tiny" / "registry.json", content)
+    for ask in (registry.entries, lambda folder: registry.find_model("v1", folder)):
+        with pytest.raises(InputError, match=says):
+            ask(models)
+    assert problems(models)
+
+
+def test_an_entry_without_id_is_named(models: Path) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    del content["models"][1]["id"]
+    write_json(models / "tiny" / "registry.json", content)
+    with pytest.raises(InputError, match=r"registry.json: models/1: 'id' is a required property"):
+        registry.entries(models)
+
+
+def pointer_to(models: Path, **changes: str) -> None:
+    entry = registry.entries(models)[0]
+    pointer = {"id": entry["id"], "sha256": entry["sha256"], "verdict": None, "since": "2026-01-01", **changes}
+    content = {"schema_version": 1, "mobilesal": pointer, "first": pointer, "history": []}
+    write_json(models / "production.json", content)
+
+
+def test_what_is_in_production_is_checked_against_the_registry(models: Path) -> None:
+    pointer_to(models)
+    assert problems(models) == [] and registry.find_model("production", models).name == PLACEHOLDER
+    for changes, says in (
+        ({"sha256": "0" * 64}, "another sha256 than the registry"),
+        ({"id": "production"}, "production is in production, but the registry does not have it"),
+    ):
+        pointer_to(models, **changes)
+        (problem,) = problems(models)
+        assert says in problem
+        with pytest.raises(InputError, match=says):
+            registry.find_model("production", models)
+    write_json(models / "production.json", {})
+    (problem,) = problems(models)
+    assert "is a required property" in problem
+    with pytest.raises(InputError, match="is a required property"):
+        registry.find_model("production", models)
+
+
+def test_a_sidecar_that_is_no_object_is_a_finding(models: Path) -> None:
+    write_json(models / "tiny" / f"{PLACEHOLDER}.json", [])
+    assert problems(models) == [f"{PLACEHOLDER}.json: list at the top level (allowed: an object)"]
+
+
+def test_list_marks_the_model_in_production(models: Path) -> None:
+    def listed() -> dict[str, bool]:
+        done = CliRunner().invoke(commands, ["list", "--json", "--models", str(models)])
+        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)}
+
+    pointer_to(models)
+    assert [name for name, marked in listed().items() if marked] == [PLACEHOLDER]
+    assert "yes" in CliRunner().invoke(commands, ["list", "--models", str(models)]).stdout
+    pointer_to(models, sha256="0" * 64)
+    assert not any(listed().values())
+    (models / "production.json").unlink()
+    assert not any(listed().values())

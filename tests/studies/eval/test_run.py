@@ -1,0 +1,426 @@
+"""The evaluation as a user runs it: tables, resume, sharding, saved maps, and everything it must refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from corpora.loader import pairs_in
+from harness import metrics
+from harness.errors import InputError
+from harness.models.placeholder import write_placeholder
+from harness.models.sources import MapFolder
+from harness.models.working_size import WorkingSize
+from harness.saliency.distort import Distortion
+from harness.studies.eval import curves
+from harness.studies.eval import run as workflow
+from harness.studies.eval.compare import PER_IMAGE, resampled, with_intervals
+from harness.studies.eval.report import SUMMARY, summary, write_report
+from harness.studies.eval.run import Options, evaluate
+
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A small set whose objects are bright discs, a placeholder model, and one folder of maps."""
+    root = tmp_path_factory.mktemp("set")
+    rng = np.random.default_rng(1)
+    for index in range(IMAGES):
+        height, width = 40 + index, 57
+        y, x = np.mgrid[:height, :width]
+        disc = np.hypot(y - rng.integers(12, 28), x - rng.integers(15, 40)) < rng.integers(5, 12)
+        picture = np.where(disc[..., None], 220, 60) + rng.integers(-20, 20, (height, width, 3))
+        for kind, pixels in (("images", picture), ("masks", disc * 255), ("maps", picture[..., 0])):
+            (root / kind).mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / kind / f"{index:02d}.png")
+    write_placeholder(root / "model.onnx")
+    return root
+
+
+@pytest.fixture
+def pairs(folder: Path) -> dict:
+    return {"discs": pairs_in(folder / "images", folder / "masks")}
+
+
+def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    models = [str(folder / "model.onnx"), "centre-prior"]
+    alone = evaluate(models, pairs)
+    shared = evaluate(models, pairs, workers=2, store=tmp_path)
+    again = evaluate(models, pairs, store=tmp_path)
+    assert len(list(tmp_path.rglob("*.npz"))) == 3 * len(models)
+    for other in (shared, again):
+        pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
+        pd.testing.assert_frame_equal(other.rows, alone.rows, check_exact=True)
+    assert alone.table()["images"].tolist() == [f"{IMAGES}/{IMAGES}"] * 2
+
+
+def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, monkeypatch) -> None:
+    model = str(folder / "model.onnx")
+    drifted = Options(distortions=(Distortion("jpeg", 50),))
+    evaluate([model], pairs, store=tmp_path)
+    both = evaluate([model, "centre-prior"], pairs, drifted, store=tmp_path)
+    pd.testing.assert_frame_equal(both.table(), evaluate([model, "centre-prior"], pairs, drifted).table())
+    assert len(list(tmp_path.iterdir())) == 3
+
+    opened = []
+    monkeypatch.setattr(workflow.ModelSource, "open", lambda source, threads: opened.append(source))
+    evaluate([model], pairs, drifted, store=tmp_path)
+    assert not opened, "all is measured already"
+
+
+def test_a_source_is_opened_once_for_all_its_arms(folder, pairs, monkeypatch) -> None:
+    opened, whole = [], workflow.ModelSource.open
+    monkeypatch.setattr(
+        workflow.ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads)
+    )
+    evaluate([str(folder / "model.onnx")], pairs, Options(tuple(map(WorkingSize.parse, ("16", "24", "native")))))
+    assert len(opened) == 1
+
+
+def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    model = [str(folder / "model.onnx")]
+    whole = evaluate(model, pairs)
+
+    def killed(done: int, total: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, pairs, store=tmp_path, progress=killed)
+    measured = []
+    real = workflow.read_pair
+    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    resumed = evaluate(model, pairs, store=tmp_path)
+    assert measured == ["02", "03", "04"]
+    pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
+
+
+def test_parts_of_another_version_of_the_measures_are_not_reused(pairs, tmp_path, monkeypatch) -> None:
+    evaluate(["centre-prior"], pairs, store=tmp_path)
+    monkeypatch.setattr(metrics, "VERSION", metrics.VERSION + 1)
+    measured = []
+    real = workflow.read_pair
+    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    evaluate(["centre-prior"], pairs, store=tmp_path)
+    assert len(measured) == IMAGES
+
+
+def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monkeypatch) -> None:
+    result = evaluate(["centre-prior"], pairs).results[0]
+    weights = np.random.default_rng(0).integers(0, 3, (4, IMAGES)).astype(np.float32)
+    whole = {key: result.curves.sums(key, weights) for key in result.curves.shapes}
+    monkeypatch.setattr(curves, "CHUNK", 2)
+    for key, sums in whole.items():
+        np.testing.assert_allclose(result.curves.sums(key, weights), sums, atol=1e-5)
+        mean = result.curves.sums(key, np.full((1, IMAGES), 1 / IMAGES))[0]
+        np.testing.assert_allclose(mean, result.sums.means()[key], atol=1e-7)
+
+
+def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, tmp_path) -> None:
+    direct = evaluate([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
+    saved = tmp_path / "model" / "native" / "none"
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    through = evaluate([MapFolder.named(f"saved={saved}", wanted)], pairs)
+    with pytest.raises(InputError, match=r"are called 'none' \(allowed: NAME=DIR"):
+        MapFolder.named(str(saved), wanted)
+    ours, theirs = direct.results[0].headline(), through.results[0].headline()
+    assert abs(ours["mae_mean"] - theirs["mae_mean"]) < 1 / 255
+    assert abs(ours["plcc_mean"] - theirs["plcc_mean"]) < 0.01
+
+
+def test_options_change_what_they_name(folder, pairs) -> None:
+    model = [str(folder / "model.onnx")]
+    raw, stretched = evaluate(model, pairs), evaluate(model, pairs, Options(minmax=True))
+    assert raw.table()["mae_mean"][0] != stretched.table()["mae_mean"][0]
+    assert raw.table()["plcc_mean"][0] == pytest.approx(stretched.table()["plcc_mean"][0])
+    extractor = evaluate(model, pairs, Options(colour="mobilesal"))
+    assert extractor.table()["mae_mean"][0] != raw.table()["mae_mean"][0]
+    sizes = evaluate(model, pairs, Options((WorkingSize.parse("16"), WorkingSize.parse("native")))).table()
+    assert sizes["working_size"].tolist() == ["16", "native"]
+    assert sizes["mae_mean"][0] != sizes["mae_mean"][1]
+
+
+@pytest.mark.parametrize("text", ["crf=23,51", "jpeg=80,5"])
+def test_stronger_compression_moves_the_map_further(folder, pairs, text: str) -> None:
+    table = evaluate([str(folder / "model.onnx")], pairs, Options(distortions=Distortion.parse_list(text))).table()
+    assert table["distortion"].tolist() == ["none", *map(str, Distortion.parse_list(text))]
+    clean, mild, strong = table["drift_mae_mean"]
+    assert np.isnan(clean)
+    assert 0 < mild < strong
+
+
+def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_path) -> None:
+    twin = tmp_path / "twin.onnx"
+    write_placeholder(twin)
+    evaluation = evaluate([str(folder / "model.onnx"), str(twin), "centre-prior"], pairs)
+    numbers, paired = with_intervals(evaluation, resamples=300)
+    known = numbers.dropna(subset=["low"])
+    means = known[known["measure"].isin(["iou_mean@0.5", "plcc_mean", "mae_mean", "wf_mean"])]
+    assert len(means) == 12
+    assert ((means["low"] <= means["value"]) & (means["value"] <= means["high"])).all()
+    tied = paired[paired["model"] == "twin"].dropna(subset=["p_value"])
+    assert (tied[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (tied["p_value"] == 1).all()
+    assert (tied["win_rate"].dropna() == 0.5).all()
+    assert len(paired[paired["model"] == "centre-prior"]) == len(tied) + paired["p_value"].isna().sum() // 2
+
+
+def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
+    root = _copy(folder, tmp_path)
+    for stem, object_height in (("00", 0), ("01", 41)):  # of 40 and 41 rows: an empty truth and a full one
+        with Image.open(root / "masks" / f"{stem}.png") as mask:
+            pixels = np.zeros(mask.size[::-1], np.uint8)
+        pixels[:object_height] = 255
+        Image.fromarray(pixels).save(root / "masks" / f"{stem}.png")
+    options = Options(distortions=Distortion.parse_list("jpeg=50"))
+    pairs = {"discs": pairs_in(root / "images", root / "masks")}
+    evaluation = evaluate([str(root / "model.onnx"), "centre-prior"], pairs, options)
+    numbers, paired = with_intervals(evaluation, resamples=50)
+    model = numbers.query("model == 'model' and distortion == 'jpeg=50'").set_index("measure")["defined"]
+    sizes = [model[f"iou_{name}_mean@0.5"] for name in ("small", "medium", "large")]
+    assert sum(sizes) == IMAGES and sizes[2] == 1
+    assert (model["plcc_mean"], model["kld_mean"], model["maxf_mean_curve"]) == (IMAGES - 2, IMAGES - 1, IMAGES)
+    assert (paired.set_index("measure")["defined"][["plcc_mean", "ece@15"]] == [IMAGES - 2, IMAGES]).all()
+    for result in evaluation.results:  # nothing else is undefined anywhere
+        undefined = {key for key in result.sums.totals if result.sums.undefined(key)}
+        assert undefined <= set(PER_IMAGE.values())
+
+
+def test_every_arm_is_compared_with_the_first_model_whatever_that_sees(folder, pairs) -> None:
+    sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), Distortion.parse_list("jpeg=50")
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    maps, model = MapFolder.at(folder / "maps", wanted), workflow.find_source(str(folder / "model.onnx"))
+    settings = [("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")]
+    for first, others in ((maps, [("-", "none")]), (model, [("16", "none")])):
+        second = model if first is maps else maps
+        evaluation = evaluate([first, "centre-prior", second], pairs, Options(sizes, distortions))
+        rows = with_intervals(evaluation, resamples=50)[1].query("measure == 'mae_mean'")
+        found = {name: list(zip(r["working_size"], r["distortion"], strict=True)) for name, r in rows.groupby("model")}
+        assert found == {"centre-prior": others, second.name: settings if first is maps else others}
+        table = evaluation.table().set_index(["model", "working_size", "distortion"])["mae_mean"]
+        last = rows.iloc[-1]
+        after = table[second.name, "-" if first is model else last["working_size"], last["distortion"]]
+        before = table[first.name, "-" if first is maps else last["working_size"], "none"]
+        assert last["difference"] == pytest.approx(after - before)
+
+
+def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -> None:
+    from harness.metrics import Sample, Sums
+    from harness.stats import resample_weights
+
+    result = evaluate(["centre-prior"], pairs).results[0]
+    draws = resampled(result, resamples=3, seed=9)
+    (weights,) = resample_weights(IMAGES, 3, 9)
+    mapper = workflow.find_source("centre-prior").open(1)
+    readings = []
+    for pair in pairs["discs"]:
+        rgb, truth = workflow.read_pair(pair, 128)
+        readings.append(metrics.reading(Sample.of(mapper("", rgb, WorkingSize()), truth)))
+    for place, drawn in enumerate(weights.astype(int)):
+        sums = Sums.over(reading for reading, times in zip(readings, drawn, strict=True) for _ in range(times))
+        for key, value in metrics.headline(sums.means()).items():
+            assert draws[key][place] == pytest.approx(float(value), abs=1e-5, nan_ok=True), key
+
+
+@pytest.fixture
+def command(folder, tmp_path, monkeypatch) -> list[str]:
+    """`harness eval` on the small set, registered."""
+    from harness.cli import app, eval
+
+    monkeypatch.setattr(app.app, "registered_commands", [])
+    eval.register(app.app)
+    root = tmp_path / "ECSSD"
+    root.mkdir()
+    (root / "images").symlink_to(folder / "images")
+    (root / "masks").symlink_to(folder / "masks")
+    return ["eval", "--split", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx")]
+
+
+def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, monkeypatch) -> None:
+    from harness.cli.app import app
+
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    monkeypatch.setattr(workflow, "WORTH_A_PROCESS", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    assert [workflow.usual_workers(images) for images in (1, 3, 4, 1000)] == [1, 1, 2, 2]
+    asked = []
+    real = workflow._in_processes
+    monkeypatch.setattr(workflow, "_in_processes", lambda *a: asked.append(a[-1]) or real(*a))
+    usual, alone = (CliRunner().invoke(app, [*command, "--json", *more]).stdout for more in ([], ["--workers", "1"]))
+    assert asked == [2]
+    assert json.loads(usual) == json.loads(alone)
+
+
+def test_the_command_writes_everything_and_says_partial(folder, tmp_path, command) -> None:
+    from harness.cli.app import app
+
+    out = tmp_path / "out"
+    asked = [*command, "--limit", "4", "--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out)]
+    result = CliRunner().invoke(app, [*asked, "--sheet", "--json"])
+    if result.exit_code:  # the corpus' own suffixes may refuse PNG pictures
+        raise result.exception or AssertionError(result.output)
+    printed = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    rows = [row for row in printed["numbers"] if row["measure"] == "mae_mean"]
+    assert [row["model"] for row in rows] == ["model", "centre-prior", "maps"]
+    assert all(row["images"] == f"4/{IMAGES}" and row["low"] <= row["value"] <= row["high"] for row in rows)
+    (large,) = [row for row in printed["numbers"] if row["measure"] == "iou_large_mean@0.5" and row["model"] == "maps"]
+    assert (large["defined"], large["value"], large["low"]) == (0, None, None)
+    assert {row["model"] for row in printed["paired"]} == {"centre-prior", "maps"}
+    assert printed["options"]["truth"] == "mask > 128"
+    assert printed["digests"].keys() == {"model model", "model centre-prior", "model maps", "images ecssd"}
+    assert json.loads((out / "numbers.json").read_text())["rows"] == printed["numbers"]
+    names = {path.name for path in out.iterdir()}
+    assert {"summary.md", "numbers.csv", "paired.json", "numbers.tex", "images.csv.gz"} <= names
+    assert {"curves.png", "curves.svg", "sheet_ecssd.png"} <= names
+    assert not any(name.startswith(".") for name in names)
+    assert "PARTIAL" in (out / "summary.md").read_text()
+    images = pd.read_csv(out / "images.csv.gz")
+    numbers = pd.read_csv(out / "numbers.csv").query("measure == 'mae_mean'").set_index("model")["value"]
+    assert images.groupby("model")["mae"].mean().to_dict() == pytest.approx(numbers.to_dict(), abs=1e-5)
+
+
+def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkeypatch) -> None:
+    from harness.cli.eval import _show
+
+    monkeypatch.setenv("COLUMNS", "80")
+    evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs)
+    rows = summary(with_intervals(evaluation, resamples=50)[0])
+    _show(rows, evaluation.options)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    for shown in rows[list(SUMMARY)].to_numpy().ravel():
+        assert f" {shown} " in printed  # whole, in one line
+    assert "mask > 128" in printed
+
+
+def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
+    for name in ("a", "b"):
+        evaluation = evaluate([str(folder / "model.onnx")], pairs)
+        write_report(evaluation, *with_intervals(evaluation), tmp_path / name, "command")
+    for path in (tmp_path / "a").iterdir():
+        if path.suffix != ".svg":  # matplotlib salts its identifiers
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def _copy(folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def _spoil_mask_size(root: Path) -> None:
+    Image.new("L", (10, 10), 255).save(root / "masks" / "01.png")
+
+
+def _spoil_picture(root: Path) -> None:
+    path = root / "images" / "01.png"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def _spoil_all_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        Image.new("L", Image.open(path).size, 128).save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_spoil_mask_size, r"01\.png: mask is 10x10, its image 57x41"),
+        (_spoil_picture, r"01\.png: cannot be decoded"),
+        (_spoil_all_masks, r"all 5 masks are empty"),
+        (lambda root: (root / "masks" / "01.png").unlink(), "1 unpaired files, the first is '01'"),
+    ],
+)
+def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> None:
+    root = _copy(folder, tmp_path)
+    spoil(root)
+    with pytest.raises(InputError, match=message):
+        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
+
+
+def test_a_worker_process_refuses_by_name_too(folder, tmp_path) -> None:
+    root = _copy(folder, tmp_path)
+    _spoil_mask_size(root)
+    with pytest.raises(InputError, match=r"01\.png: mask is 10x10"):
+        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=2)
+
+
+def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    (root / "maps" / "03.png").unlink()
+    with pytest.raises(InputError, match=r"1 of 5 maps are missing, the first is 03\.png"):
+        MapFolder.at(root / "maps", [f"discs/{pair.name}" for pair in pairs["discs"]])
+
+
+def test_one_flat_folder_cannot_serve_two_splits(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    one, two = ([f"{split}/{pair.name}" for pair in pairs["discs"]] for split in ("discs", "more"))
+    assert MapFolder.at(root / "maps", one).flat
+    with pytest.raises(InputError, match=r"10 of 10 maps are missing, the first is discs/00\.png .*a folder each"):
+        MapFolder.at(root / "maps", one + two)
+    for split in ("discs", "more"):
+        shutil.copytree(folder / "maps", root / "maps" / split)
+    (root / "maps" / "more" / "02.png").unlink()  # one of that name lies in the folder above
+    with pytest.raises(InputError, match=r"1 of 10 maps are missing, the first is more/02\.png"):
+        MapFolder.at(root / "maps", one + two)
+    assert not MapFolder.at(root / "maps", one).flat
+
+
+def _resize_maps(root: Path, side: int | None) -> list[str]:
+    for path in (root / "maps").iterdir():
+        image = Image.open(path)
+        size = (side, side) if side else (round(image.width * 0.31), round(image.height * 0.31))
+        image.resize(size).save(path)
+    return [f"discs/{path.stem}" for path in (root / "maps").iterdir()]
+
+
+def test_maps_of_another_shape_are_refused_and_of_another_scale_are_not(folder, tmp_path, pairs) -> None:
+    root = _copy(folder, tmp_path)
+    source = MapFolder.at(root / "maps", _resize_maps(root, None))
+    assert evaluate([source], pairs).results[0].headline()["iou_mean@0.5"] > 0.3
+    source = MapFolder.at(root / "maps", _resize_maps(root, 40))
+    with pytest.raises(InputError, match=r"0[1-4]\.png: map is 40x40, its picture 57x4[1-4] \(allowed"):
+        evaluate([source], {"discs": pairs["discs"][1:]})
+
+
+def test_maps_go_by_the_name_they_are_given(folder, pairs, monkeypatch) -> None:
+    wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
+    monkeypatch.chdir(folder)
+    assert MapFolder.named("maps", wanted).name == "maps"
+    assert evaluate([MapFolder.named("u2net=maps", wanted)], pairs).table()["model"].tolist() == ["u2net"]
+    monkeypatch.chdir(folder / "maps")
+    for asked in (".", "=.", "a/b=."):
+        with pytest.raises(InputError, match=r"allowed: NAME=DIR, a name without '/'"):
+            MapFolder.named(asked, wanted)
+
+
+def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:
+    class Broken:
+        name, digest, sees = "broken", "", True
+
+        def open(self, threads: int):
+            return lambda name, rgb, working: np.full(rgb.shape[:2], np.nan, np.float32)
+
+    with pytest.raises(InputError, match=r"broken on .*00\.png: map holds NaN"):
+        evaluate([Broken()], pairs)
+
+
+@pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a"])
+def test_a_bad_distortion_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(InputError, match="allowed: crf=N"):
+        Distortion.parse_list(text)
+
+
+def test_two_models_of_one_name_are_refused(pairs) -> None:
+    with pytest.raises(InputError, match="two models are called 'centre-prior'"):
+        evaluate(["centre-prior", "centre-prior"], pairs)

@@ -1,0 +1,16 @@
+"""The doctor asks the programs that are here."""
+
+from __future__ import annotations
+
+from harness.studies.doctor import as_dict, diagnose
+
+
+def test_doctor_finds_what_the_demo_needs() -> None:
+    found = diagnose()
+    assert found.libvmaf and {"vmaf_v0.6.1", "vmaf_v1.0.16_5d0h"} <= set(found.vmaf_models)
+    assert {"saliency_student_v1", "saliency_student_v2", "saliency_student_v3"} <= set(found.models)
+    assert found.production in found.models
+    facts = {encoder.name: encoder for encoder in found.encoders}
+    assert facts["libx264"].obeys is True and facts["libx265"].obeys is True
+    assert facts["libsvtav1"].obeys is False and facts["libsvtav1"].reason
+    assert as_dict(found)["encoders"][0]["name"] == "libx264"
