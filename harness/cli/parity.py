@@ -36,7 +36,8 @@ def parity_command(
     """
     from harness.models.session import SaliencyModel
     from harness.studies.score.parity import Case, parity
-    from harness.tables import Table, this_command, write_table
+    from harness.studies.score.tables import parity_table
+    from harness.tables import this_command, write_table
 
     if not len(logs) == len(clips) == len(models):
         raise InputError(f"{len(logs)} logs, {len(clips)} clips, {len(models)} models (allowed: as many of each)")
@@ -52,8 +53,5 @@ def parity_command(
     else:
         print_rows(rows[list(SHOWN)], ".3g")
     if out:
-        inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
-        printed = rows.assign(max_abs_diff=rows["max_abs_diff"].map("{:.2e}".format))
-        table = Table("native", "Native against embedded", printed, this_command(), inputs)
-        for path in write_table(table, out):
+        for path in write_table(parity_table(rows, cases, this_command()), out):
             typer.echo(f"wrote {path}", err=True)

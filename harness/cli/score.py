@@ -20,7 +20,6 @@ from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
 from harness.files import check_apart, whole_file, write_text
 from harness.jobs import Store, open_executor
-from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import RAW_SUFFIXES, Clip, open_clip
 from harness.media.map_files import map_writer, overlay_writer
 from harness.models.registry import PRODUCTION, ModelFile, find_model
@@ -28,9 +27,10 @@ from harness.models.session import SaliencyModel
 from harness.quality.libvmaf import DEFAULT_VMAF, VMAF_MODELS, pooled
 from harness.saliency.colour import true_rgb
 from harness.saliency.feature import Sample
-from harness.studies.score.ladder import Ladder, run_ladder, tables
+from harness.studies.score.ladder import Ladder, run_ladder
 from harness.studies.score.pair import Plan, Score
 from harness.studies.score.pair import score as run_score
+from harness.studies.score.tables import ladder_tables
 from harness.tables import markdown, table_json, this_command, write_table
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
@@ -157,14 +157,9 @@ def _ladder(
         if unknown:
             raise InputError(f"{corpus} has no clip {unknown[0]!r} (allowed: {', '.join(known)})")
         clips = [known[name] for name in names.split(",")]
-    models = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]  # refused now, not in a worker
     with progress("scoring") as report:
         rows = run_ladder(clips, files, ladder, lambda: open_executor(executor), Store(cache), report)
-    inputs = {model.name: model.sha256 for model in models}
-    inputs |= {"clips": ", ".join(clip.name for clip in clips), "crf": ", ".join(map(str, ladder.crfs))}
-    inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), "ffmpeg": find_ffmpeg().version}
-    notes = (f"Encodes scored on every {ladder.every}th frame.",) if ladder.every > 1 else ()
-    made = tables(rows, this_command(), inputs, notes)
+    made = ladder_tables(rows, this_command())
     for table in made:
         write_table(table, out)
     for name, content in (("encodes", rows.encodes), ("references", rows.references)):

@@ -1,13 +1,12 @@
-"""A ladder of encodes over a clip set: encode, score, and say how `saliency_mean` behaves along it."""
+"""A ladder of encodes over a clip set: encode every clip at every CRF and score it, as jobs."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from PIL import Image
 
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
-from harness.files import sha256_of
 from harness.jobs import Job, Store, run_jobs
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import open_clip
@@ -29,9 +27,7 @@ from harness.quality.libvmaf import check_measures
 from harness.roi.encoders import ENCODERS, Settings
 from harness.saliency.feature import extract
 from harness.saliency.flicker import changes
-from harness.stats import FEWEST, Interval, bootstrap_mean, pearson_by_group, spearman
 from harness.studies.score.pair import Plan, check_names, saliency_columns, score
-from harness.tables import Table
 
 MASK_THRESHOLD = 127
 
@@ -51,11 +47,16 @@ class Ladder:
 
 @dataclass(frozen=True)
 class LadderRows:
-    """Tidy rows: `encodes` one per clip, encode and frame; `references` one per clip and frame of the source."""
+    """Tidy rows: `encodes` one per clip, encode and frame; `references` one per clip and frame of the source.
+
+    `made_from` holds each model's SHA-256 and FFmpeg's version.
+    """
 
     encodes: pd.DataFrame
     references: pd.DataFrame
     models: tuple[str, ...]
+    ladder: Ladder = Ladder()
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_ladder(
@@ -68,8 +69,8 @@ def run_ladder(
 ) -> LadderRows:
     """Encode and score every clip at every CRF as content-hashed jobs; what `store` holds is not computed again.
 
-    Raises `InputError` before any work when FFmpeg's encoder does not take the preset and every CRF, libvmaf does not
-    know a model or a metric, or a name repeats.
+    Raises `InputError` before any work when a model does not load, FFmpeg's encoder does not take the preset and every
+    CRF, libvmaf does not know a VMAF model or a metric, or a name repeats.
     """
     check_measures(find_ffmpeg(), ladder.vmaf_models, ladder.metrics)
     _check_encodes(ladder)
@@ -78,7 +79,7 @@ def run_ladder(
         raise InputError("no model to score with (allowed: one or more)")
     check_names(names)
     chosen = [(model.name, str(model.path)) for model in models]
-    weights = {model.name: sha256_of(model.path) for model in models}
+    weights = {model.name: SaliencyModel.load(model.path, model.name, model.sha256).sha256 for model in models}
     jobs = []
     for clip in clips:
         inputs = {"clip": clip_digest(clip), "ffmpeg": find_ffmpeg().version, **weights}
@@ -90,7 +91,8 @@ def run_ladder(
     step = 1 + len(ladder.crfs)
     references = [row for place, rows in enumerate(found) if place % step == 0 for row in rows]
     encodes = [row for place, rows in enumerate(found) if place % step for row in rows]
-    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names))
+    made_from = {**weights, "ffmpeg": find_ffmpeg().version}
+    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, made_from)
 
 
 def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, masks: str) -> list[dict[str, Any]]:
@@ -192,121 +194,3 @@ def _load(models: list[list[str]]) -> list[SaliencyModel]:
 def _read_mask(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("L")) > MASK_THRESHOLD
-
-
-# Tables --------------------------------------------------------------------------------------------------------------
-
-
-def tables(rows: LadderRows, command: str, inputs: dict[str, Any], notes: tuple[str, ...] = ()) -> list[Table]:
-    """The findings as tables, those that have any; every interval is a bootstrap over clips."""
-    clips, bound = rows.encodes["clip"].nunique(), "PLCC with 95 % bootstrap bounds over clips; SROCC beside it."
-    frames = f"{clips} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources."
-    if clips < FEWEST:
-        notes = (f"No bounds: {clips} of the {FEWEST} clips or more that they need.", *notes)
-    kinds = [
-        ("models", "saliency_mean of one model against another, on the encodes", model_agreement(rows)),
-        ("vmaf", "saliency_mean against VMAF over the ladder", quality_agreement(rows)),
-        ("stability", "saliency_mean on the source against the same frame encoded", stability(rows)),
-        ("foreground", "saliency_mean on the source against the true share of foreground", foreground(rows)),
-        ("flicker", "change of the map from frame to frame, beside the motion of the mask", flicker(rows)),
-    ]
-    notes = (frames, bound, *notes)
-    return [Table(name, title, found, command, inputs, notes) for name, title, found in kinds if len(found)]
-
-
-def model_agreement(rows: LadderRows) -> pd.DataFrame:
-    """Every two models: correlation of their means over all encoded frames."""
-    found = [
-        {"model": one, "against": two, **_correlation(rows.encodes, _mean_of(one), _mean_of(two))}
-        for one, two in combinations(rows.models, 2)
-    ]
-    return pd.DataFrame(found, columns=["model", "against", "plcc", "plcc_low", "plcc_high", "srocc", "frames"])
-
-
-def quality_agreement(rows: LadderRows) -> pd.DataFrame:
-    """Each model and VMAF column, over all frames, and within clips (each clip's own mean taken out first)."""
-    vmafs = [name for name in rows.encodes.columns if name.startswith("vmaf")]
-    found = []
-    for model in rows.models:
-        for vmaf in vmafs:
-            pairs = rows.encodes[["clip", _mean_of(model), vmaf]]
-            centred = pairs.copy()
-            values = [_mean_of(model), vmaf]
-            centred[values] -= pairs.groupby("clip")[values].transform("mean")
-            for scope, chosen in (("all frames", pairs), ("within clips", centred)):
-                found.append({"model": model, "against": vmaf, "scope": scope, **_correlation(chosen, *values)})
-    return pd.DataFrame(found)
-
-
-def stability(rows: LadderRows) -> pd.DataFrame:
-    """Per model and CRF: correlation with the source's value, and the mean relative drift from it."""
-    found = []
-    for model in rows.models:
-        column = _mean_of(model)
-        source = rows.references[["clip", "frame", column]].rename(columns={column: "source"})
-        joined = rows.encodes[["clip", "crf", "frame", column]].merge(source, on=["clip", "frame"])
-        joined["drift"] = (joined[column] - joined["source"]).abs() / joined["source"]
-        joined["shift"] = (joined[column] - joined["source"]) / joined["source"]
-        for crf, part in joined.groupby("crf"):
-            drift = _mean_over_clips(part.groupby("clip")["drift"].mean().to_numpy())
-            found.append(
-                {
-                    "model": model,
-                    "crf": crf,
-                    **_correlation(part, column, "source"),
-                    **_bounds("relative_drift", drift),
-                    "relative_shift": float(part.groupby("clip")["shift"].mean().mean()),
-                }
-            )
-    return pd.DataFrame(found)
-
-
-def foreground(rows: LadderRows) -> pd.DataFrame:
-    """Each model's mean on the source against the share of pixels inside the true mask."""
-    found = []
-    for model in rows.models:
-        means, share = rows.references[_mean_of(model)], rows.references["foreground_share"]
-        correlation = _correlation(rows.references, _mean_of(model), "foreground_share")
-        found.append({"model": model, **correlation, "saliency_mean": means.mean(), "foreground_share": share.mean()})
-    return pd.DataFrame(found)
-
-
-def flicker(rows: LadderRows) -> pd.DataFrame:
-    """Per model and clip, and over clips: mean change a frame of map, mask, and map where the mask stands still."""
-    found = []
-    for model in rows.models:
-        columns = {"map_change": f"map_change@{model}", "still_change": f"still_change@{model}"}
-        per_clip = rows.references.groupby("clip")[[*columns.values(), "mask_change"]].mean()
-        for clip, values in per_clip.iterrows():
-            found.append({"model": model, "clip": clip, **_changes(values, columns)})
-        found.append({"model": model, "clip": "mean of clips", **_changes(per_clip.mean(), columns)})
-    return pd.DataFrame(found)
-
-
-def _changes(values: pd.Series, columns: dict[str, str]) -> dict[str, float]:
-    change, mask = float(values[columns["map_change"]]), float(values["mask_change"])
-    still = float(values[columns["still_change"]])
-    ratio = change / mask if mask else float("nan")
-    return {"map_change": change, "mask_change": mask, "map_to_mask": ratio, "still_change": still}
-
-
-def _mean_of(model: str) -> str:
-    return f"saliency_mean@{model}"
-
-
-def _correlation(rows: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
-    one, two = rows[first].to_numpy(), rows[second].to_numpy()
-    found = pearson_by_group(one, two, rows["clip"].to_numpy())
-    return {**_bounds("plcc", found), "srocc": spearman(one, two), "frames": len(rows)}
-
-
-def _mean_over_clips(values: np.ndarray) -> Interval:
-    if len(values) < FEWEST:
-        return Interval(float(values.mean()), float("nan"), float("nan"))
-    return bootstrap_mean(values)
-
-
-def _bounds(name: str, found: Interval | None) -> dict[str, float | None]:
-    if found is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

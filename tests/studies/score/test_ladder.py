@@ -15,7 +15,8 @@ from harness.jobs import Store, open_executor
 from harness.models.registry import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import pearson_by_group
-from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, model_agreement, run_ladder, stability, tables
+from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, run_ladder
+from harness.studies.score.tables import ladder_tables, model_agreement, stability
 from tests.helpers import VECTORS
 from tests.helpers.commands import run_score as run
 
@@ -69,9 +70,11 @@ def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
 
 
 def test_tables_state_their_convention_and_size(rows):
-    made = {table.name: table for table in tables(rows[0], "harness score …", {})}
+    made = {table.name: table for table in ladder_tables(rows[0], "harness ladder …")}
     assert set(made) == {"vmaf", "stability", "foreground", "flicker"}, "one model agrees with nobody"
     assert made["stability"].rows["frames"].tolist() == [10, 10]
+    assert list(made["vmaf"].inputs) == ["tiny", "clips", "crf", "encoder", "ffmpeg"]
+    assert made["vmaf"].inputs["crf"] == "20, 44" and made["vmaf"].inputs["encoder"] == "libx264 ultrafast"
     assert "2 clips, 20 frames of encodes, 10 frames of sources." in made["vmaf"].notes
     assert "No bounds: 2 of the 3 clips or more that they need." in made["stability"].notes
     bounds = made["stability"].rows[["plcc_low", "plcc_high", "relative_drift_low", "relative_drift_high"]]

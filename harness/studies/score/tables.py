@@ -1,0 +1,145 @@
+"""What a ladder of encodes says of `saliency_mean`, and how native logs compare, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.stats import FEWEST, Interval, bootstrap_mean, pearson_by_group, spearman
+from harness.studies.score.ladder import LadderRows
+from harness.studies.score.parity import Case
+from harness.tables import Table
+
+
+def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
+    """The findings as tables, those that have any; every interval is a bootstrap over clips."""
+    ladder, made_from = rows.ladder, dict(rows.made_from)
+    names = list(dict.fromkeys(rows.encodes["clip"]))
+    inputs: dict[str, Any] = {model: made_from[model] for model in rows.models if model in made_from}
+    inputs |= {"clips": ", ".join(names), "crf": ", ".join(map(str, ladder.crfs))}
+    inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), **made_from}
+    notes = [
+        f"{len(names)} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources.",
+        "PLCC with 95 % bootstrap bounds over clips; SROCC beside it.",
+    ]
+    if len(names) < FEWEST:
+        notes.append(f"No bounds: {len(names)} of the {FEWEST} clips or more that they need.")
+    if ladder.every > 1:
+        notes.append(f"Encodes scored on every {ladder.every}th frame.")
+    kinds = [
+        ("models", "saliency_mean of one model against another, on the encodes", model_agreement(rows)),
+        ("vmaf", "saliency_mean against VMAF over the ladder", quality_agreement(rows)),
+        ("stability", "saliency_mean on the source against the same frame encoded", stability(rows)),
+        ("foreground", "saliency_mean on the source against the true share of foreground", foreground(rows)),
+        ("flicker", "change of the map from frame to frame, beside the motion of the mask", flicker(rows)),
+    ]
+    return [Table(name, title, found, command, inputs, tuple(notes)) for name, title, found in kinds if len(found)]
+
+
+def parity_table(rows: pd.DataFrame, cases: Sequence[Case], command: str) -> Table:
+    """Native against embedded, a row per case."""
+    inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
+    printed = rows.assign(max_abs_diff=rows["max_abs_diff"].map("{:.2e}".format))
+    return Table("native", "Native against embedded", printed, command, inputs)
+
+
+def model_agreement(rows: LadderRows) -> pd.DataFrame:
+    """Every two models: correlation of their means over all encoded frames."""
+    found = [
+        {"model": one, "against": two, **_correlation(rows.encodes, _mean_of(one), _mean_of(two))}
+        for one, two in combinations(rows.models, 2)
+    ]
+    return pd.DataFrame(found, columns=["model", "against", "plcc", "plcc_low", "plcc_high", "srocc", "frames"])
+
+
+def quality_agreement(rows: LadderRows) -> pd.DataFrame:
+    """Each model and VMAF column, over all frames, and within clips (each clip's own mean taken out first)."""
+    vmafs = [name for name in rows.encodes.columns if name.startswith("vmaf")]
+    found = []
+    for model in rows.models:
+        for vmaf in vmafs:
+            pairs = rows.encodes[["clip", _mean_of(model), vmaf]]
+            centred = pairs.copy()
+            values = [_mean_of(model), vmaf]
+            centred[values] -= pairs.groupby("clip")[values].transform("mean")
+            for scope, chosen in (("all frames", pairs), ("within clips", centred)):
+                found.append({"model": model, "against": vmaf, "scope": scope, **_correlation(chosen, *values)})
+    return pd.DataFrame(found)
+
+
+def stability(rows: LadderRows) -> pd.DataFrame:
+    """Per model and CRF: correlation with the source's value, and the mean relative drift from it."""
+    found = []
+    for model in rows.models:
+        column = _mean_of(model)
+        source = rows.references[["clip", "frame", column]].rename(columns={column: "source"})
+        joined = rows.encodes[["clip", "crf", "frame", column]].merge(source, on=["clip", "frame"])
+        joined["drift"] = (joined[column] - joined["source"]).abs() / joined["source"]
+        joined["shift"] = (joined[column] - joined["source"]) / joined["source"]
+        for crf, part in joined.groupby("crf"):
+            drift = _mean_over_clips(part.groupby("clip")["drift"].mean().to_numpy())
+            found.append(
+                {
+                    "model": model,
+                    "crf": crf,
+                    **_correlation(part, column, "source"),
+                    **_bounds("relative_drift", drift),
+                    "relative_shift": float(part.groupby("clip")["shift"].mean().mean()),
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def foreground(rows: LadderRows) -> pd.DataFrame:
+    """Each model's mean on the source against the share of pixels inside the true mask."""
+    found = []
+    for model in rows.models:
+        means, share = rows.references[_mean_of(model)], rows.references["foreground_share"]
+        correlation = _correlation(rows.references, _mean_of(model), "foreground_share")
+        found.append({"model": model, **correlation, "saliency_mean": means.mean(), "foreground_share": share.mean()})
+    return pd.DataFrame(found)
+
+
+def flicker(rows: LadderRows) -> pd.DataFrame:
+    """Per model and clip, and over clips: mean change a frame of map, mask, and map where the mask stands still."""
+    found = []
+    for model in rows.models:
+        columns = {"map_change": f"map_change@{model}", "still_change": f"still_change@{model}"}
+        per_clip = rows.references.groupby("clip")[[*columns.values(), "mask_change"]].mean()
+        for clip, values in per_clip.iterrows():
+            found.append({"model": model, "clip": clip, **_changes(values, columns)})
+        found.append({"model": model, "clip": "mean of clips", **_changes(per_clip.mean(), columns)})
+    return pd.DataFrame(found)
+
+
+def _changes(values: pd.Series, columns: dict[str, str]) -> dict[str, float]:
+    change, mask = float(values[columns["map_change"]]), float(values["mask_change"])
+    still = float(values[columns["still_change"]])
+    ratio = change / mask if mask else float("nan")
+    return {"map_change": change, "mask_change": mask, "map_to_mask": ratio, "still_change": still}
+
+
+def _mean_of(model: str) -> str:
+    return f"saliency_mean@{model}"
+
+
+def _correlation(rows: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
+    one, two = rows[first].to_numpy(), rows[second].to_numpy()
+    found = pearson_by_group(one, two, rows["clip"].to_numpy())
+    return {**_bounds("plcc", found), "srocc": spearman(one, two), "frames": len(rows)}
+
+
+def _mean_over_clips(values: np.ndarray) -> Interval:
+    if len(values) < FEWEST:
+        return Interval(float(values.mean()), float("nan"), float("nan"))
+    return bootstrap_mean(values)
+
+
+def _bounds(name: str, found: Interval | None) -> dict[str, float | None]:
+    if found is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
