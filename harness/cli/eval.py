@@ -119,4 +119,4 @@ def _show(rows: pd.DataFrame, options: Options) -> None:
             table.add_row(key, *(arm[key] for arm in some))
         Console().print(table)
     described = "; ".join(f"{name}: {value}" for name, value in options.described().items())
-    Console().print(f"brackets: 95 % bootstrap interval over images; {described}", markup=False, highlight=False)
+    Console().print(f"brackets: 95 % interval over images; {described}", markup=False, highlight=False)

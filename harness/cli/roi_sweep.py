@@ -110,7 +110,7 @@ def roi_sweep(
         inputs |= {f"reference {judge.name}": judge.digest}
     notes = (
         "BD-rate in per cent against the plain encode (PCHIP, at least 4 points); below 0 saves bits.",
-        "low, high: 95 % percentile bootstrap over clips, none below 3 clips; at 7 clips it covers about 85 % only.",
+        "low, high: 95 % bounds over clips, Student's t below 30 of them.",
         "vs_*: paired difference to the centre prior, below 0 beats it.",
         f"@{plan.region}: {where}; vmaf@{plan.region}: everything outside replaced by the original.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",

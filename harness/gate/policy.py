@@ -13,21 +13,12 @@ import jsonschema
 
 from harness.errors import InputError
 from harness.files import read_json
+from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
 SCHEMA = Path(__file__).parent / "policy.schema.json"
 
 Size = tuple[int, int]  # height, width
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """How intervals are made: their level, bootstrap resamples and seed; below `small` items Student's t."""
-
-    level: float
-    resamples: int
-    small: int
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from corpora.manifest import load_manifest, manifest_names
 from harness import metrics
 from harness.errors import InputError
@@ -22,11 +20,10 @@ def refuse_unknown(context: Context) -> None:
     """Raise `InputError`, with what is allowed, for a root that is no folder or a setting that nothing here knows."""
     if context.root is not None and not context.root.is_dir():
         raise InputError(f"{context.root}: no such folder (the root of the corpora)")
-    policy, known = context.policy, known_measures()
+    policy = context.policy
     _named("accuracy.working_size", WorkingSize.parse, policy.accuracy.working_size)
     for measure in accuracy.measures_of(context):
-        if measure not in known:
-            raise InputError(f"policy: accuracy: unknown measure {measure!r} (allowed: {', '.join(known)})")
+        _named("accuracy", lambda key: metrics.metric(key).sign, measure)
     encoder = _named("roi.encoder", find_encoder, policy.roi.encoder)
     _named("roi.strength", Strength, policy.roi.strength)
     for crf in policy.roi.crf:
@@ -43,14 +40,6 @@ def _refuse_unknown_sets(profile: Profile) -> None:
         if _named(place, load_manifest, name).unit != unit:
             names = [other for other in manifest_names() if load_manifest(other).unit == unit]
             raise InputError(f"policy: {place}: {name} is no set of {unit} (allowed: {', '.join(names)})")
-
-
-def known_measures() -> list[str]:
-    """Keys of an evaluation's headline of which more, or less, is better, and that one picture suffices for."""
-    half = metrics.Sample.of(np.eye(2), np.eye(2, dtype=bool))
-    means = metrics.Sums.of(metrics.reading(half)).means()
-    keys = [key for measure in metrics.MEASURES for key in measure.headline(means)]
-    return [key for key in keys if not key.endswith("_threshold")]
 
 
 def _named(place: str, read: Callable[[Any], Any], value: Any) -> Any:

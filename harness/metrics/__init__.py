@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.errors import InputError
 from harness.metrics import (
     blocks,
     dice,
@@ -17,9 +18,23 @@ from harness.metrics import (
     smeasure,
     weightedf,
 )
-from harness.metrics.base import Means, Measure, Reading, Sample, Sums, Truth
+from harness.metrics.base import Means, Measure, Metric, Reading, Sample, Sums, Truth
 
-__all__ = ["MEASURES", "VERSION", "Means", "Measure", "Reading", "Sample", "Sums", "Truth", "headline", "reading"]
+__all__ = [
+    "MEASURES",
+    "METRICS",
+    "VERSION",
+    "Means",
+    "Measure",
+    "Metric",
+    "Reading",
+    "Sample",
+    "Sums",
+    "Truth",
+    "headline",
+    "metric",
+    "reading",
+]
 
 VERSION = 1  # of what readings say: raise it when a number or a key changes, so that stored readings are not reused
 
@@ -37,6 +52,17 @@ MEASURES: tuple[Measure, ...] = (
     distributions,
     reliability,
 )
+
+_KEYED: tuple[tuple[Metric, ...], ...] = (*(measure.METRICS for measure in MEASURES), drift.METRICS)
+METRICS: dict[str, Metric] = {found.key: found for keyed in _KEYED for found in keyed}
+"""Every number of a set by its key."""
+
+
+def metric(key: str) -> Metric:
+    """The metric of a key; `InputError` lists what exists."""
+    if key not in METRICS:
+        raise InputError(f"unknown measure {key!r} (allowed: {', '.join(METRICS)})")
+    return METRICS[key]
 
 
 def reading(sample: Sample) -> Reading:

@@ -26,8 +26,41 @@ Means = Mapping[str, np.ndarray]
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True)
+class Metric:
+    """One number of a set: its key in tables, which way is better, and the reading that it is the mean of.
+
+    `higher_is_better` is None for what has no better or worse, such as a threshold; `per_image` is None for what is no
+    mean of one number an image, such as the maximum of a mean curve.
+    """
+
+    key: str
+    higher_is_better: bool | None = True
+    per_image: str | None = None
+
+    def gain(self, before: float, after: float) -> float:
+        """How much better `after` is; `InputError` for a number without a direction.
+
+        >>> Metric("mae_mean", higher_is_better=False, per_image="mae").gain(0.2, 0.05)
+        0.15000000000000002
+        """
+        return self.sign * (after - before)
+
+    @property
+    def sign(self) -> float:
+        """1 where more is better, -1 where less is; `InputError` for a number without a direction."""
+        if self.higher_is_better is None:
+            raise InputError(f"{self.key} has no better or worse (allowed: metrics with a direction)")
+        return 1.0 if self.higher_is_better else -1.0
+
+
 class Measure(Protocol):
     """What a module of this package offers."""
+
+    @property
+    def METRICS(self) -> tuple[Metric, ...]:
+        """Every key that `headline` gives, once."""
+        ...
 
     def reading(self, sample: Sample) -> Reading:
         """Numbers and curves of one image; NaN marks an undefined number."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample
+from harness.metrics.base import Means, Metric, Reading, Sample
 
 SIDES = (16, 64)  # each a multiple of the one before
+METRICS = tuple(Metric(f"iou_block{side}_mean@0.5", per_image=f"iou_block{side}@0.5") for side in SIDES)
 
 
 def block_sums(values: np.ndarray, side: int) -> np.ndarray:

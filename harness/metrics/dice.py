@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample, ratio
+from harness.metrics.base import Means, Metric, Reading, Sample, ratio
+
+METRICS = (Metric("dice_mean@0.5", per_image="dice@0.5"),)
 
 
 def reading(sample: Sample) -> Reading:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import EPS, Means, Reading, Sample
+from harness.metrics.base import EPS, Means, Metric, Reading, Sample
+
+METRICS = (
+    Metric("kld_mean", higher_is_better=False, per_image="kld"),
+    Metric("sim_mean", per_image="sim"),
+)
 
 
 def reading(sample: Sample) -> Reading:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading
+from harness.metrics.base import Means, Metric, Reading
+
+METRICS = (
+    Metric("drift_plcc_mean", per_image="drift_plcc"),
+    Metric("drift_mae_mean", higher_is_better=False, per_image="drift_mae"),
+)
 
 
 def reading(saliency: np.ndarray, clean: np.ndarray) -> Reading:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import EPS, Means, Reading, Sample
+from harness.metrics.base import EPS, Means, Metric, Reading, Sample
+
+METRICS = (
+    Metric("e_measure_max"),
+    Metric("e_measure_mean"),
+    Metric("e_measure_adaptive", per_image="e_adaptive"),
+)
 
 
 def alignment(hits: np.ndarray | int, false: np.ndarray | int, count: int, size: int) -> np.ndarray:

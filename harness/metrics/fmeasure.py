@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample, ratio
+from harness.metrics.base import Means, Metric, Reading, Sample, ratio
+
+METRICS = (
+    Metric("maxf_mean_curve"),
+    Metric("meanf_mean_curve"),
+    Metric("adpf_mean", per_image="f_adaptive"),
+    Metric("maxf_pr_averaged"),
+    Metric("meanf_pr_averaged"),
+    Metric("adpf_pr_averaged"),
+)
 
 BETA_SQUARED = 0.3
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import THRESHOLDS, Means, Reading, Sample, ratio
+from harness.metrics.base import THRESHOLDS, Means, Metric, Reading, Sample, ratio
+
+METRICS = (
+    Metric("iou_mean@0.5", per_image="iou@0.5"),
+    Metric("iou_mean@adaptive", per_image="iou@adaptive"),
+    Metric("iou_mean@best"),
+    Metric("iou_best_threshold", higher_is_better=None),
+)
 
 
 def reading(sample: Sample) -> Reading:

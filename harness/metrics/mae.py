@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample
+from harness.metrics.base import Means, Metric, Reading, Sample
+
+METRICS = (Metric("mae_mean", higher_is_better=False, per_image="mae"),)
 
 
 def reading(sample: Sample) -> Reading:

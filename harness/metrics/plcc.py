@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample
+from harness.metrics.base import Means, Metric, Reading, Sample
+
+METRICS = (Metric("plcc_mean", per_image="plcc"),)
 
 
 def reading(sample: Sample) -> Reading:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import LEVELS, Means, Reading, Sample
+from harness.metrics.base import LEVELS, Means, Metric, Reading, Sample
+
+METRICS = (Metric("ece@15", higher_is_better=False),)
 
 BINS = 15
 _BIN_OF_LEVEL = np.minimum(np.arange(LEVELS) // (LEVELS // BINS), BINS - 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Means, Reading, Sample, ratio
+from harness.metrics.base import Means, Metric, Reading, Sample, ratio
 
 SMALL, LARGE = 0.1, 0.5  # share of the image that the object covers
+CLASSES = ("small", "medium", "large")
+METRICS = tuple(Metric(f"iou_{name}_mean@0.5", per_image=f"iou_{name}@0.5") for name in CLASSES)
 
 
 def size_class(share: float) -> str:
@@ -23,10 +25,10 @@ def reading(sample: Sample) -> Reading:
     share = sample.truth.count / sample.values.size
     hits, false = sample.above_half
     iou = float(ratio(hits, sample.truth.count + false))
-    classes = {f"iou_{name}@0.5": iou if name == size_class(share) else np.nan for name in ("small", "medium", "large")}
+    classes = {f"iou_{name}@0.5": iou if name == size_class(share) else np.nan for name in CLASSES}
     return {"object_share": share, **classes}
 
 
 def headline(means: Means) -> dict[str, np.ndarray]:
     """Mean IoU of the images of each class."""
-    return {f"iou_{name}_mean@0.5": means[f"iou_{name}@0.5"] for name in ("small", "medium", "large")}
+    return {f"iou_{name}_mean@0.5": means[f"iou_{name}@0.5"] for name in CLASSES}

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.base import EPS, Means, Reading, Sample
+from harness.metrics.base import EPS, Means, Metric, Reading, Sample
+
+METRICS = (Metric("s_measure_mean", per_image="s_measure"),)
 
 ALPHA = 0.5
 _NEARLY_FLAT = 1e-8  # of the mean square: below it one-pass sums lose the variance

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import EPS, Means, Reading, Sample
+from harness.metrics.base import EPS, Means, Metric, Reading, Sample
 from harness.metrics.nearest import REACH, nearest
+
+METRICS = (Metric("wf_mean", per_image="wf"),)
 
 _TAPS = np.exp(-(np.arange(REACH + 1.0) ** 2) / (2 * 5**2))
 _KERNEL = (_TAPS / (2 * _TAPS.sum() - 1)).astype(np.float32)  # from the middle on: 7 taps, sigma 5

@@ -6,6 +6,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from harness.cli.app import app
+from harness.cli.score import register
+
+register(app)
 
 
 def run_score(*args: object) -> Result:

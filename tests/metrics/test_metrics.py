@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from harness import metrics
 from harness.errors import InputError
@@ -146,3 +147,38 @@ def test_a_number_that_changes_raises_the_version() -> None:
     remedy = "raise harness.metrics.VERSION, then: python -m tests.oracle.readings"
     assert readings() == pytest.approx(recorded["readings"], abs=1e-8), remedy
     assert recorded["version"] == metrics.VERSION, remedy
+
+
+@pytest.mark.parametrize("key", [key for key, found in metrics.METRICS.items() if found.higher_is_better is not None])
+def test_every_number_of_a_set_is_declared_once_with_its_direction_and_column(key: str) -> None:
+    readings = [metrics.reading(Sample.of(np.eye(40) * share, np.eye(40, dtype=bool))) for share in (0.3, 0.9)]
+    means = Sums.over(readings).means()
+    if key.startswith("drift"):
+        pytest.skip("a map beside another map, not beside a truth")
+    column = metrics.metric(key).per_image
+    if column is not None:
+        assert metrics.headline(means)[key] == pytest.approx(float(means[column]), nan_ok=True)
+
+
+def test_headlines_and_declarations_are_the_same_keys() -> None:
+    half = metrics.headline(Sums.of(metrics.reading(Sample.of(np.eye(2), np.eye(2, dtype=bool)))).means())
+    assert {key for key in metrics.METRICS if not key.startswith("drift")} == set(half)
+    with pytest.raises(InputError, match=r"allowed: iou_mean@0\.5"):
+        metrics.metric("iuo")
+    with pytest.raises(InputError, match="no better or worse"):
+        metrics.metric("iou_best_threshold").gain(0, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24)), st.floats(0.05, 1))
+def test_a_worse_map_never_gains(truth: np.ndarray, spoilt: float) -> None:
+    assume(0 < truth.sum() < truth.size)
+    perfect = truth.astype(np.float64)
+    worse = (1 - spoilt) * perfect + spoilt * (1 - perfect)
+    before, after = (
+        metrics.headline(Sums.of(metrics.reading(Sample.of(values, truth))).means()) for values in (perfect, worse)
+    )
+    for key, value in after.items():
+        if metrics.metric(key).higher_is_better is not None and np.isfinite([value, before[key]]).all():
+            tolerance = 0.003 if key == "ece@15" else 1e-9  # of a map's 8-bit levels
+            assert metrics.metric(key).gain(float(before[key]), float(value)) <= tolerance, key

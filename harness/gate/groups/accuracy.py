@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from corpora.loader import Pair, content_digest, load_manifest
+from harness import metrics
 from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.gate.context import Context
 from harness.gate.data import pairs_of
 from harness.gate.evidence import Evidence
-from harness.gate.intervals import bounds_of, mean_of
-from harness.gate.policy import Statistics
+from harness.gate.intervals import measured
+from harness.gate.policy import Policy
 from harness.gate.rules import OBJECT_SIZES
 from harness.gate.verdict import Measurement
-from harness.metrics import MEASURES, headline
 from harness.models.sources import ModelSource, read_grey, read_rgb
 from harness.models.working_size import WorkingSize
-from harness.stats import resample_weights
+from harness.stats import FEWEST, Estimate
+from harness.studies.eval import compare
 from harness.studies.eval.run import ArmResult, Options, evaluate
 
 GROUP = "accuracy"
-LOWER_IS_BETTER = ("mae", "kld", "ece")
 WORST, SHEET_HEIGHT = 6, 160
 
 
@@ -50,13 +51,11 @@ def gather(context: Context) -> Evidence:
             continue
         digests[corpus] = content_digest(pairs)
         first, second = _evaluated(context, corpus, pairs)
-        for measure in measures_of(context):
-            null = context.policy.accuracy.primary_margin if measure == context.policy.accuracy.primary else None
-            gain = paired_gain(_key(corpus, measure), measure, first, second, context.policy.statistics, null)
-            if gain is None:
-                missing[_key(corpus, measure)] = f"defined on too few of the {len(pairs)} images"
+        for measure, gain in gains(first, second, measures_of(context), context.policy).items():
+            if gain.count < FEWEST:
+                missing[_key(corpus, measure)] = f"defined for both on too few of the {len(pairs)} images"
             else:
-                found.append(gain)
+                found.append(measured(_key(corpus, measure), gain))
         tables["accuracy"] += [_summary(context, result) for result in (first, second)]
         tables[f"pr {corpus}"] = [row for result in (first, second) for row in _pr_curve(result)]
         rows = _side_by_side(first, second)
@@ -87,58 +86,19 @@ def measures_of(context: Context) -> list[str]:
     return [accuracy.primary, *accuracy.allowances, *by_size]
 
 
-def paired_gain(
-    key: str, measure: str, first: ArmResult, second: ArmResult, how: Statistics, null: float | None = None
-) -> Measurement | None:
-    """How much better `second` is than `first` in a headline measure over the same images; None below two images.
-
-    A mean over images gives one difference an image. Anything else, such as the maximum of a mean curve, is taken
-    again on every bootstrap resample of the images, the same resample for both.
-    """
-    sign = -1.0 if measure.startswith(LOWER_IS_BETTER) else 1.0
-    column = measure.replace("_mean", "", 1)
-    if column in first.rows:
-        old, new = first.rows[column].to_numpy(float), second.rows[column].to_numpy(float)
-        either = ~(np.isnan(old) & np.isnan(new))
-        # only one side undefined is a flat map on that side: it correlates with nothing, and leaving it out flatters
-        gains = sign * (np.nan_to_num(new[either]) - np.nan_to_num(old[either]))
-        return mean_of(key, gains, how, null) if len(gains) > 1 else None
-    heads = [_resampled(measure, result, how) for result in (first, second)]
-    value = sign * (second.headline()[measure] - first.headline()[measure])
-    return bounds_of(key, value, sign * (heads[1] - heads[0]), how, null, count=len(first.rows))
-
-
-def _resampled(measure: str, result: ArmResult, how: Statistics) -> np.ndarray:
-    """The headline number on every bootstrap resample of the images: `[resamples]`."""
-    point = result.sums.means()
-    owner = next((module for module in MEASURES if measure in module.headline(point)), None)
-    if owner is None:
-        raise InputError(f"unknown measure {measure!r} (allowed: {', '.join(headline(point))})")
-    count = len(result.rows)
-    return np.concatenate(
-        [
-            owner.headline(_WeightedMeans(weights, result))[measure]
-            for weights in resample_weights(count, how.resamples, how.seed)
-        ]
+def gains(first: ArmResult, second: ArmResult, wanted: list[str], policy: Policy) -> dict[str, Estimate]:
+    """How much better `second` is than `first` in headline numbers, over the images where both have one."""
+    how, accuracy = policy.statistics, policy.accuracy
+    found = compare.paired(
+        compare.drawn(first, how), compare.drawn(second, how), how, {accuracy.primary: accuracy.primary_margin}
     )
+    return {key: _as_gain(key, found[key].difference) for key in wanted}
 
 
-class _WeightedMeans(Mapping[str, np.ndarray]):
-    """Means over resampled images, each made only when a measure asks for it."""
-
-    def __init__(self, weights: np.ndarray, result: ArmResult) -> None:
-        self._weights, self._result = weights, result
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        curves, rows = self._result.curves, self._result.rows
-        sums = curves.sums(key, self._weights) if key in curves.shapes else self._weights @ rows[key].to_numpy(float)
-        return np.asarray(sums / len(rows))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._result.sums.totals)
-
-    def __len__(self) -> int:
-        return len(self._result.sums.totals)
+def _as_gain(key: str, found: Estimate) -> Estimate:
+    if metrics.metric(key).sign > 0:
+        return found
+    return replace(found, value=-found.value, low=-found.high, high=-found.low, null=-found.null)
 
 
 def _evaluated(context: Context, corpus: str, pairs: list[Pair]) -> tuple[ArmResult, ArmResult]:

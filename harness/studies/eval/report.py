@@ -74,11 +74,11 @@ def write_report(
         *notes,
         *(f"PARTIAL: only the first images of {split}" for split in dict.fromkeys(partial)),
         *undefined,
-        "brackets: 95 % bootstrap interval over images, 10,000 resamples; conventions: docs/measures.md",
+        "brackets: 95 % interval over images, 10,000 resamples, Student's t below 30; conventions: docs/measures.md",
     ]
     tables = [("summary", "Saliency against human masks", summary(numbers)), ("numbers", "All numbers", numbers)]
     if len(paired):
-        title = f"Paired differences to {evaluation.results[0].model}, same images and resamples"
+        title = "Paired differences of every two models, same images and resamples"
         tables.append(("paired", title, paired))
     written = []
     for name, title, rows in tables:

@@ -315,10 +315,9 @@ def bd_rates(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(rates: pd.DataFrame) -> pd.DataFrame:
-    """Mean BD-rate over clips with 95 % bootstrap bounds, and the paired difference to the centre prior's.
+    """Mean BD-rate over clips with 95 % bounds, and the paired difference to the centre prior's.
 
     Clips whose BD-rate is undefined are left out and counted in `undefined`; a difference below 0 beats the prior.
-    Below `stats.FEWEST` clips there are no bounds.
     """
     found = []
     for (encoder, strength, metric, arm), group in rates.groupby(["encoder", "strength", "metric", "arm"], sort=False):
@@ -333,14 +332,14 @@ def summary(rates: pd.DataFrame) -> pd.DataFrame:
         row |= {"clips": len(values), "undefined": len(group) - len(values)}
         if len(values):
             row["bd_rate_%"] = values.mean()
-        if len(values) >= stats.FEWEST:
-            mean = stats.bootstrap_mean(values.to_numpy())
+            mean = stats.mean_of(values.to_numpy())
             row |= {"low": mean.low, "high": mean.high}
         both = values.index.intersection(prior.dropna().index)
         if arm != CENTRE_PRIOR and len(both):
-            paired = stats.paired_difference(prior[both].to_numpy(), values[both].to_numpy())
-            row["vs_centre_prior"] = paired.difference.value
-            if len(both) >= stats.FEWEST:
-                row |= {"vs_low": paired.difference.low, "vs_high": paired.difference.high}
+            difference = stats.paired(
+                prior[both].to_numpy(), values[both].to_numpy(), higher_is_better=False
+            ).difference
+            row |= {"vs_centre_prior": difference.value, "vs_low": difference.low, "vs_high": difference.high}
+            row["vs_p"] = difference.p_value
         found.append(row)
     return pd.DataFrame(found)

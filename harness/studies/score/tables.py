@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from harness.stats import FEWEST, Interval, bootstrap_mean, pearson_by_group, spearman
+from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
 from harness.tables import Table
 
 
 def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
-    """The findings as tables, those that have any; every interval is a bootstrap over clips."""
+    """The findings as tables, those that have any; every interval is over clips."""
     ladder, made_from = rows.ladder, dict(rows.made_from)
     names = list(dict.fromkeys(rows.encodes["clip"]))
     inputs: dict[str, Any] = {model: made_from[model] for model in rows.models if model in made_from}
@@ -24,10 +23,10 @@ def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
     inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), **made_from}
     notes = [
         f"{len(names)} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources.",
-        "PLCC with 95 % bootstrap bounds over clips; SROCC beside it.",
+        "PLCC with 95 % bounds over clips; SROCC beside it.",
     ]
-    if len(names) < FEWEST:
-        notes.append(f"No bounds: {len(names)} of the {FEWEST} clips or more that they need.")
+    if len(names) < USUAL.small:
+        notes.append(f"Bounds over {len(names)} clips are Student's (jackknife); one clip has none.")
     if ladder.every > 1:
         notes.append(f"Encodes scored on every {ladder.every}th frame.")
     kinds = [
@@ -81,7 +80,7 @@ def stability(rows: LadderRows) -> pd.DataFrame:
         joined["drift"] = (joined[column] - joined["source"]).abs() / joined["source"]
         joined["shift"] = (joined[column] - joined["source"]) / joined["source"]
         for crf, part in joined.groupby("crf"):
-            drift = _mean_over_clips(part.groupby("clip")["drift"].mean().to_numpy())
+            drift = mean_of(part.groupby("clip")["drift"].mean().to_numpy())
             found.append(
                 {
                     "model": model,
@@ -133,13 +132,7 @@ def _correlation(rows: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
     return {**_bounds("plcc", found), "srocc": spearman(one, two), "frames": len(rows)}
 
 
-def _mean_over_clips(values: np.ndarray) -> Interval:
-    if len(values) < FEWEST:
-        return Interval(float(values.mean()), float("nan"), float("nan"))
-    return bootstrap_mean(values)
-
-
-def _bounds(name: str, found: Interval | None) -> dict[str, float | None]:
+def _bounds(name: str, found: Estimate | None) -> dict[str, float | None]:
     if found is None:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

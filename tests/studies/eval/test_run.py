@@ -22,7 +22,7 @@ from harness.models.working_size import WorkingSize
 from harness.saliency.distort import Distortion
 from harness.studies.eval import curves
 from harness.studies.eval import run as workflow
-from harness.studies.eval.compare import PER_IMAGE, resampled, with_intervals
+from harness.studies.eval.compare import drawn, estimates, paired, with_intervals
 from harness.studies.eval.report import SUMMARY, summary, write_report
 from harness.studies.eval.run import Options, evaluate
 
@@ -164,7 +164,7 @@ def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_pa
     twin = tmp_path / "twin.onnx"
     write_placeholder(twin)
     evaluation = evaluate([str(folder / "model.onnx"), str(twin), "centre-prior"], pairs)
-    numbers, paired = with_intervals(evaluation, resamples=300)
+    numbers, paired = with_intervals(evaluation)
     known = numbers.dropna(subset=["low"])
     means = known[known["measure"].isin(["iou_mean@0.5", "plcc_mean", "mae_mean", "wf_mean"])]
     assert len(means) == 12
@@ -173,7 +173,9 @@ def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_pa
     assert (tied[["difference", "low", "high"]] == 0).all(axis=None)
     assert (tied["p_value"] == 1).all()
     assert (tied["win_rate"].dropna() == 0.5).all()
-    assert len(paired[paired["model"] == "centre-prior"]) == len(tied) + paired["p_value"].isna().sum() // 2
+    against = paired.groupby(["model", "against"])["measure"].nunique()
+    assert against.index.tolist() == [("centre-prior", "model"), ("centre-prior", "twin"), ("twin", "model")]
+    assert against.nunique() == 1
 
 
 def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
@@ -186,51 +188,79 @@ def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
     options = Options(distortions=Distortion.parse_list("jpeg=50"))
     pairs = {"discs": pairs_in(root / "images", root / "masks")}
     evaluation = evaluate([str(root / "model.onnx"), "centre-prior"], pairs, options)
-    numbers, paired = with_intervals(evaluation, resamples=50)
+    numbers, paired = with_intervals(evaluation)
     model = numbers.query("model == 'model' and distortion == 'jpeg=50'").set_index("measure")["defined"]
     sizes = [model[f"iou_{name}_mean@0.5"] for name in ("small", "medium", "large")]
     assert sum(sizes) == IMAGES and sizes[2] == 1
     assert (model["plcc_mean"], model["kld_mean"], model["maxf_mean_curve"]) == (IMAGES - 2, IMAGES - 1, IMAGES)
-    assert (paired.set_index("measure")["defined"][["plcc_mean", "ece@15"]] == [IMAGES - 2, IMAGES]).all()
+    shared = paired.query("distortion == 'jpeg=50'").set_index("measure")["defined"]
+    assert (shared["plcc_mean"] == IMAGES - 2).all() and (shared["ece@15"] == IMAGES).all()
     for result in evaluation.results:  # nothing else is undefined anywhere
         undefined = {key for key in result.sums.totals if result.sums.undefined(key)}
-        assert undefined <= set(PER_IMAGE.values())
+        assert undefined <= {found.per_image for found in metrics.METRICS.values()}
 
 
-def test_every_arm_is_compared_with_the_first_model_whatever_that_sees(folder, pairs) -> None:
+def test_every_arm_is_compared_with_every_model_before_it_whatever_that_sees(folder, pairs) -> None:
     sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), Distortion.parse_list("jpeg=50")
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
     maps, model = MapFolder.at(folder / "maps", wanted), workflow.find_source(str(folder / "model.onnx"))
-    settings = [("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")]
-    for first, others in ((maps, [("-", "none")]), (model, [("16", "none")])):
+    settings = {("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")}
+    for first in (maps, model):
         second = model if first is maps else maps
         evaluation = evaluate([first, "centre-prior", second], pairs, Options(sizes, distortions))
-        rows = with_intervals(evaluation, resamples=50)[1].query("measure == 'mae_mean'")
-        found = {name: list(zip(r["working_size"], r["distortion"], strict=True)) for name, r in rows.groupby("model")}
-        assert found == {"centre-prior": others, second.name: settings if first is maps else others}
+        rows = with_intervals(evaluation)[1].query("measure == 'mae_mean'")
+        found = rows.groupby(["model", "against"])[["working_size", "distortion"]].apply(
+            lambda part: set(part.itertuples(index=False, name=None))
+        )
+        blind = {("-", "none")}
+        assert found["centre-prior", first.name] == (blind if first is maps else settings)
+        assert found[second.name, first.name] == settings
+        assert found[second.name, "centre-prior"] == (settings if first is maps else blind)
         table = evaluation.table().set_index(["model", "working_size", "distortion"])["mae_mean"]
-        last = rows.iloc[-1]
-        after = table[second.name, "-" if first is model else last["working_size"], last["distortion"]]
-        before = table[first.name, "-" if first is maps else last["working_size"], "none"]
-        assert last["difference"] == pytest.approx(after - before)
+        for _, row in rows.query("model == @second.name and against == @first.name").iterrows():
+            seen = table[model.name, row["working_size"], row["distortion"]]
+            assert row["difference"] * (1 if second is model else -1) == pytest.approx(
+                seen - table[maps.name, "-", "none"]
+            )
 
 
 def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -> None:
     from harness.metrics import Sample, Sums
-    from harness.stats import resample_weights
+    from harness.stats import Statistics, resampling
 
+    how = Statistics(resamples=3, seed=9, small=2)
     result = evaluate(["centre-prior"], pairs).results[0]
-    draws = resampled(result, resamples=3, seed=9)
-    (weights,) = resample_weights(IMAGES, 3, 9)
+    draws = drawn(result, how).draws
+    (weights,) = resampling(IMAGES, how)
     mapper = workflow.find_source("centre-prior").open(1)
     readings = []
     for pair in pairs["discs"]:
         rgb, truth = workflow.read_pair(pair, 128)
         readings.append(metrics.reading(Sample.of(mapper("", rgb, WorkingSize()), truth)))
-    for place, drawn in enumerate(weights.astype(int)):
-        sums = Sums.over(reading for reading, times in zip(readings, drawn, strict=True) for _ in range(times))
-        for key, value in metrics.headline(sums.means()).items():
-            assert draws[key][place] == pytest.approx(float(value), abs=1e-5, nan_ok=True), key
+    for place, counts in enumerate(weights.astype(int)):
+        sums = Sums.over(reading for reading, times in zip(readings, counts, strict=True) for _ in range(times))
+        found = metrics.headline(sums.means())
+        assert {key for key in found if metrics.metric(key).per_image is None} == set(draws)
+        for key, values in draws.items():
+            assert values[place] == pytest.approx(float(found[key]), abs=1e-5, nan_ok=True), key
+
+
+def test_one_image_has_no_interval_and_no_p_value(folder, pairs) -> None:
+    evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs, limit=1)
+    numbers, differences = with_intervals(evaluation)
+    assert np.isfinite(numbers.query("measure == 'iou_mean@0.5'")["value"]).all()
+    assert numbers[["low", "high"]].isna().all(axis=None)
+    assert differences[["low", "high", "p_value"]].isna().all(axis=None)
+
+
+def test_differences_are_over_the_images_that_both_define(folder, pairs) -> None:
+    first = drawn(evaluate([str(folder / "model.onnx")], pairs).results[0])
+    second = drawn(evaluate([str(folder / "model.onnx")], pairs).results[0])
+    best = second.arm.rows["plcc"].nlargest(3).index
+    second.arm.rows.loc[best, "plcc"] = np.nan
+    found = paired(first, second)["plcc_mean"]
+    assert (found.difference.value, found.difference.count, found.win_rate) == (0, IMAGES - 3, 0.5)
+    assert estimates(second)["plcc_mean"].count == IMAGES - 3
 
 
 @pytest.fixture
@@ -295,7 +325,7 @@ def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkey
 
     monkeypatch.setenv("COLUMNS", "80")
     evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs)
-    rows = summary(with_intervals(evaluation, resamples=50)[0])
+    rows = summary(with_intervals(evaluation)[0])
     _show(rows, evaluation.options)
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
