@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,8 +86,8 @@ def load_pairs(name: str, root: Path | str | None = None) -> list[Pair]:
     return pairs_in(corpus.images, corpus.masks, corpus.layout.image_suffixes, corpus.layout.mask_suffixes)
 
 
-def load_clips(name: str, root: Path | str | None = None) -> list[ClipPair]:
-    """All clips of the clip set `name`, sorted by name; roots and errors as in `load_pairs`.
+def load_clips(name: str, root: Path | str | None = None, only: Collection[str] | None = None) -> list[ClipPair]:
+    """All clips of the clip set `name`, or those named by `only`, sorted by name; roots and errors as in `load_pairs`.
 
     A clip kept as a folder of frames must have one mask per frame, with the same stem.
     """
@@ -100,6 +100,9 @@ def load_clips(name: str, root: Path | str | None = None) -> list[ClipPair]:
     _refuse_unpaired(frames.keys() ^ masks.keys(), corpus.images, corpus.masks, "clips")
     if not frames:
         raise InputError(f"{corpus.images}: no clips found (a folder of frames or {', '.join(VIDEO_SUFFIXES)} each)")
+    if unknown := sorted(set(only or ()) - frames.keys()):
+        raise InputError(f"{manifest.name} has no clip {unknown[0]!r} (allowed: {', '.join(sorted(frames))})")
+    frames = {clip: path for clip, path in frames.items() if not only or clip in only}
     for clip, path in frames.items():
         if path.is_dir():
             pairs_in(path, masks[clip])

@@ -1,29 +1,30 @@
-"""The `harness` command: every sub-command is one module here that parses, calls one workflow and prints."""
+"""The `harness` command: every sub-command is one module here that parses, calls one public function and prints."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness import __version__
 from harness.errors import HarnessError
 
-# Command groups in the order that --help shows, each with the module of this package that registers it.
+# Commands and groups in the order that --help shows, each with the module of this package that registers it.
 COMMANDS: dict[str, str] = {
     "demo": "demo",
     "doctor": "doctor",
     "corpora": "corpora",
-    "train": "train",
-    "export": "train",
-    "validate": "train",
-    "runs": "train",
+    "train": "train.train",
+    "export": "train.export",
+    "validate": "train.validate",
+    "runs": "train.runs",
     "eval": "eval",
     "score": "score",
+    "ladder": "ladder",
     "parity": "parity",
     "roi-encode": "roi_encode",
     "roi-sweep": "roi_sweep",
@@ -32,8 +33,7 @@ COMMANDS: dict[str, str] = {
     "card": "card",
     "registry": "registry",
 }
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+VERSION = "--version"
 
 
 def _print_version(asked: bool) -> None:
@@ -42,27 +42,34 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+        bool, typer.Option(VERSION, help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Train, evaluate, score, ROI-encode and gate the mobilesal saliency students."""
 
 
-def load_commands(asked: list[str]) -> None:
-    """Register the module of the command asked for; all of them for help, completion and unknown words."""
-    wanted = [COMMANDS[name] for name in asked if name in COMMANDS] or list(dict.fromkeys(COMMANDS.values()))
-    for module in wanted:
-        import_module(f"harness.cli.{module}").register(app)
+def application(asked: Sequence[str] = ()) -> typer.Typer:
+    """The command line with the command that `asked` begins with; with all for help, completion and unknown words."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    first = asked[0] if asked else ""
+    for module in [COMMANDS[first]] if first in COMMANDS else dict.fromkeys(COMMANDS.values()):
+        if first != VERSION:
+            import_module(f"harness.cli.{module}").register(app)
+    return app
 
 
 def main() -> None:
     """Run the command line; a usage error or `HarnessError` becomes one line on stderr and its exit code."""
-    load_commands(sys.argv[1:2])
     try:
-        sys.exit(app(prog_name="harness", standalone_mode=False))
+        sys.exit(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False))
     except typer.TyperException as error:
         message, context = error.format_message(), getattr(error, "ctx", None)
         if message:  # else nothing was asked for and the help is on the screen
@@ -79,5 +86,7 @@ def main() -> None:
 
 
 def _complain(message: str) -> None:
+    from rich.console import Console
+
     line = " ".join(message.split())
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)

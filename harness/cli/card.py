@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import ModelFolder
 from harness.errors import InputError
-from harness.models.card import check_card, check_cards, write_card
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +19,17 @@ def register(app: typer.Typer) -> None:
 def card(
     model: Annotated[str | None, typer.Argument(help="Registry id; only with --check all of them by default.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the card is out of date.")] = False,
-    models: Annotated[Path | None, typer.Option(help="Model folder [default: the project's model/].")] = None,
-    results: Annotated[Path | None, typer.Option(help="Results folder [default: beside the model folder].")] = None,
+    models: ModelFolder = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Results folder [default: beside the model folder].")
+    ] = None,
 ) -> None:
     """Write a model's card: every number in it stands in a results file.
 
     Example: `harness card saliency_student_v2`
     """
+    from harness.models.card import check_card, check_cards, write_card
+
     if check:
         for path in [check_card(model, models, results)] if model else check_cards(models, results):
             typer.echo(f"up to date: {path}")

@@ -10,30 +10,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.options import AsJson, Root, parse_size
+from harness.cli.output import print_json
 from harness.cli.progress import progress, stages
+from harness.errors import HarnessError, InputError
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
-
-Root = Annotated[
-    Path | None,
-    typer.Option(help="The set's own folder or one that holds it; else HARNESS_CORPORA, then the cache."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+commands = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
 
 
-def register(parent: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add this module's commands to the command line."""
-    parent.add_typer(app, name="corpora")
+    app.add_typer(commands, name="corpora")
 
 
-@app.command("list")
-def list_(root: Root = None, json: AsJson = False) -> None:
+@commands.command("list")
+def list_(root: Root = None, as_json: AsJson = False) -> None:
     """Every corpus that the harness knows, its role, and where it was found; --json adds licence, terms and source.
 
     Example: `harness corpora list --root ../shared/corpora`
     """
     from corpora.loader import corpus_at_hand, load_manifest, manifest_names
-    from harness.errors import InputError
 
     rows = []
     for name in manifest_names():
@@ -44,8 +40,8 @@ def list_(root: Root = None, json: AsJson = False) -> None:
         rows.append({field: getattr(manifest, field) for field in fields} | {"folder": folder})
     if root is not None and not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    if json:
-        _print_json(rows)
+    if as_json:
+        print_json(rows)
         return
     table = Table("corpus", "role", "holds", box=None, pad_edge=False, header_style="bold")
     table.add_column("found in", overflow="fold")
@@ -55,11 +51,13 @@ def list_(root: Root = None, json: AsJson = False) -> None:
     Console().print(table)
 
 
-@app.command()
+@commands.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
-    into: Annotated[Path | None, typer.Option(help="Folder to put the set in; the user's cache by default.")] = None,
-    json: AsJson = False,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder to put the set in; the user's cache by default.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download a corpus, check its bytes, unpack it. Run it again after an interruption.
 
@@ -75,18 +73,18 @@ def fetch(
     corpus = fetch_corpus(
         manifest, into, note=lambda text: notes.print(text, markup=False, style="dim"), progressbar=notes.is_terminal
     )
-    if json:
-        _print_json({"name": manifest.name, "folder": str(corpus.folder)})
+    if as_json:
+        print_json({"name": manifest.name, "folder": str(corpus.folder)})
     else:
         typer.echo(f"{manifest.title} is in {corpus.folder}")
 
 
-@app.command()
+@commands.command()
 def verify(
     name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
     root: Root = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode and hash.")] = 2,
-    json: AsJson = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that decode and hash.")] = 2,
+    as_json: AsJson = False,
 ) -> None:
     """Decode and hash every file; exit 1 when one is unpaired, unreadable or of another size than its partner.
 
@@ -94,13 +92,12 @@ def verify(
     """
     from corpora.loader import find_corpus, load_manifest
     from corpora.verify import verify as verify_corpus
-    from harness.errors import HarnessError
 
     corpus = find_corpus(load_manifest(name), root)
     with progress(f"verifying {corpus.manifest.name}") as report:
         check = verify_corpus(corpus, workers, report)
-    if json:
-        _print_json(check.as_json())
+    if as_json:
+        print_json(check.as_json())
     else:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_row("folder", check.folder)
@@ -117,16 +114,16 @@ def verify(
         raise HarnessError(f"{check.name} in {check.folder} is not sound: {faults}; {check.count} {check.unit}")
 
 
-@app.command()
+@commands.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write `synth` and `synth-clips` in.")],
-    images: Annotated[int, typer.Option(min=1, help="Number of images.")] = 24,
-    size: Annotated[str, typer.Option(help="Image size in pixels, WxH.")] = "320x240",
-    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 3,
-    clip_size: Annotated[str, typer.Option(help="Clip size in pixels, WxH, even.")] = "320x192",
-    frames: Annotated[int, typer.Option(min=1, help="Frames per clip, at 25 frames/s.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
-    json: AsJson = False,
+    images: Annotated[int, typer.Option("--images", min=1, help="Number of images.")] = 24,
+    size: Annotated[str, typer.Option("--size", help="Image size in pixels, WxH.")] = "320x240",
+    clips: Annotated[int, typer.Option("--clips", min=1, help="Number of clips.")] = 3,
+    clip_size: Annotated[str, typer.Option("--clip-size", help="Clip size in pixels, WxH, even.")] = "320x192",
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames per clip, at 25 frames/s.")] = 24,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same files.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Generate salient objects with exact masks: PNG pairs and y4m clips, for demonstrations and tests.
 
@@ -134,27 +131,12 @@ def synth(
     """
     from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 
-    image_options = ImageOptions(images, _size(size), seed)
-    clip_options = ClipOptions(clips, frames, _size(clip_size), seed)
+    image_options = ImageOptions(images, parse_size(size), seed)
+    clip_options = ClipOptions(clips, frames, parse_size(clip_size), seed)
     with stages() as report:
         image_folder = write_images(out, image_options, lambda done, total: report("images", done, total))
         clip_folder = write_clips(out, clip_options, lambda done, total: report("clips", done, total))
-    if json:
-        _print_json({"synth": str(image_folder), "synth-clips": str(clip_folder)})
+    if as_json:
+        print_json({"synth": str(image_folder), "synth-clips": str(clip_folder)})
     else:
         typer.echo(f"{images} images in {image_folder}\n{clips} clips of {frames} frames in {clip_folder}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    from harness.errors import InputError
-
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise InputError(f"size {text!r} (allowed: WIDTHxHEIGHT, such as 320x240)")
-    return int(width), int(height)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from harness.cli.gate import print_verdict
-from harness.gate.demo import run_demo
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for corpora, verdict and report.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for corpora, verdict and report.")] = Path("demo"),
 ) -> None:
     """Gate v2 against v1 on generated corpora and write the HTML report; downloads nothing.
 
@@ -26,6 +25,8 @@ def demo(
 
     Example: `harness demo`
     """
+    from harness.gate.demo import run_demo
+
     console = Console(stderr=True)
     done = run_demo(out, lambda text: console.print(text, style="dim", highlight=False))
     print_verdict(done.verdict)

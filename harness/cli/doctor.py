@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.studies.doctor import Diagnosis, as_dict, diagnose
+from harness.cli.options import AsJson, Root
+from harness.cli.output import print_json
+
+if TYPE_CHECKING:
+    from harness.studies.doctor import Diagnosis
 
 
 def register(app: typer.Typer) -> None:
@@ -20,16 +22,18 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    root: Annotated[Path | None, typer.Option("--root", help="Where corpora lie [default: HARNESS_CORPORA].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    root: Root = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say which FFmpeg, libvmaf, encoders, runtime, models and corpora are here, and which encoders obey a map.
 
     Example: `harness doctor --root corpora`
     """
+    from harness.studies.doctor import as_dict, diagnose
+
     found = diagnose(root)
     if as_json:
-        typer.echo(json.dumps(as_dict(found), indent=2))
+        print_json(as_dict(found))
     else:
         _show(found)
 

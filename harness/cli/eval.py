@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from corpora.loader import load_pairs
+from harness.cli.options import AsJson, Corpora, Limit, MapModels, Root, Workers, WorkingSizes
+from harness.cli.output import print_json
 from harness.cli.progress import progress
 from harness.errors import InputError
-from harness.models.registry import PRODUCTION
-from harness.models.sources import MapFolder
-from harness.models.working_size import WorkingSize
-from harness.saliency.distort import Distortion
-from harness.studies.eval.compare import with_intervals
-from harness.studies.eval.report import SETTING, SUMMARY, document, summary, write_report, write_sheet
-from harness.studies.eval.run import MapSource, Options, evaluate, find_source, refuse_repeats, usual_workers
-from harness.tables import this_command
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.studies.eval.run import MapSource, Options
 
 PARTS = ".parts"  # of an unfinished run
 ACROSS = 2  # of 20 characters a number, in 80 columns
@@ -35,53 +31,60 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    split: Annotated[list[str], typer.Option("--split", help="Image set, e.g. ecssd or duts-te; repeatable.")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="Registry id, .onnx path, or centre-prior; repeatable [default: production]."),
-    ] = None,
+    corpora: Corpora,
+    models: MapModels = None,
     maps: Annotated[
         list[str] | None,
-        typer.Option("--maps", metavar="[NAME=]DIR", help="PNG maps at DIR/[SPLIT/]IMAGE.png; repeatable."),
+        typer.Option("--maps", metavar="[NAME=]DIR", help="PNG maps at DIR/[CORPUS/]IMAGE.png; repeatable."),
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Where the sets lie [default: HARNESS_CORPORA].")] = None,
-    working_size: Annotated[
-        str, typer.Option("--working-size", help="Comma list of native, N, short:N, WxH: what the model sees.")
-    ] = "native",
-    distort: Annotated[str | None, typer.Option(help="Also after compression: crf=23,33,43 or jpeg=80,50.")] = None,
+    root: Root = None,
+    working_sizes: WorkingSizes = None,
+    distort: Annotated[
+        list[str] | None, typer.Option("--distort", help="Also after compression: crf=N or jpeg=Q; repeatable.")
+    ] = None,
     colour: Annotated[
-        Colour, typer.Option(help="What models see: the picture, or the extractor's idea of it.")
+        Colour, typer.Option("--colour", help="What models see: the picture, or the extractor's idea of it.")
     ] = "rgb",
     minmax: Annotated[bool, typer.Option("--minmax", help="Stretch each map to 0..1 first.")] = False,
-    truth_threshold: Annotated[int, typer.Option(min=0, max=254, help="Mask pixels above it are foreground.")] = 128,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images of each split.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; they change no number [default: by cores and images].")
-    ] = None,
+    truth_threshold: Annotated[
+        int, typer.Option("--truth-threshold", min=0, max=254, help="Mask pixels above it are foreground.")
+    ] = 128,
+    limit: Limit = None,
+    workers: Workers = None,
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write tables, per-image rows, curves there; a killed run resumes.")
     ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also a sheet of best, median, worst images.")] = False,
     note: Annotated[list[str] | None, typer.Option("--note", help="Printed under the tables; repeatable.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure saliency maps against human masks.
 
     The first model is what the others are compared with. Without --out only the usual numbers are printed.
     --json prints options, digests, all numbers with 95 % intervals, and paired differences.
 
-    Example: `harness eval --split ecssd --model production --model centre-prior --working-size 256 --out results/eval`
+    Example: `harness eval --corpus ecssd --model production --model centre-prior --working-size 256`
     """
-    sizes = tuple(WorkingSize.parse(text.strip()) for text in working_size.split(","))
-    distortions = Distortion.parse_list(distort) if distort else ()
+    from corpora.loader import load_pairs
+    from harness.models.registry import PRODUCTION
+    from harness.models.sources import MapFolder
+    from harness.models.working_size import WorkingSize
+    from harness.saliency.distort import Distortion
+    from harness.studies.eval.compare import with_intervals
+    from harness.studies.eval.report import document, summary, write_report, write_sheet
+    from harness.studies.eval.run import Options, evaluate, find_source, refuse_repeats, usual_workers
+    from harness.tables import this_command
+
+    sizes = tuple(WorkingSize.parse(text) for text in working_sizes or ["native"])
+    distortions = tuple(Distortion.parse(text) for text in distort or ())
     options = Options(sizes, distortions, colour, minmax, truth_threshold)
-    refuse_repeats("split", [name.lower() for name in split])
+    refuse_repeats("corpus", [name.lower() for name in corpora])
     for name, given in (("--sheet", sheet), ("--note", note)):
         if given and not out:
             raise InputError(f"{name} needs --out, the folder that it goes to")
-    pairs = {name: load_pairs(name, root) for name in split}
-    sources: list[MapSource] = [find_source(name) for name in model or ([] if maps else [PRODUCTION])]
+    pairs = {name: load_pairs(name, root) for name in corpora}
+    sources: list[MapSource] = [find_source(name) for name in models or ([] if maps else [PRODUCTION])]
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
     sources += [MapFolder.named(asked, wanted) for asked in maps or []]
     with progress("measuring") as report:
@@ -104,13 +107,15 @@ def run(
         shutil.rmtree(out / PARTS, ignore_errors=True)
         Console(stderr=True).print(f"{len(written)} files in {out}", highlight=False)
     if as_json:
-        typer.echo(json.dumps(document(evaluation, numbers, paired), indent=2, allow_nan=False))
+        print_json(document(evaluation, numbers, paired))
     else:
         _show(summary(numbers), evaluation.options)
 
 
 def _show(rows: pd.DataFrame, options: Options) -> None:
     """Measures down, arms across, a few at a time: all stays readable in a narrow terminal."""
+    from harness.studies.eval.report import SETTING, SUMMARY
+
     arms = rows.to_dict(orient="records")
     for start in range(0, len(arms), ACROSS):
         some = arms[start : start + ACROSS]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.gate import run_gate
-from harness.gate.policy import load_policy
-from harness.gate.verdict import Decision, Outcome, Verdict, interval, rule_text, shown, summary
-from harness.models.registry import PRODUCTION
+from harness.cli.options import AsJson, Policy, Root, Workers
 
-COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
+if TYPE_CHECKING:
+    from harness.gate.verdict import Verdict
+
+COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
 def register(app: typer.Typer) -> None:
@@ -24,16 +24,17 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    candidate: Annotated[str, typer.Option(help="The new weights: a registry id or a path.")],
+    candidate: Annotated[str, typer.Option("--candidate", help="The new weights: a registry id or a path.")],
     incumbent: Annotated[
-        str, typer.Option(help="What it must beat: a registry id, a path, or what is in production.")
-    ] = PRODUCTION,
-    profile: Annotated[str, typer.Option(help="What to measure on, as the policy names it.")] = "full",
-    policy: Annotated[Path | None, typer.Option(help="TOML with what to change in the shipped policy.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict's JSON instead of the table.")] = False,
+        str | None,
+        typer.Option("--incumbent", help="What it must beat: a registry id or a path [default: production]."),
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="What to measure on, as the policy names it.")] = "full",
+    policy: Policy = None,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a candidate against the incumbent and decide by the policy: PROMOTE, HOLD or INCONCLUSIVE.
 
@@ -41,10 +42,14 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
+    from harness.gate import run_gate
+    from harness.gate.policy import load_policy
+    from harness.models.registry import PRODUCTION
+
     console = Console(stderr=True)
     rules = load_policy(policy)
     verdict = run_gate(
-        incumbent,
+        incumbent or PRODUCTION,
         candidate,
         out,
         profile=profile,
@@ -63,6 +68,8 @@ def gate(
 
 def print_verdict(verdict: Verdict) -> None:
     """The table of checks and the decision, on the terminal."""
+    from harness.gate.verdict import Outcome, interval, rule_text, shown, summary
+
     console = Console(highlight=False)
     table = Table(title=f"{verdict.candidate.id} against {verdict.incumbent.id} (profile {verdict.profile})")
     table.add_column("check")
@@ -80,8 +87,7 @@ def print_verdict(verdict: Verdict) -> None:
         table.add_row(escape(name), escape(value), rule_text(check), outcome)
     console.print(table)
     console.print("* primary: Holm's correction over these", style="dim")
-    colour = {Decision.PROMOTE: "green", Decision.HOLD: "red", Decision.INCONCLUSIVE: "yellow"}[verdict.decision]
-    console.print(f"[bold {colour}]{verdict.decision}[/]  {summary(verdict)}")
+    console.print(f"[bold {COLOURS[verdict.decision]}]{verdict.decision}[/]  {summary(verdict)}")
     for check in verdict.checks:
         if check.outcome is not Outcome.PASS:
             console.print(

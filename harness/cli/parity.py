@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli.options import AsJson, OptionalOut
+from harness.cli.output import print_json, print_rows
 from harness.cli.progress import progress
-from harness.cli.rows import print_rows
 from harness.errors import InputError
-from harness.models.registry import find_model
 
 SHOWN = ("clip", "model", "frames", "frames_equal_as_printed", "max_abs_diff", "plcc")
 
@@ -22,34 +21,35 @@ def register(app: typer.Typer) -> None:
 
 
 def parity_command(
-    logs: Annotated[list[Path], typer.Option("--log", help="JSON log of a native libvmaf with mobilesal; repeat.")],
-    clips: Annotated[list[str], typer.Option("--clip", help="What that log scored as distorted; one per log.")],
+    logs: Annotated[list[Path], typer.Option("--log", help="JSON log of a native libvmaf with mobilesal; repeatable.")],
+    distorted: Annotated[list[str], typer.Option("--distorted", help="The clip that the log scored; one per log.")],
     models: Annotated[list[str], typer.Option("--model", help="What it used: registry id or .onnx; one per log.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the table.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    out: OptionalOut = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare `saliency_mean` of native logs with the embedded extractor's, frame by frame.
 
     Where no libvmaf with mobilesal is installed, its logs from elsewhere still say whether both agree.
 
-    Example: `harness parity --log native.json --clip encode.mp4 --model saliency_student_v1`
+    Example: `harness parity --log native.json --distorted encode.mp4 --model saliency_student_v1`
     """
+    from harness.models.registry import find_model
     from harness.models.session import SaliencyModel
     from harness.studies.score.parity import Case, parity
     from harness.studies.score.tables import parity_table
-    from harness.tables import this_command, write_table
+    from harness.tables import json_records, this_command, write_table
 
-    if not len(logs) == len(clips) == len(models):
-        raise InputError(f"{len(logs)} logs, {len(clips)} clips, {len(models)} models (allowed: as many of each)")
+    if not len(logs) == len(distorted) == len(models):
+        raise InputError(f"{len(logs)} logs, {len(distorted)} clips, {len(models)} models (allowed: as many of each)")
     files = [find_model(model) for model in models]
     cases = [
         Case(log, clip, SaliencyModel.load(file.path, file.name, file.sha256))
-        for log, clip, file in zip(logs, clips, files, strict=True)
+        for log, clip, file in zip(logs, distorted, files, strict=True)
     ]
     with progress("clips") as report:
         rows = parity(cases, report)
     if as_json:
-        typer.echo(json.dumps(rows.to_dict("records"), indent=2))
+        print_json(json_records(rows))
     else:
         print_rows(rows[list(SHOWN)], ".3g")
     if out:

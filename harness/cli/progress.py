@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
 
 class Report(Protocol):
     """What a workflow with several stages calls as it goes; `total` is None where nobody knows."""
@@ -19,6 +16,9 @@ class Report(Protocol):
 @contextmanager
 def stages() -> Iterator[Report]:
     """One bar per stage, shown from its first report on, with `values` beside it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = TextColumn("{task.fields[values]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -11,15 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from harness.cli.options import AsJson, ModelFolder, Policy
+from harness.cli.output import print_json
 from harness.errors import HarnessError
-from harness.gate import promote as promotion
-from harness.gate.policy import load_policy
-from harness.models import registry
-from harness.models.placeholder import PLACEHOLDER_ID, write_placeholder
 
 commands = typer.Typer(no_args_is_help=True, help="List, verify and promote the models that ship.")
-Folder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,16 +23,19 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
-def list_models(models: Folder = None, as_json: AsJson = False) -> None:
+def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
     """Show every registered model, and which one is in production.
 
     Example: `harness registry list`
     """
+    from harness.gate import promote as promotion
+    from harness.models import registry
+
     found, pointer = registry.entries(models), promotion.in_production(models)
     named = {pointer.id: pointer.sha256} if pointer else {}
     if as_json:
         marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
-        typer.echo(json.dumps(marked, indent=2))
+        print_json(marked)
         return
     table = Table(Column("id", no_wrap=True), "production", "opset", "sha256", "notes")
     for entry in found:
@@ -48,14 +46,16 @@ def list_models(models: Folder = None, as_json: AsJson = False) -> None:
 
 
 @commands.command("verify")
-def verify_models(models: Folder = None, as_json: AsJson = False) -> None:
+def verify_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
     """Check hashes, graphs, sidecars, the registry's schema and what is in production; exit 1 if any is wrong.
 
     Example: `harness registry verify`
     """
+    from harness.models import registry
+
     findings = registry.verify(models)
     if as_json:
-        typer.echo(json.dumps([{"subject": f.subject, "problem": f.problem} for f in findings], indent=2))
+        print_json([{"subject": f.subject, "problem": f.problem} for f in findings])
     else:
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}")
@@ -66,11 +66,14 @@ def verify_models(models: Folder = None, as_json: AsJson = False) -> None:
 
 
 @commands.command("placeholder")
-def placeholder(models: Folder = None) -> None:
+def placeholder(models: ModelFolder = None) -> None:
     """Generate the placeholder model and register it.
 
     Example: `harness registry placeholder`
     """
+    from harness.models import registry
+    from harness.models.placeholder import PLACEHOLDER_ID, write_placeholder
+
     notes = "Smoke-test graph: 1x1 convolution and sigmoid, no training."
     with TemporaryDirectory() as folder:
         graph = Path(folder) / f"{PLACEHOLDER_ID}.onnx"
@@ -83,12 +86,14 @@ def placeholder(models: Folder = None) -> None:
 @commands.command("begin")
 def begin_with(
     model: Annotated[str, typer.Argument(help="Registry id of the model that is in production to begin with.")],
-    models: Folder = None,
+    models: ModelFolder = None,
 ) -> None:
     """Name the model in production before any promotion is on record; later only a verdict changes it.
 
     Example: `harness registry begin saliency_student_v1`
     """
+    from harness.gate import promote as promotion
+
     pointer = promotion.begin(model, models)
     typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
 
@@ -96,23 +101,28 @@ def begin_with(
 @commands.command("promote")
 def promote_model(
     model: Annotated[str, typer.Argument(help="Registry id of the model to put into production.")],
-    verdict: Annotated[Path, typer.Option(help="The gate's verdict.json that says PROMOTE.")],
-    policy: Annotated[Path | None, typer.Option(help="The override that the verdict was made with.")] = None,
-    models: Folder = None,
+    verdict: Annotated[Path, typer.Option("--verdict", help="The gate's verdict.json that says PROMOTE.")],
+    policy: Policy = None,
+    models: ModelFolder = None,
 ) -> None:
     """Put a model into production on the strength of a verdict; refuses one that is not PROMOTE, stale or partial.
 
     Example: `harness registry promote saliency_student_v2 --verdict runs/gate/verdict.json`
     """
+    from harness.gate import promote as promotion
+    from harness.gate.policy import load_policy
+
     pointer = promotion.promote(model, verdict, models, load_policy(policy))
     typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
 
 
 @commands.command("rollback")
-def rollback_model(models: Folder = None) -> None:
+def rollback_model(models: ModelFolder = None) -> None:
     """Return to the model that was in production before the last promotion.
 
     Example: `harness registry rollback`
     """
+    from harness.gate import promote as promotion
+
     pointer = promotion.rollback(models)
     typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")

@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from harness.gate.report import write_report
-from harness.gate.verdict import read_verdict
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -18,11 +15,16 @@ def register(app: typer.Typer) -> None:
 
 def report(
     verdict: Annotated[Path, typer.Argument(help="The gate's verdict.json; its evidence folder lies beside it.")],
-    out: Annotated[Path | None, typer.Option(help="The page [default: report.html beside the verdict].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page [default: report.html beside the verdict].")
+    ] = None,
 ) -> None:
     """Write a verdict, its curves, rows and pictures as one self-contained HTML page.
 
     Example: `harness report runs/gate/verdict.json`
     """
+    from harness.gate.report import write_report
+    from harness.gate.verdict import read_verdict
+
     target = out or verdict.parent / "report.html"
     typer.echo(f"wrote {write_report(read_verdict(verdict), target, verdict.parent / 'evidence')}")

@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.cli.options import Fps, MapModel, PixFmt, Size, parse_size
 from harness.cli.progress import stages
-from harness.cli.raw import Fps, PixFmt, Size, parse_size
 from harness.errors import InputError
-from harness.models.registry import PRODUCTION
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def roi_encode(
     clip: Annotated[Path, typer.Argument(help="Container, y4m, .yuv or a folder of pictures.")],
-    model: Annotated[
-        str, typer.Option(help="Registry id, `production`, a path to an .onnx, or `centre-prior`.")
-    ] = PRODUCTION,
+    model: MapModel = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
     ] = None,
@@ -60,6 +57,7 @@ def roi_encode(
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
     from harness.media.frames import open_clip
+    from harness.models.registry import PRODUCTION
     from harness.models.working_size import WorkingSize
     from harness.roi.encoders import Settings, find_encoder
     from harness.roi.export import EXPORTS
@@ -72,14 +70,14 @@ def roi_encode(
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
     settings = Settings(crf, bitrate, preset, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
-    steering = Steering(map_source(model), WorkingSize.parse(working_size), knob, smoothing)
+    steering = Steering(map_source(model or PRODUCTION), WorkingSize.parse(working_size), knob, smoothing)
     export = None
     if export_map:
         name, _, path = export_map.partition(":")
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
-    opened = open_clip(clip, parse_size(size), pix_fmt, fps)
+    opened = open_clip(clip, parse_size(size) if size else None, pix_fmt, fps)
     target = out or Path(f"{clip.stem}.roi{chosen.suffixes[0]}")
     with stages() as report:
 

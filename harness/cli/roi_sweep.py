@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from harness.cli.progress import progress
-from harness.models.registry import PRODUCTION
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +54,7 @@ def roi_sweep(
     from harness.errors import InputError
     from harness.files import sha256_of
     from harness.jobs import Store, open_executor
+    from harness.models.registry import PRODUCTION
     from harness.models.sources import CentrePrior
     from harness.models.working_size import WorkingSize
     from harness.studies.roi.encode import map_source

@@ -23,23 +23,22 @@ _LIMITS = {"crf": (0, 51), "jpeg": (1, 95)}
 class Distortion:
     """`crf=N`: one x264 intra frame, 4:2:0, preset medium; `jpeg=Q`: baseline JPEG 4:2:0; `none`.
 
-    >>> [str(d) for d in Distortion.parse_list("crf=23,33")]
-    ['crf=23', 'crf=33']
+    >>> Distortion.parse("crf=23")
+    Distortion(kind='crf', level=23)
     """
 
     kind: str = "none"
     level: int = 0
 
     @classmethod
-    def parse_list(cls, text: str) -> tuple[Distortion, ...]:
-        """Read `crf=23,33,43` or `jpeg=80,50`; `InputError` says what is allowed."""
-        match = re.fullmatch(r"(crf|jpeg)=(\d+(?:,\d+)*)", text)
-        levels = [int(level) for level in match[2].split(",")] if match else []
+    def parse(cls, text: str) -> Distortion:
+        """Read `crf=23` or `jpeg=80`; `InputError` says what is allowed."""
+        match = re.fullmatch(r"(crf|jpeg)=(\d{1,9})", text)
         low, high = _LIMITS[match[1]] if match else (0, 0)
-        if not match or min(levels) < low or max(levels) > high:
-            allowed = " or ".join(f"{kind}=N,N,... with N from {a} to {b}" for kind, (a, b) in _LIMITS.items())
+        if not match or not low <= int(match[2]) <= high:
+            allowed = " or ".join(f"{kind}=N with N from {a} to {b}" for kind, (a, b) in _LIMITS.items())
             raise InputError(f"distortion {text!r} (allowed: {allowed})")
-        return tuple(cls(match[1], level) for level in levels)
+        return cls(match[1], int(match[2]))
 
     def of(self, rgb: np.ndarray) -> np.ndarray:
         """The picture uint8 `[H, W, 3]` after it."""

@@ -31,13 +31,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("images"), ImageOptions(count=4, size=(64, 64)))
 
 
-@pytest.fixture(autouse=True)
-def fresh_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call registers its command anew."""
-    monkeypatch.setattr(app.app, "registered_commands", [])
-    monkeypatch.setattr(app.app, "registered_groups", [])
-
-
 def refused(
     words: list[object], code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +69,7 @@ def test_bad_model(
 ) -> None:  # fmt: skip
     model, says = bad_models(tmp_path)[kind]
     words: dict[str, list[object]] = {
-        "eval": ["eval", "--split", "synth", "--root", images, "--model", model],
+        "eval": ["eval", "--corpus", "synth", "--root", images, "--model", model],
         "score": ["score", clip, clip, "--model", model, "--log", tmp_path / "out.json"],
         "roi-encode": ["roi-encode", clip, "--model", model, "--out", tmp_path / "out.mp4"],
         "validate": ["validate", "--corpus", "synth", "--root", images, "--model", model],
@@ -121,8 +114,8 @@ def test_wrong_hash(
 
 def test_unknown_names(images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", "saliency_student_v1"]
-    refused(["eval", "--split", "nowhere", *model], 2, "unknown corpus 'nowhere' (allowed: ", monkeypatch, capsys)
-    words = ["eval", "--split", "synth", "--root", images, "--model", "nothing"]
+    refused(["eval", "--corpus", "nowhere", *model], 2, "unknown corpus 'nowhere' (allowed: ", monkeypatch, capsys)
+    words = ["eval", "--corpus", "synth", "--root", images, "--model", "nothing"]
     refused(words, 2, "unknown model 'nothing' (allowed: production, ", monkeypatch, capsys)
 
 
@@ -135,7 +128,7 @@ def test_unwritable_output(
     for words in (
         ["score", clip, clip, *model, "--log", inside.with_suffix(".json")],
         ["roi-encode", clip, *model, "--out", inside.with_suffix(".mp4")],
-        ["eval", "--split", "synth", "--root", images, *model, "--out", inside],
+        ["eval", "--corpus", "synth", "--root", images, *model, "--out", inside],
     ):
         refused(words, 2, "cannot write", monkeypatch, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -208,9 +201,9 @@ def test_corpora_list_keeps_one_line_per_set_at_80_columns(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["eval"], "harness: Missing option '--split' (see: harness eval --help)"),
-        (["eval", "--split", "ecssd", "--workers", "0"], "'--workers'"),
-        (["eval", "--split", "ecssd", "--colour", "red"], "'--colour'"),
+        (["eval"], "harness: Missing option '--corpus' (see: harness eval --help)"),
+        (["eval", "--corpus", "ecssd", "--workers", "0"], "'--workers'"),
+        (["eval", "--corpus", "ecssd", "--colour", "red"], "'--colour'"),
         (["eval", "--sputnik"], "No such option: --sputnik"),
         (["sputnik"], "No such command 'sputnik' (see: harness --help)"),
         (["registry", "sputnik"], "No such command 'sputnik' (see: harness registry --help)"),
@@ -226,8 +219,8 @@ def test_a_usage_error_is_one_line_like_all_others(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--working-size", "64,64"], "working size 64 is given twice (allowed: each once)"),
-        (["--working-size", "256,native,256x256"], "working size 256 is given twice"),
+        (["--working-size", "64", "--working-size", "64"], "working size 64 is given twice (allowed: each once)"),
+        (["--working-size", "256", "--working-size", "256x256"], "working size 256 is given twice"),
         (
             ["--working-size", "99999999999"],
             "working size '99999999999' (allowed: native, N, short:N or WxH, each from 16",
@@ -235,8 +228,8 @@ def test_a_usage_error_is_one_line_like_all_others(
         (["--working-size", "short:8193"], "each from 16 to 8192)"),
         (["--working-size", "256x8"], "each from 16 to 8192)"),
         (["--working-size", "9" * 5000], "each from 16 to 8192)"),
-        (["--distort", "crf=23,33,23"], "distortion crf=23 is given twice"),
-        (["--split", "SYNTH"], "split synth is given twice"),
+        (["--distort", "crf=23", "--distort", "crf=23"], "distortion crf=23 is given twice"),
+        (["--corpus", "SYNTH"], "corpus synth is given twice"),
         (["--sheet"], "--sheet needs --out"),
         (["--note", "a word"], "--note needs --out"),
     ],
@@ -245,7 +238,7 @@ def test_eval_refuses_repeats_and_lost_options_before_it_opens_anything(
     words: list[object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = ["--root", tmp_path / "absent", "--model", "absent"]
-    refused(["eval", "--split", "synth", *absent, *words], 2, says, monkeypatch, capsys)
+    refused(["eval", "--corpus", "synth", *absent, *words], 2, says, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("words", [[], ["registry"]])

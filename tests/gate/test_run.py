@@ -10,10 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from harness.cli import gate as gate_command
-from harness.cli.app import app
 from harness.errors import InputError
 from harness.gate import run_gate
 from harness.gate.evidence import Evidence, remembered
@@ -22,6 +19,7 @@ from harness.gate.promote import begin
 from harness.gate.verdict import Decision, Measurement, Outcome, Verdict, read_verdict
 from harness.models.registry import entry_for, register, sidecar_for
 from tests.helpers import ROOT
+from tests.helpers.commands import run
 from tests.helpers.models import write_student
 
 
@@ -215,12 +213,10 @@ def test_evidence_with_gaps_is_measured_again(tmp_path: Path):
 def test_the_command_exits_with_the_decision_and_prints_its_json(
     models: Path, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ):
-    if not any(command.callback is gate_command.gate for command in app.registered_commands):
-        gate_command.register(app)
-    monkeypatch.setattr(gate_command, "load_policy", lambda override: policy)
+    monkeypatch.setattr("harness.gate.policy.load_policy", lambda override: policy)
     asked = ["gate", "--incumbent", "old", "--candidate", "new", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, [*asked, "--json"])
+    done = run(*asked, "--json")
     content = json.loads(done.stdout)
     assert done.exit_code == Decision(content["verdict"]).exit_code != 0
-    table = CliRunner().invoke(app, asked)
+    table = run(*asked)
     assert content["verdict"] in table.stdout

@@ -1,16 +1,20 @@
-"""Commands run in this process."""
+"""Commands run in this process, as a user would type them."""
 
 from __future__ import annotations
 
-from click.testing import Result
+from typing import Any
+
 from typer.testing import CliRunner
 
-from harness.cli.app import app
-from harness.cli.score import register
-
-register(app)
+from harness.cli.app import application
 
 
-def run_score(*args: object) -> Result:
+def run(*words: object) -> Any:
+    """`harness` with these words: exit code, output, and the exception that ended it, if one did."""
+    typed = [str(word) for word in words]
+    return CliRunner().invoke(application(typed), typed)
+
+
+def run_score(*words: object) -> Any:
     """`harness score` with these words."""
-    return CliRunner().invoke(app, ["score", *map(str, args)])
+    return run("score", *words)

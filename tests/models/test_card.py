@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Path:
     summary = pd.DataFrame([{**setting, "iou_mean@0.5": "0.612 [0.600, 0.624]"}])
     inputs = {"model s": entry["sha256"]}
     for name, rows in (("numbers", numbers), ("summary", summary)):
-        write_table(Table(name, f"Title of {name}", rows, "harness eval --split ecssd", inputs), results(tmp_path))
+        write_table(Table(name, f"Title of {name}", rows, "harness eval --corpus ecssd", inputs), results(tmp_path))
     for picture in ("curves.png", "sheet_ecssd.png"):
         Image.new("RGB", (4, 4)).save(results(tmp_path) / picture)
     return tmp_path

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import onnx
 import pytest
-from typer.testing import CliRunner
 
-from harness.cli.registry import commands
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, write_json
 from harness.models import registry
+from tests.helpers.commands import run
 
 PLACEHOLDER = "mobilesal_placeholder_v0"
 
@@ -158,12 +157,12 @@ def test_a_sidecar_that_is_no_object_is_a_finding(models: Path) -> None:
 
 def test_list_marks_the_model_in_production(models: Path) -> None:
     def listed() -> dict[str, bool]:
-        done = CliRunner().invoke(commands, ["list", "--json", "--models", str(models)])
+        done = run("registry", "list", "--json", "--models", models)
         return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)}
 
     pointer_to(models)
     assert [name for name, marked in listed().items() if marked] == [PLACEHOLDER]
-    assert "yes" in CliRunner().invoke(commands, ["list", "--models", str(models)]).stdout
+    assert "yes" in run("registry", "list", "--models", models).stdout
     pointer_to(models, sha256="0" * 64)
     assert not any(listed().values())
     (models / "production.json").unlink()

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from corpora.loader import Pair, load_pairs
 from corpora.synth import ImageOptions, write_images
-from harness.cli import train as train_commands
 from harness.errors import InputError
 from harness.files import sha256_of
 from tests.helpers import ROOT
+from tests.helpers.commands import run
 from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_split
 from train.validation import validation_iou
 
@@ -148,19 +146,17 @@ def test_views_of_the_fold_shrink_what_they_show(pairs: list[Pair], tmp_path: Pa
 
 
 def test_validate_tells_models_and_views_apart(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = typer.Typer()
-    train_commands.register(app)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     words = ["--model", "saliency_student_v1", "--model", "mobilesal_placeholder_v0", "--root", str(corpus)]
     arguments = ["validate", "--corpus", "synth", *words, "--view", "whole", "--view", "wide"]
-    done = CliRunner().invoke(app, [*arguments, "--json", "--out", str(tmp_path / "out")])
+    done = run(*arguments, "--json", "--out", tmp_path / "out")
     rows = json.loads(done.stdout)
     assert [(row["model"], row["view"]) for row in rows] == [
         (model, view) for model in ("saliency_student_v1", "mobilesal_placeholder_v0") for view in ("whole", "wide")
     ]
     assert len({row["val_iou_mean@0.5 (per image)"] for row in rows}) > 2
     assert "| wide |" in (tmp_path / "out" / "validation.md").read_text()
-    assert isinstance(CliRunner().invoke(app, ["validate", "--view", "narrow", *words]).exception, InputError)
+    assert isinstance(run("validate", "--view", "narrow", *words).exception, InputError)
 
 
 def test_looks_depend_on_seed_and_epoch_alone_and_keep_pictures_in_range() -> None:

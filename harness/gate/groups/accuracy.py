@@ -73,7 +73,7 @@ def commands(context: Context) -> tuple[str, ...]:
     models = [word for side in context.pair for word in ("--model", side.asked)]
     lines = []
     for corpus in context.profile.accuracy:
-        words = ["harness", "eval", "--split", corpus, *models, "--working-size", context.policy.accuracy.working_size]
+        words = ["harness", "eval", "--corpus", corpus, *models, "--working-size", context.policy.accuracy.working_size]
         words += context.root_option(load_manifest(corpus).generated)
         lines.append(shlex.join([*words, "--out", str(context.out / "repeat" / corpus)]))
     return tuple(lines)

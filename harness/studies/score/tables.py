@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from harness.files import write_text
 from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
-from harness.tables import Table
+from harness.tables import Table, write_table
 
 
 def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
@@ -37,6 +39,14 @@ def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
         ("flicker", "change of the map from frame to frame, beside the motion of the mask", flicker(rows)),
     ]
     return [Table(name, title, found, command, inputs, tuple(notes)) for name, title, found in kinds if len(found)]
+
+
+def write_ladder(rows: LadderRows, tables: Sequence[Table], folder: Path) -> None:
+    """Write the tables, and every row behind them as `encodes.csv` and `references.csv`."""
+    for table in tables:
+        write_table(table, folder)
+    for name, content in (("encodes", rows.encodes), ("references", rows.references)):
+        write_text(folder / f"{name}.csv", content.to_csv(index=False, float_format="%.6f"))
 
 
 def parity_table(rows: pd.DataFrame, cases: Sequence[Case], command: str) -> Table:

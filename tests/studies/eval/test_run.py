@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from corpora.loader import pairs_in
 from harness import metrics
@@ -25,6 +24,7 @@ from harness.studies.eval import run as workflow
 from harness.studies.eval.compare import drawn, estimates, paired, with_intervals
 from harness.studies.eval.report import SUMMARY, summary, write_report
 from harness.studies.eval.run import Options, evaluate
+from tests.helpers.commands import run
 
 IMAGES = 5
 
@@ -151,10 +151,11 @@ def test_options_change_what_they_name(folder, pairs) -> None:
     assert sizes["mae_mean"][0] != sizes["mae_mean"][1]
 
 
-@pytest.mark.parametrize("text", ["crf=23,51", "jpeg=80,5"])
-def test_stronger_compression_moves_the_map_further(folder, pairs, text: str) -> None:
-    table = evaluate([str(folder / "model.onnx")], pairs, Options(distortions=Distortion.parse_list(text))).table()
-    assert table["distortion"].tolist() == ["none", *map(str, Distortion.parse_list(text))]
+@pytest.mark.parametrize("texts", [("crf=23", "crf=51"), ("jpeg=80", "jpeg=5")])
+def test_stronger_compression_moves_the_map_further(folder, pairs, texts) -> None:
+    options = Options(distortions=tuple(map(Distortion.parse, texts)))
+    table = evaluate([str(folder / "model.onnx")], pairs, options).table()
+    assert table["distortion"].tolist() == ["none", *texts]
     clean, mild, strong = table["drift_mae_mean"]
     assert np.isnan(clean)
     assert 0 < mild < strong
@@ -185,7 +186,7 @@ def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
             pixels = np.zeros(mask.size[::-1], np.uint8)
         pixels[:object_height] = 255
         Image.fromarray(pixels).save(root / "masks" / f"{stem}.png")
-    options = Options(distortions=Distortion.parse_list("jpeg=50"))
+    options = Options(distortions=(Distortion.parse("jpeg=50"),))
     pairs = {"discs": pairs_in(root / "images", root / "masks")}
     evaluation = evaluate([str(root / "model.onnx"), "centre-prior"], pairs, options)
     numbers, paired = with_intervals(evaluation)
@@ -201,7 +202,7 @@ def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
 
 
 def test_every_arm_is_compared_with_every_model_before_it_whatever_that_sees(folder, pairs) -> None:
-    sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), Distortion.parse_list("jpeg=50")
+    sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), (Distortion.parse("jpeg=50"),)
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
     maps, model = MapFolder.at(folder / "maps", wanted), workflow.find_source(str(folder / "model.onnx"))
     settings = {("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")}
@@ -264,22 +265,16 @@ def test_differences_are_over_the_images_that_both_define(folder, pairs) -> None
 
 
 @pytest.fixture
-def command(folder, tmp_path, monkeypatch) -> list[str]:
-    """`harness eval` on the small set, registered."""
-    from harness.cli import app, eval
-
-    monkeypatch.setattr(app.app, "registered_commands", [])
-    eval.register(app.app)
+def command(folder, tmp_path) -> list[str]:
+    """`harness eval` on the small set."""
     root = tmp_path / "ECSSD"
     root.mkdir()
     (root / "images").symlink_to(folder / "images")
     (root / "masks").symlink_to(folder / "masks")
-    return ["eval", "--split", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx")]
+    return ["eval", "--corpus", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx")]
 
 
 def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, monkeypatch) -> None:
-    from harness.cli.app import app
-
     monkeypatch.setattr(workflow, "CHUNK", 2)
     monkeypatch.setattr(workflow, "WORTH_A_PROCESS", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
@@ -287,17 +282,15 @@ def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, 
     asked = []
     real = workflow._in_processes
     monkeypatch.setattr(workflow, "_in_processes", lambda *a: asked.append(a[-1]) or real(*a))
-    usual, alone = (CliRunner().invoke(app, [*command, "--json", *more]).stdout for more in ([], ["--workers", "1"]))
+    usual, alone = (run(*command, "--json", *more).stdout for more in ([], ["--workers", "1"]))
     assert asked == [2]
     assert json.loads(usual) == json.loads(alone)
 
 
 def test_the_command_writes_everything_and_says_partial(folder, tmp_path, command) -> None:
-    from harness.cli.app import app
-
     out = tmp_path / "out"
     asked = [*command, "--limit", "4", "--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out)]
-    result = CliRunner().invoke(app, [*asked, "--sheet", "--json"])
+    result = run(*asked, "--sheet", "--json")
     if result.exit_code:  # the corpus' own suffixes may refuse PNG pictures
         raise result.exception or AssertionError(result.output)
     printed = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
@@ -445,10 +438,10 @@ def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:
         evaluate([Broken()], pairs)
 
 
-@pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a"])
+@pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a", "crf=23,33", "jpeg=" + "9" * 5000])
 def test_a_bad_distortion_says_what_is_allowed(text: str) -> None:
     with pytest.raises(InputError, match="allowed: crf=N"):
-        Distortion.parse_list(text)
+        Distortion.parse(text)
 
 
 def test_two_models_of_one_name_are_refused(pairs) -> None:

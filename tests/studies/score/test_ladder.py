@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from corpora.loader import ClipPair
-from harness.cli.app import app
 from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
 from harness.models.registry import ModelFile
@@ -18,7 +16,7 @@ from harness.stats import Statistics, pearson_by_group
 from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, run_ladder
 from harness.studies.score.tables import ladder_tables, model_agreement, stability
 from tests.helpers import VECTORS
-from tests.helpers.commands import run_score as run
+from tests.helpers.commands import run
 
 TINY = ModelFile("tiny", VECTORS / "mobilesal_tiny.onnx", None)
 
@@ -183,18 +181,16 @@ def test_an_encoder_that_fails_speaks_for_itself(clips):
 
 def test_the_command_writes_tables_and_rows(clips, tmp_path):
     root = clips[0].frames.parents[2]
-    options = ["--root", root, "--model", TINY.path, "--crf", "30", "--preset", "ultrafast", "--metric", ""]
-    options += ["--clips", "a", "--out", tmp_path / "out", "--cache", tmp_path / "jobs", "--executor", "local:1"]
-    answer = run("--corpus", "davis-2016", *options)
+    options = ["--root", root, "--model", TINY.path, "--crf", "30", "--preset", "ultrafast", "--metric", "none"]
+    options += ["--clip", "a", "--out", tmp_path / "out", "--store", tmp_path / "jobs", "--executor", "local:1"]
+    answer = run("ladder", "--corpus", "davis-2016", *options)
     assert answer.exit_code == 0, (answer.output, answer.exception)
     assert {"stability.md", "flicker.csv", "encodes.csv", "references.csv"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }
-    again = run("--corpus", "davis-2016", *options, "--json")
+    again = run("ladder", "--corpus", "davis-2016", *options, "--json")
     made = json.loads(again.stdout)
     assert list(made) == ["vmaf", "stability", "foreground", "flicker"]
     assert made["stability"] == json.loads((tmp_path / "out" / "stability.json").read_text())
-    unknown = run("--corpus", "davis-2016", *options[:-2], "--clips", "c")
+    unknown = run("ladder", "--corpus", "davis-2016", *options[:-2], "--clip", "c")
     assert "has no clip 'c' (allowed: a, b)" in str(unknown.exception)
-    nothing = CliRunner().invoke(app, ["score", "--model", str(TINY.path)])
-    assert "nothing to score" in str(nothing.exception)

@@ -15,10 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from harness.cli.app import app
-from harness.cli.score import register
 from harness.errors import HarnessError, InputError
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import open_clip
@@ -32,6 +29,7 @@ from harness.saliency.feature import extract
 from harness.studies.score.pair import Plan, score
 from tests.helpers import VECTORS
 from tests.helpers.clips import synthetic, write_video
+from tests.helpers.commands import run_score as run
 
 TINY = VECTORS / "mobilesal_tiny.onnx"
 
@@ -221,21 +219,13 @@ def test_probe_protocol_of_vmaf_cli_with_a_script_that_lacks_the_feature(tmp_pat
         choose("vmaf-cli", find_ffmpeg(), TINY)
 
 
-if "score" not in [command.name for command in app.registered_commands]:
-    register(app)
-
-
-def run(*args):
-    return CliRunner().invoke(app, ["score", *map(str, args)])
-
-
 def test_the_command_prints_and_writes_the_same_log(pair_of_clips, tmp_path):
     log = tmp_path / "out" / "log.json"
     paths = [clip.info.path for clip in pair_of_clips]
     answer = run(*paths, "--model", TINY, "--json", "--log", log, "--backend", "embedded", "--metric", "psnr")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout) == json.loads(log.read_text())
-    shown = run(*paths, "--model", TINY, "--metric", "")
+    shown = run(*paths, "--model", TINY, "--metric", "none")
     assert "saliency_mean" in shown.stdout and "embedded" in shown.stdout
 
 
@@ -263,7 +253,7 @@ def test_unwritable_log_fails_before_the_work(pair_of_clips):
 
 def test_maps_are_kept_as_y4m_png_and_overlay(pair_of_clips, tiny, tmp_path):
     paths = [clip.info.path for clip in pair_of_clips]
-    options = ["--model", TINY, "--metric", ""]
+    options = ["--model", TINY, "--metric", "none"]
     answer = run(*paths, *options, "--map", tmp_path / "map.y4m", "--overlay", tmp_path / "view.mp4")
     assert answer.exit_code == 0, (answer.output, answer.exception)
     assert run(*paths, *options, "--map", tmp_path / "maps").exit_code == 0
@@ -335,7 +325,7 @@ def test_no_output_is_written_over_what_was_read(pair_of_clips, tmp_path, option
     (tmp_path / "link.y4m").symlink_to(tmp_path / "d.y4m")
     paths = [clip.info.path for clip in pair_of_clips]
     before = {path: path.read_bytes() for path in (*paths, model)}
-    answer = run(*paths, "--model", model, "--metric", "", option, tmp_path / kept)
+    answer = run(*paths, "--model", model, "--metric", "none", option, tmp_path / kept)
     assert isinstance(answer.exception, InputError)
     assert re.search(f"{option} .*{kept} is the (reference clip|distorted clip|model model) ", str(answer.exception))
     assert before == {path: path.read_bytes() for path in before}
@@ -345,13 +335,13 @@ def test_no_output_is_written_over_what_was_read(pair_of_clips, tmp_path, option
 def test_two_outputs_do_not_share_a_place(pair_of_clips, tmp_path, second):
     paths = [clip.info.path for clip in pair_of_clips]
     places = ["--log", tmp_path / second, "--map", tmp_path / "out.y4m"]
-    answer = run(*paths, "--model", TINY, "--metric", "", *places)
+    answer = run(*paths, "--model", TINY, "--metric", "none", *places)
     assert isinstance(answer.exception, InputError) and "--log and --map" in str(answer.exception)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.y4m", "r.y4m"]
 
 
 def test_a_log_that_names_a_folder_fails_before_the_work(pair_of_clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.cli.score.run_score", lambda *args, **more: pytest.fail("worked"))
+    monkeypatch.setattr("harness.studies.score.pair.score", lambda *args, **more: pytest.fail("worked"))
     paths = [clip.info.path for clip in pair_of_clips]
     answer = run(*paths, "--model", TINY, "--log", tmp_path)
     assert isinstance(answer.exception, InputError) and "it is a folder (allowed: a file)" in str(answer.exception)
@@ -466,32 +456,16 @@ def test_a_log_that_libvmaf_did_not_write_is_told_in_its_words(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "options", "words"),
+    ("options", "words"),
     [
-        ("pair", ["--out", "x"], "--out would do nothing here (allowed: for a ladder, by --corpus)"),
-        ("pair", ["--crf", "22,27,32,37"], "--crf would do nothing here"),
-        ("pair", ["--clips", "a"], "--clips would do nothing here"),
-        ("pair", ["--encoder", "libx264"], "--encoder would do nothing here"),
-        ("pair", ["--executor", "local"], "--executor would do nothing here"),
-        ("pair", ["--size", "64x64"], "--size for clips that state their own (allowed for: .yuv, .raw)"),
-        ("pair", ["--pix-fmt", "yuv420p"], "--pix-fmt for clips that state their own"),
-        ("pair", ["--fps", "25"], "--fps for clips that state their own (allowed for: .yuv, .raw and folders"),
-        ("ladder", ["--map", "x"], "--map would do nothing here (allowed: for a pair of clips, without --corpus)"),
-        ("ladder", ["--overlay", "x.mp4"], "--overlay would do nothing here"),
-        ("ladder", ["--log", "x"], "--log would do nothing here"),
-        ("ladder", ["--frames", "0:1"], "--frames would do nothing here"),
-        ("ladder", ["--backend", "auto"], "--backend would do nothing here"),
-        ("ladder", ["--shortest"], "--shortest would do nothing here"),
-        ("ladder", ["--offset-frames", "0"], "--offset-frames would do nothing here"),
-        ("ladder", ["--size", "64x64"], "--size would do nothing here"),
-        ("ladder", ["--pix-fmt", "yuv420p"], "--pix-fmt would do nothing here"),
-        ("ladder", ["--timeout", "3"], "--timeout would do nothing here"),
-        ("ladder", ["--allow-highbit"], "--allow-highbit would do nothing here"),
+        (["--size", "64x64"], "--size for clips that state their own (allowed for: .yuv, .raw)"),
+        (["--pix-fmt", "yuv420p"], "--pix-fmt for clips that state their own"),
+        (["--fps", "25"], "--fps for clips that state their own (allowed for: .yuv, .raw and folders"),
+        (["--metric", "none", "--metric", "psnr"], "--metric none beside others (allowed: alone)"),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(pair_of_clips, mode, options, words):
-    paths = [clip.info.path for clip in pair_of_clips]
-    answer = run(*(paths if mode == "pair" else ["--corpus", "davis-2016"]), "--model", TINY, *options)
+def test_an_option_that_would_do_nothing_is_refused(pair_of_clips, options, words):
+    answer = run(*[clip.info.path for clip in pair_of_clips], "--model", TINY, *options)
     assert isinstance(answer.exception, InputError) and words in str(answer.exception)
 
 
@@ -510,4 +484,4 @@ def test_what_raw_video_needs_goes_to_the_clip_that_is_raw(pair_of_clips, tmp_pa
 def test_a_timeout_is_positive_or_none(pair_of_clips):
     paths = [clip.info.path for clip in pair_of_clips]
     assert run(*paths, "--model", TINY, "--timeout", "-5").exit_code == 2
-    assert run(*paths, "--model", TINY, "--metric", "", "--timeout", "0").exit_code == 0
+    assert run(*paths, "--model", TINY, "--metric", "none", "--timeout", "0").exit_code == 0

@@ -6,26 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from corpora.synth import ClipOptions, write_clips
-from harness.cli import parity as command
 from harness.errors import HarnessError, InputError
 from harness.media.frames import open_clip
 from harness.models.registry import find_model
 from harness.models.session import SaliencyModel
 from harness.saliency.feature import extract
 from harness.studies.score.parity import Case, parity
+from tests.helpers.commands import run
 
 
 def test_golden_logs_agree(shared: Path, tmp_path: Path) -> None:
-    app = typer.Typer()
-    command.register(app)
     golden = shared / "golden" / "libby.640x360.crf34"
     weights = shared / "weights" / "upstream_saliency_student_v1.onnx"
-    words = ["--log", f"{golden}.upstream_v1.json", "--clip", f"{golden}.mp4", "--model", str(weights)]
-    done = CliRunner().invoke(app, [*words, "--json", "--out", str(tmp_path)])
+    words = ["--log", f"{golden}.upstream_v1.json", "--distorted", f"{golden}.mp4", "--model", str(weights)]
+    done = run("parity", *words, "--json", "--out", tmp_path)
     (row,) = json.loads(done.stdout)
     assert row["max_abs_diff"] <= 5.1e-7 and row["frames_equal_as_printed"] == row["frames"]
     assert row["plcc"] == pytest.approx(1) and "libby" in (tmp_path / "native.md").read_text()

@@ -1,10 +1,16 @@
-"""Rows of a result as a table on the terminal."""
+"""What a command says on stdout: rows as a table on the terminal, or JSON for scripts."""
 
 from __future__ import annotations
 
-import pandas as pd
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def print_rows(rows: pd.DataFrame, number: str) -> None:
@@ -13,3 +19,8 @@ def print_rows(rows: pd.DataFrame, number: str) -> None:
     for row in rows.itertuples(index=False):
         shown.add_row(*(format(value, number) if isinstance(value, float) else str(value) for value in row))
     Console().print(shown)
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON, strict: a NaN is a fault of whoever made `value`."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,90 @@
+"""`harness ladder`: how `saliency_mean` behaves along a ladder of encodes over a clip set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from harness.cli.options import (
+    STORE,
+    AsJson,
+    ClipCorpus,
+    Clips,
+    Encoder,
+    Every,
+    Executor,
+    Fps,
+    Metrics,
+    Models,
+    Out,
+    Preset,
+    Root,
+    Store,
+    VmafModels,
+    parse_metrics,
+)  # fmt: skip
+from harness.cli.output import print_json
+from harness.cli.progress import progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("ladder")(ladder)
+
+
+def ladder(
+    corpus: ClipCorpus = "davis-2016",
+    root: Root = None,
+    clips: Clips = None,
+    models: Models = None,
+    encoder: Encoder = "libx264",
+    preset: Preset = "medium",
+    crfs: Annotated[list[int] | None, typer.Option("--crf", help="Repeatable [default: 22, 27, 32 and 37].")] = None,
+    fps: Fps = None,
+    every: Every = 1,
+    vmaf_models: VmafModels = None,
+    metrics: Metrics = None,
+    executor: Executor = "local",
+    store: Store = STORE,
+    out: Out = Path("runs/ladder"),
+    as_json: AsJson = False,
+) -> None:
+    """Encode every clip of a set at every CRF, score all, and write tables of how `saliency_mean` moves.
+
+    Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
+    """
+    from corpora.loader import load_clips
+    from harness.jobs import Store as JobStore
+    from harness.jobs import open_executor
+    from harness.models.registry import PRODUCTION, find_model
+    from harness.studies.score.ladder import Ladder, run_ladder
+    from harness.studies.score.tables import ladder_tables, write_ladder
+    from harness.tables import markdown, table_json, this_command
+
+    usual = Ladder()
+    plan = Ladder(
+        encoder,
+        preset or None,
+        tuple(crfs or usual.crfs),
+        fps or usual.fps,
+        every,
+        tuple(vmaf_models or usual.vmaf_models),
+        parse_metrics(metrics, usual.metrics),
+    )
+    files = [find_model(name) for name in models or [PRODUCTION]]
+    chosen = load_clips(corpus, root, clips)
+    with progress("scoring") as report:
+        rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), JobStore(store), report)
+    tables = ladder_tables(rows, this_command())
+    write_ladder(rows, tables, out)
+    if as_json:
+        print_json({table.name: table_json(table) for table in tables})
+        return
+    console = Console()
+    for table in tables:
+        console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
+    console.print(f"tables and rows in {out}")

@@ -1,0 +1,84 @@
+"""Every option that several commands have, declared once: one name, one spelling, one way to read it.
+
+What may be given several times is repeated (`--crf 22 --crf 27`); nothing is a list with commas.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import InputError
+
+STORE = Path(".harness-jobs")
+
+_MODEL = "Registry id, production, or a path to an .onnx"
+_SIZES = "native, N, short:N or WxH: what the model sees"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Clips = Annotated[list[str] | None, typer.Option("--clip", help="Only this clip of the corpus; repeatable.")]
+ClipCorpus = Annotated[str, typer.Option("--corpus", help="Clip set with human masks.")]
+Corpora = Annotated[list[str], typer.Option("--corpus", help="Image set, such as ecssd or duts-te; repeatable.")]
+Encoder = Annotated[str, typer.Option("--encoder", help="libx264, libx265 …; `harness doctor` says which work here.")]
+Every = Annotated[int, typer.Option("--every", min=1, help="Score every N-th frame.")]
+Executor = Annotated[str, typer.Option("--executor", help="local, local:WORKERS, dask://HOST:PORT or slurm.")]
+Fps = Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders of pictures.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N of each set.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="psnr, ssim, ms_ssim, xpsnr or none; repeatable [default: psnr, ssim, xpsnr]."),
+]
+ModelFolder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]
+Models = Annotated[list[str] | None, typer.Option("--model", help=f"{_MODEL}; repeatable [default: production].")]
+MapModels = Annotated[
+    list[str] | None, typer.Option("--model", help=f"{_MODEL}, or centre-prior; repeatable [default: production].")
+]
+MapModel = Annotated[str | None, typer.Option("--model", help=f"{_MODEL}, or centre-prior [default: production].")]
+OptionalOut = Annotated[Path | None, typer.Option("--out", help="Folder for the table.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")]
+PixFmt = Annotated[str | None, typer.Option("--pix-fmt", help="Pixel format of raw YUV.")]
+Policy = Annotated[Path | None, typer.Option("--policy", help="TOML with what to change in the shipped policy.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="The encoder's preset; '' for none.")]
+Root = Annotated[
+    Path | None,
+    typer.Option("--root", help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache]."),
+]
+Size = Annotated[str | None, typer.Option("--size", help="WxH of raw YUV.")]
+Store = Annotated[Path, typer.Option("--store", help="Finished jobs: a rerun computes only what is missing.")]
+VmafModels = Annotated[
+    list[str] | None,
+    typer.Option("--vmaf-model", help="vmaf_v0.6.1, vmaf_v0.6.1neg …; repeatable [default: vmaf_v0.6.1]."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; they change no number.")]
+WorkingSize = Annotated[str, typer.Option("--working-size", help=f"{_SIZES}.")]
+WorkingSizes = Annotated[
+    list[str] | None, typer.Option("--working-size", help=f"{_SIZES}; repeatable [default: native].")
+]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`WxH` to width and height; `InputError` says what is allowed.
+
+    >>> parse_size("640x360")
+    (640, 360)
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise InputError(f"size {text!r} (allowed: WxH, for example 640x360)")
+    return int(match[1]), int(match[2])
+
+
+def parse_metrics(names: list[str] | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """What `--metric` asks for; `none` stands alone and means no metric but VMAF.
+
+    >>> parse_metrics(["none"], ("psnr",))
+    ()
+    """
+    if names and "none" in names:
+        if len(names) > 1:
+            raise InputError("--metric none beside others (allowed: alone)")
+        return ()
+    return tuple(names or usual)

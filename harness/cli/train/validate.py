@@ -1,0 +1,52 @@
+"""`harness validate`: students on the training corpus's held-out fold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import AsJson, Models, OptionalOut, Root
+from harness.cli.output import print_json, print_rows
+from harness.cli.progress import stages
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("validate")(validate)
+
+
+def validate(
+    models: Models = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option("--view", help="crop (default, upstream's), whole, or wide: objects at half size; repeatable."),
+    ] = None,
+    corpus: Annotated[str, typer.Option("--corpus", help="Training corpus.")] = "duts-tr",
+    root: Root = None,
+    out: OptionalOut = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validation IoU of any ONNX students on the training corpus's held-out fold, by upstream's protocol.
+
+    Example: `harness validate --model saliency_student_v2 --root /data/DUTS-TR`
+    """
+    from corpora.loader import cache_folder, listing_digest, load_pairs
+    from harness.models.registry import PRODUCTION, find_model
+    from harness.models.session import SaliencyModel
+    from harness.tables import Table, json_records, this_command, write_table
+    from train.validation import validation_rows
+
+    files = [find_model(model) for model in models or [PRODUCTION]]
+    loaded = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
+    pairs = load_pairs(corpus, root)
+    with stages() as report:
+        rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", report)
+    if as_json:
+        print_json(json_records(rows))
+    else:
+        print_rows(rows, ".5f")
+    if out:
+        inputs = {model.name: model.sha256 for model in loaded} | {corpus: listing_digest(pairs)}
+        for path in write_table(Table("validation", "Validation fold", rows, this_command(), inputs), out):
+            typer.echo(f"wrote {path}", err=True)
