@@ -1,3 +1,5 @@
 """Train, evaluate, score, ROI-encode and gate the `mobilesal` saliency students."""
 
-__version__ = "0.1.0"
+from harness.version import __version__
+
+__all__ = ["__version__"]

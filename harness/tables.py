@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness import __version__
 from harness.errors import InputError
 from harness.files import write_json, write_text
 from harness.media.ffmpeg import find_ffmpeg
+from harness.version import __version__
 
 FORMATS = ("md", "csv", "json", "tex")
 

@@ -1,70 +1,108 @@
-"""Imports follow the arrows of docs/architecture.md."""
+"""Imports follow the floors of docs/architecture.md, and modules stay small."""
 
 from __future__ import annotations
 
-import ast
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.cli.app import COMMANDS
 from tests.helpers import ROOT
+from tests.helpers.architecture import PACKAGES, Tree, faults, figures, read_floors
 
-SOURCES = sorted(path for folder in ("harness", "train", "corpora") for path in (ROOT / folder).rglob("*.py"))
-WORKFLOWS = ("evaluate", "score", "parity", "ladder", "sweep", "gate", "card", "report", "demo", "doctor")
-LOWER_ROOMS = (
-    "harness/saliency",
-    "harness/media",
-    "harness/measures",
-    "harness/quality",
-    "harness/roi",
-    "harness/jobs",
-)
+PAGE = ROOT / "docs" / "architecture.md"
+PENDING = {
+    "harness.tables imports harness.media.ffmpeg: ground is not above media",
+    "harness.media.frames has 415 lines (allowed: 400)",
+    "harness.studies.eval.run has 460 lines (allowed: 400)",
+}
 
 
-def imported(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+def test_the_house_is_as_it_is_drawn() -> None:
+    assert set(_faults(ROOT)) <= PENDING
 
 
-def inside(names: set[str], package: str) -> set[str]:
-    return {name for name in names if name == package or name.startswith(package + ".")}
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A house with one module a room, without a fault."""
+    for room in (room for rooms in read_floors(PAGE) for room in rooms):
+        folder = {"ground": "harness/errors.py", "harness": "harness/__init__.py"}.get(room, f"harness/{room}/only.py")
+        path = tmp_path / (folder if room not in PACKAGES[1:] else f"{room}/only.py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'"""{room}."""\n')
+    assert _faults(tmp_path) == []
+    return tmp_path
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_follow_the_arrows(path: Path) -> None:
-    names, place = imported(path), path.relative_to(ROOT).as_posix()
-    if not place.startswith("harness/cli/") and place != "harness/__main__.py":
-        assert not inside(names, "harness.cli")
-    if not place.startswith("train/"):
-        assert not inside(names, "torch") or place == "harness/cli/train.py"
-        assert not inside(names, "train") or place == "harness/cli/train.py"
-    if place.startswith(LOWER_ROOMS) or place.startswith("corpora/"):
-        for workflow in WORKFLOWS:
-            assert not inside(names, f"harness.{workflow}")
-    assert not inside(names, "click")
+OFFENCES = {
+    "a workflow imported from below": ("harness/roi/reference.py", "import harness.studies.roi.only", "studies/roi"),
+    "a function's own import": ("harness/media/late.py", "def f():\n    from harness.roi import only", "roi"),
+    "a relative import": ("harness/media/near.py", "from ..roi import only", "roi"),
+    "a study that imports a study": ("harness/studies/eval/x.py", "import harness.studies.score.only", "studies/score"),
+    "two rooms of one floor": ("harness/metrics/x.py", "from harness.quality.only import x", "quality"),
+    "the command line as a library": ("harness/gate/x.py", "from harness.cli.only import x", "cli"),
+    "training from a study": ("harness/studies/eval/x.py", "import train.only", "train"),
+    "training from another command": ("harness/cli/x.py", "from harness.cli.train.only import x", "cli/train"),
+    "the front door from inside": ("harness/roi/x.py", "import harness", "harness"),
+    "a corpus that knows a study": ("corpora/x.py", "from harness.studies.doctor.only import x", "studies/doctor"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example(name: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "harness", name, "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Example" in done.stdout or "Commands" in done.stdout
+@pytest.mark.parametrize("name", OFFENCES)
+def test_an_arrow_up_is_a_fault(name: str, house: Path) -> None:
+    path, code, room = OFFENCES[name]
+    (house / path).write_text(f"{code}\n")
+    module = path.removesuffix(".py").replace("/", ".")
+    (found,) = _faults(house)
+    assert found.startswith(f"{module} imports") and found.endswith(f"is not above {room}")
 
 
-def test_every_command_loads_without_torch() -> None:
-    script = (
-        "import sys\n"
-        "from harness.cli.app import load_commands\n"
-        "load_commands([])\n"
-        "assert 'torch' not in sys.modules and 'onnxruntime' in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_torch_stays_with_training(house: Path) -> None:
+    (house / "harness" / "models" / "x.py").write_text("def f():\n    import torch.nn\n")
+    assert _faults(house) == ["harness.models.x imports torch.nn: only train and cli/train may"]
+
+
+def test_modules_of_one_room_do_not_import_in_a_circle(house: Path) -> None:
+    (house / "harness" / "roi" / "a.py").write_text("from harness.roi import b\n")
+    (house / "harness" / "roi" / "b.py").write_text("from harness.roi.a import x\n")
+    (fault,) = _faults(house)
+    assert fault.startswith("modules import in a circle: ") and "harness.roi.a -> harness.roi.b" in fault
+
+
+def test_a_long_module_is_a_fault(house: Path) -> None:
+    (house / "harness" / "roi" / "long.py").write_text("x = 1\n" * 401)
+    assert _faults(house) == ["harness.roi.long has 401 lines (allowed: 400)"]
+
+
+def test_a_ninth_flat_module_and_a_new_room_are_faults(house: Path) -> None:
+    for number in range(9):
+        (house / "harness" / f"flat{number}.py").write_text("x = 1\n")
+    found = _faults(house)
+    assert "flat0 is on no floor" in found and any("modules lie flat in harness/ (allowed: 8)" in f for f in found)
+
+
+def test_a_floor_without_a_room_is_a_fault(house: Path) -> None:
+    shutil.rmtree(house / "harness" / "quality")
+    assert "quality is on a floor but does not exist" in _faults(house)
+
+
+def test_the_page_counts_rooms_and_floors() -> None:
+    now = figures(Tree.read(ROOT))
+    assert "{rooms} rooms on {floors} floors".format(**now) in PAGE.read_text(encoding="utf-8")
+
+
+def test_a_circle_of_rooms_shares_a_floor(house: Path) -> None:
+    before = figures(Tree.read(house))
+    (house / "harness" / "roi" / "only.py").write_text("import harness.media.only\n")
+    (house / "harness" / "media" / "only.py").write_text("import harness.roi.only, harness.errors\n")
+    assert (before["floors"], before["arrows"]) == (1, 0)
+    assert figures(Tree.read(house)) == {"rooms": before["rooms"], "floors": 2, "arrows": 3}
+
+
+def test_no_test_imports_another() -> None:
+    found = Tree.read(ROOT, ("tests",)).arrows
+    assert found and not [arrow for arrow in found if arrow.target.rpartition(".")[2].startswith("test_")]
+
+
+def _faults(root: Path) -> list[str]:
+    return faults(Tree.read(root), read_floors(PAGE))

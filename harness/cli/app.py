@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from harness import __version__
 from harness.errors import HarnessError
+from harness.version import __version__
 
 # Commands and groups in the order that --help shows, each with the module of this package that registers it.
 COMMANDS: dict[str, str] = {

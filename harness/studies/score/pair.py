@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from harness import __version__
 from harness.errors import InputError
 from harness.files import write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
@@ -21,6 +20,7 @@ from harness.models.session import SaliencyModel
 from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, check_measures, measure
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.feature import Sample, extract
+from harness.version import __version__
 
 Progress = Callable[[int, int], None]
 
