@@ -1,15 +1,18 @@
-# Two commands: `make demo` and `make test`. Needs Python 3.11+ (PYTHON=… picks one) and a package registry.
+# `make demo`, `make test`, and `make quick` for the part of the tests that answers within a minute. Needs Python 3.11+ (PYTHON=… picks one) and a package registry.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 
 demo: $(VENV)/base.done
 	$(BIN)/harness demo --out demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/dev.done
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

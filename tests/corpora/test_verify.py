@@ -100,4 +100,4 @@ def test_the_commands(tmp_path: Path) -> None:
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert rows["synth-clips"]["folder"] == str(tmp_path / "synth-clips") and rows["pascal-s"]["folder"] == ""
     wrong = run("synth", str(tmp_path / "x"), "--size", "big")
-    assert wrong.returncode == 2 and "allowed: WIDTHxHEIGHT" in wrong.stderr
+    assert wrong.returncode == 2 and "allowed: WxH" in wrong.stderr
