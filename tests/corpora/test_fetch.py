@@ -169,6 +169,7 @@ def test_an_archive_of_something_else_is_not_taken_for_the_set(server: Server, t
     assert not (tmp_path / "TINY").exists()
 
 
+@pytest.mark.slow
 def test_generated_sets_are_written_and_unfetchable_ones_say_where_to_go(tmp_path: Path) -> None:
     fetch(load_manifest("synth"), tmp_path)
     fetch(load_manifest("synth-clips"), tmp_path)

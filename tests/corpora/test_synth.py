@@ -102,6 +102,7 @@ def test_colours_survive_the_way_through_y4m() -> None:
     assert planes[16:20].tolist() == [128, 90, 240, 128] and planes[20:].tolist() == [128, 240, 110, 128]
 
 
+@pytest.mark.slow
 def test_a_student_segments_them_far_better_than_the_centre_prior(shared: Path) -> None:
     ort = pytest.importorskip("onnxruntime")
     student = ort.InferenceSession(str(shared / "weights/upstream_saliency_student_v2.onnx"))

@@ -86,6 +86,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path) -> None:
     small = "--images 2 --size 64x48 --clips 1 --clip-size 64x48 --json"
     made = run("synth", str(tmp_path), *small.split())

@@ -14,6 +14,7 @@ from tests.helpers import VECTORS
 from tests.helpers.clips import synthetic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", ["v1", "v2"])
 @pytest.mark.parametrize("clip", ["blackswan", "libby"])
 def test_every_sample_is_the_golden_one_at_printed_precision(shared, clip, student):

@@ -145,6 +145,7 @@ def test_views_of_the_fold_shrink_what_they_show(pairs: list[Pair], tmp_path: Pa
     assert np.abs(wide[0][:, 16:48, 16:48].mean((1, 2)) - whole[0].mean((1, 2))).max() < 1.5
 
 
+@pytest.mark.slow
 def test_validate_tells_models_and_views_apart(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     words = ["--model", "saliency_student_v1", "--model", "mobilesal_placeholder_v0", "--root", str(corpus)]
@@ -224,6 +225,7 @@ def test_validation_iou_averages_batches_then_over_them(pairs: list[Pair], tmp_p
     assert score.batched == pytest.approx((np.mean(shares[:32]) + np.mean(shares[32:])) / 2, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", ["v1", "v3"])
 def test_two_runs_and_a_resumed_one_end_in_the_same_weights(student: str, pairs: list[Pair], tmp_path: Path) -> None:
     whole = weights(run_once(pairs, tmp_path / "whole", student))
@@ -253,6 +255,7 @@ def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: P
         run_once(pairs, folder, resume=True, epochs=2)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_another_and_says_so(pairs: list[Pair], tmp_path: Path) -> None:
     first = run_once(pairs, tmp_path / "first", "v3", epochs=1)
     second = run_once(pairs, tmp_path / "second", "v3", epochs=1, lr=1e-9, ema=0.0, start_from=first)
@@ -279,6 +282,7 @@ def test_the_map_of_v3_hardly_depends_on_who_computes_it(tmp_path: Path) -> None
     assert student(picture).std() > 0.2, exported
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", ["v1", "v2", "v3"])
 def test_export_matches_torch_and_registers(student: str, pairs: list[Pair], tmp_path: Path) -> None:
     from harness.models import registry
@@ -292,6 +296,7 @@ def test_export_matches_torch_and_registers(student: str, pairs: list[Pair], tmp
     assert (folder / "curve.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_weights(corpus: Path, tmp_path: Path) -> None:
     script = tmp_path / "ranks.py"
     script.write_text(
@@ -316,6 +321,7 @@ def test_two_processes_train_the_same_weights(corpus: Path, tmp_path: Path) -> N
     assert same(*ranks)
 
 
+@pytest.mark.slow
 def test_fold_and_protocol_on_upstream_weights(shared: Path, tmp_path: Path) -> None:
     """The -288 edition's recompressed images cost upstream's v1 .032 of its .65584 on the originals."""
     from harness.models.session import SaliencyModel
@@ -344,6 +350,7 @@ def test_a_killed_decode_leaves_no_cache(pairs: list[Pair], tmp_path: Path) -> N
     assert len(decoded_set(pairs, 48, tmp_path / "cache")) == len(pairs)
 
 
+@pytest.mark.slow
 def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_path: Path) -> None:
     from PIL import Image, ImageOps
 
