@@ -23,13 +23,14 @@ import numpy as np
 import pandas as pd
 
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import Frame, open_clip
+from harness.media.frames import Frame
+from harness.media.open import open_clip
 from harness.media.y4m import write_y4m
 from harness.models.registry import find_model
 from harness.models.session import SaliencyModel
 from harness.saliency.colour import contract_rgb
 from harness.saliency.feature import extract
-from harness.studies.score.pair import Plan, score
+from harness.studies.score.pair import ScorePlan, score
 from harness.tables import Table, write_table
 
 SIZES = ((640, 360), (1920, 1080))
@@ -57,7 +58,9 @@ def work(kind: str, path: str, model: str) -> dict[str, float]:
     elif kind == "convert":
         count = sum(1 for frame in clip if contract_rgb(frame).size)
     else:
-        count = len(score(clip, clip, [loaded], Plan(metrics=("psnr", "ssim", "xpsnr"), backend="embedded")).log.frames)
+        count = len(
+            score(clip, clip, [loaded], ScorePlan(metrics=("psnr", "ssim", "xpsnr"), backend="embedded")).log.frames
+        )
     cpu_time = time.process_time() - cpu + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     return {
         "ms": (time.perf_counter() - started) / count * 1e3,

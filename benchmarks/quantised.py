@@ -25,10 +25,10 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from corpora.loader import Pair, content_digest, load_pairs
+from harness.media.pictures import read_rgb, resized
 from harness.models.contract import INPUT
 from harness.models.registry import find_model
-from harness.models.session import SaliencyModel, normalised, resized
-from harness.models.sources import read_rgb
+from harness.models.session import SaliencyModel, normalised
 from harness.stats import pearson
 from harness.tables import Table, write_table
 from train.data import validation_split

@@ -25,7 +25,8 @@ from typing import Any
 import av
 import pandas as pd
 
-from harness.media.frames import Clip, ClipInfo, Frame, open_clip
+from harness.media.frames import ClipInfo, Frame
+from harness.media.open import Clip, open_clip
 from harness.models.sources import Mapper
 from harness.models.working_size import WorkingSize
 from harness.roi.encode import encode

@@ -7,7 +7,6 @@ import math
 import os
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from PIL import Image
 from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
+from harness.jobs.pools import process_pool
+from harness.media.pictures import FOREGROUND, read_mask, read_rgb
 
 CACHE_VERSION = 1
-MASK_THRESHOLD = 127  # DUTS masks hold grey values; above this is foreground
 
 
 def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tuple[list[int], list[int]]:
@@ -64,21 +64,17 @@ class DecodedSet:
 
 
 def resized_pair(image: Path, mask: Path, short_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Decode one pair and bring its short side to `short_side`: image bilinear, mask nearest then binary."""
-    try:
-        with Image.open(image) as picture, Image.open(mask) as drawn:
-            rgb, grey = picture.convert("RGB"), drawn.convert("L")
-    except OSError as error:
-        raise InputError(f"cannot decode {image.name} or its mask: {error}") from error
-    if rgb.size != grey.size:
-        raise InputError(f"{image.name}: image is {rgb.size}, its mask {grey.size} (must be equal)")
+    """Decode one pair and bring its short side to `short_side`: image bilinear, mask nearest; the mask is 0/1."""
+    rgb, truth = Image.fromarray(read_rgb(image)), Image.fromarray(read_mask(mask).view(np.uint8))
+    if rgb.size != truth.size:
+        raise InputError(f"{image.name}: image is {rgb.size}, its mask {truth.size} (must be equal)")
     width, height = rgb.size
     scale = short_side / min(width, height)
     size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
     if size != rgb.size:
         rgb = rgb.resize(size, Image.Resampling.BILINEAR)
-        grey = grey.resize(size, Image.Resampling.NEAREST)
-    return np.asarray(rgb), (np.asarray(grey) > MASK_THRESHOLD).astype(np.uint8)
+        truth = truth.resize(size, Image.Resampling.NEAREST)
+    return np.asarray(rgb), np.asarray(truth)
 
 
 def decoded_set(
@@ -117,7 +113,7 @@ def _decode_into(
         with (
             rgb_part.open("wb") as rgb_file,
             mask_part.open("wb") as mask_file,
-            ProcessPoolExecutor(os.cpu_count()) as pool,
+            process_pool(os.cpu_count()) as pool,
         ):
             decoded = pool.map(resized_pair, images, masks, [short_side] * len(pairs), chunksize=32)
             for done, (rgb, mask) in enumerate(decoded, 1):
@@ -202,7 +198,7 @@ def cut(data: DecodedSet, plan: CropPlan, samples: slice, size: int) -> tuple[np
         if mask.shape != (size, size):
             image = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
             grey = Image.fromarray(mask * np.uint8(255)).resize((size, size), Image.Resampling.BILINEAR)
-            mask = np.asarray(grey) > MASK_THRESHOLD
+            mask = np.asarray(grey) > FOREGROUND
         step = -1 if plan.flip[index] else 1
         images[row] = image[:, ::step]
         masks[row] = mask[:, ::step]

@@ -56,7 +56,7 @@ def roi_encode(
 
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
-    from harness.media.frames import open_clip
+    from harness.media.open import open_clip
     from harness.models.registry import PRODUCTION
     from harness.models.working_size import WorkingSize
     from harness.roi.encoders import Settings, find_encoder

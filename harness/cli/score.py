@@ -30,8 +30,8 @@ from harness.errors import InputError
 from harness.files import check_apart, whole_file
 
 if TYPE_CHECKING:
-    from harness.media.frames import Clip
-    from harness.saliency.feature import Sample
+    from harness.media.open import Clip
+    from harness.saliency.feature import FrameMeans
     from harness.studies.score.pair import Score
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
@@ -73,12 +73,12 @@ def score(
     """
     from harness.models.registry import PRODUCTION, find_model
     from harness.models.session import SaliencyModel
-    from harness.studies.score.pair import Plan
+    from harness.studies.score.pair import ScorePlan
     from harness.studies.score.pair import score as run_score
 
     first, last = _range(frames)
-    usual = Plan()
-    plan = Plan(
+    usual = ScorePlan()
+    plan = ScorePlan(
         vmaf_models=tuple(vmaf_models or usual.vmaf_models),
         metrics=parse_metrics(metrics, usual.metrics),
         backend=backend,
@@ -99,7 +99,7 @@ def score(
     check_apart(inputs, {name: path for name, path in outputs.items() if path})
     pair = _open_pair((reference, distorted), size, pix_fmt, fps)
     with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, progress("scoring") as report:
-        result = run_score(pair[0], pair[1], loaded, plan, progress=report, on_sample=keep)
+        result = run_score(pair[0], pair[1], loaded, plan, progress=report, on_frame=keep)
         if part:
             result.write(part)
     if as_json:
@@ -110,7 +110,7 @@ def score(
 
 def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps: str | None) -> list[Clip]:
     """Both clips; what raw video needs goes to those that are, and must not be for none."""
-    from harness.media.frames import RAW_SUFFIXES, open_clip
+    from harness.media.open import RAW_SUFFIXES, open_clip
 
     raw = [path.suffix.lower() in RAW_SUFFIXES for path in paths]
     rated = [is_raw or path.is_dir() for is_raw, path in zip(raw, paths, strict=True)]
@@ -140,7 +140,7 @@ def _kept(log: Path | None) -> AbstractContextManager[Path | None]:
 
 
 @contextmanager
-def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterator[Callable[[Sample], None] | None]:
+def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterator[Callable[[FrameMeans], None] | None]:
     """What to do with every frame's maps, if anything."""
     if map_out is None and overlay is None:
         yield None
@@ -153,7 +153,7 @@ def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterato
         keep_map = files.enter_context(map_writer(map_out, rate)) if map_out else None
         keep_view = files.enter_context(overlay_writer(overlay, rate)) if overlay else None
 
-        def keep(sample: Sample) -> None:
+        def keep(sample: FrameMeans) -> None:
             if keep_map:
                 keep_map(sample.maps[0])
             if keep_view:

@@ -8,7 +8,7 @@ from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.errors import InputError
 from harness.gate.context import Context
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 
 DEMO_SIZE = (320, 192)
 

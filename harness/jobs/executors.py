@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, InputError
+from harness.jobs.pools import process_pool
 
 ALLOWED = "local, local:WORKERS, dask://HOST:PORT or slurm"
 ANSWER_SECONDS = 10
@@ -74,7 +74,7 @@ def open_executor(text: str = "local", workers: int | None = None) -> Executor:
         count = int(rest) if rest else workers or len(os.sched_getaffinity(0))
         if count == 1:
             return SerialExecutor()
-        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))  # fork and threads clash
+        return process_pool(count)
     if kind == "dask" and rest.startswith("//"):
         return _dask(rest.removeprefix("//"))
     if text == "slurm":

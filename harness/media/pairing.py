@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 
 from harness.errors import InputError
-from harness.media.frames import UNSPECIFIED, Clip, Frame
+from harness.media.frames import UNSPECIFIED, Frame
+from harness.media.open import Clip
 from harness.media.y4m import write_y4m
 
 RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976

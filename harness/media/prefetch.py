@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
+def prefetch(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
     """The same items in the same order, up to `depth` of them made before they are asked for."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:

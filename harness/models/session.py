@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from PIL import Image
 
 from harness.errors import HarnessError, InputError
 from harness.files import sha256_of
+from harness.media.pictures import resized
 from harness.models.bands import BAND_PIXELS, Locality, in_bands, locality
 from harness.models.contract import INPUT, MEAN, OUTPUT, STD, GraphFacts, check_graph
 from harness.models.working_size import NATIVE, WorkingSize
@@ -90,11 +90,3 @@ class SaliencyModel:
 def normalised(rgb: np.ndarray) -> np.ndarray:
     """`(v * (1/255) - mean) * (1/std)` in float32, the contract's step 3; shape kept, channels last."""
     return (rgb.astype(np.float32) * _SCALE - _MEAN) * _INVERSE_STD
-
-
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear (antialiased when shrinking) to `(height, width)`: uint8 `[H, W(, 3)]` or float32 `[H, W]`."""
-    if picture.shape[:2] == size:
-        return picture
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))

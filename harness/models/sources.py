@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from harness.errors import InputError
-from harness.models.session import SaliencyModel, resized
+from harness.media.pictures import read_grey, resized
+from harness.models.session import SaliencyModel
 from harness.models.working_size import WorkingSize
 
 CENTRE_PRIOR = "centre-prior"
@@ -131,23 +131,3 @@ class MapFolder:
 
 def _file(picture: str, flat: bool) -> str:
     return f"{picture.rpartition('/')[2] if flat else picture}.png"
-
-
-def read_grey(path: Path) -> np.ndarray:
-    """An 8-bit picture as uint8 `[H, W]`; `InputError` when it cannot be decoded or has more than 8 bits."""
-    return np.asarray(_decoded(path, "L"))
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    """A picture as uint8 RGB `[H, W, 3]`, grey ones repeated; `InputError` when it cannot be decoded."""
-    return np.asarray(_decoded(path, "RGB"))
-
-
-def _decoded(path: Path, mode: str) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-                raise InputError(f"{path}: pixels of mode {image.mode} (allowed: 8 bits a channel)")
-            return image.convert(mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}") from error

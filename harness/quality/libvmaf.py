@@ -62,7 +62,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedInput:
     """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored."""
 
     reference: Input
@@ -137,7 +137,7 @@ def vmaf_probe(ffmpeg: FFmpeg, model: str) -> tuple[str, str]:
 
 def measure(
     ffmpeg: FFmpeg,
-    comparison: Comparison,
+    paired: PairedInput,
     vmaf_models: Sequence[str] = (DEFAULT_VMAF,),
     metrics: Sequence[str] = ("psnr", "ssim", "xpsnr"),
     *,
@@ -146,7 +146,7 @@ def measure(
     timeout: float | None = 300.0,
     stop: Event | None = None,
 ) -> Log:
-    """One FFmpeg run over a comparison; frames are paired by number, whatever their timestamps say.
+    """One FFmpeg run over paired clips; frames are paired by number, whatever their timestamps say.
 
     Raises `InputError` as `check_measures` does, `HarnessError` when FFmpeg fails or its log is not whole and finite.
     """
@@ -157,7 +157,7 @@ def measure(
             "log_fmt": "json",
             "log_path": log_path,
             "n_threads": threads,
-            "n_subsample": comparison.every,
+            "n_subsample": paired.every,
             "eof_action": _AT_END,
         }
         if vmaf_models:
@@ -167,18 +167,18 @@ def measure(
         compared = [filter_text("libvmaf", **options)]
         if "xpsnr" in metrics:
             compared.append(filter_text("xpsnr", stats_file=xpsnr_path, eof_action=_AT_END))
-        args = comparison.arguments(compared)
+        args = paired.arguments(compared)
         try:
-            said = ffmpeg.run(args, progress=progress, total=comparison.count, timeout=timeout, stop=stop)
+            said = ffmpeg.run(args, progress=progress, total=paired.count, timeout=timeout, stop=stop)
         except HarnessError as error:
-            raise HarnessError(comparison.named(str(error))) from error
+            raise HarnessError(paired.named(str(error))) from error
         if not log_path.exists():
             raise HarnessError(f"FFmpeg ended well and libvmaf wrote no log: {last_words(said.splitlines())}")
         wanted = [vmaf_column(name) for name in vmaf_models]
         wanted += [column for name in metrics if name in FEATURES for column in COLUMNS[name]]
-        log = read_log(log_path, comparison.scored, wanted)
+        log = read_log(log_path, paired.scored, wanted)
         if "xpsnr" in metrics:
-            log = log.merged(_read_xpsnr(xpsnr_path, comparison))
+            log = log.merged(_read_xpsnr(xpsnr_path, paired))
     return log
 
 
@@ -208,15 +208,15 @@ def read_log(path: Path, frames: Sequence[int], metrics: Sequence[str] = ()) -> 
     )
 
 
-def _read_xpsnr(path: Path, comparison: Comparison) -> dict[str, dict[int, float]]:
+def _read_xpsnr(path: Path, paired: PairedInput) -> dict[str, dict[int, float]]:
     text = path.read_text() if path.exists() else ""
     rows = re.findall(r"n: +(\d+) +XPSNR y: +(\S+)(?: +XPSNR u: +(\S+) +XPSNR v: +(\S+))?", text)
-    if [int(row[0]) for row in rows] != list(range(1, comparison.count + 1)):
-        raise HarnessError(f"xpsnr scored {len(rows)} of {comparison.count} frames")
+    if [int(row[0]) for row in rows] != list(range(1, paired.count + 1)):
+        raise HarnessError(f"xpsnr scored {len(rows)} of {paired.count} frames")
     columns: dict[str, dict[int, float]] = {}
     for place, name in enumerate(COLUMNS["xpsnr"], 1):
         if all(row[place] for row in rows):
-            columns[name] = {number: _decibels(rows[number][place]) for number in comparison.scored}
+            columns[name] = {number: _decibels(rows[number][place]) for number in paired.scored}
     return columns
 
 

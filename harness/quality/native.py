@@ -23,7 +23,7 @@ from harness.media.ffmpeg import FFmpeg, filter_text, last_words
 from harness.media.frames import Frame
 from harness.media.programs import running
 from harness.media.y4m import write_y4m
-from harness.quality.libvmaf import Comparison, read_log
+from harness.quality.libvmaf import PairedInput, read_log
 
 COLUMN = "saliency_mean"
 MODEL_VARIABLE = "VMAF_MOBILESAL_MODEL_PATH"  # a path in a feature option must not hold a colon; this may
@@ -42,7 +42,7 @@ class NativeExtractor(Protocol):
         """Run `model` on two small frames; why that fails, or None when it works."""
 
     def means(
-        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
     ) -> dict[int, float]:
         """`saliency_mean` of the distorted side, by frame number.
 
@@ -69,17 +69,17 @@ class VmafProgram:
         return None
 
     def means(
-        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
     ) -> dict[int, float]:
         """See `NativeExtractor`; the tool reads y4m only, so FFmpeg writes one first."""
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
             clip = Path(scratch, "distorted.y4m")
-            first, count = comparison.first_distorted, comparison.count
+            first, count = paired.first_distorted, paired.count
             cut = ["-vf", f"trim=start_frame={first}:end_frame={first + count}", "-fps_mode", "passthrough"]
-            write = ["-noautorotate", *comparison.distorted.arguments(), "-map", "0:v:0", *cut]
+            write = ["-noautorotate", *paired.distorted.arguments(), "-map", "0:v:0", *cut]
             self.ffmpeg.run([*write, "-f", "yuv4mpegpipe", "-strict", "-1", clip], timeout=timeout, stop=stop)
             log = Path(scratch, "log.json")
-            return self._score(clip, model, log, comparison.scored, comparison.every, timeout, stop)
+            return self._score(clip, model, log, paired.scored, paired.every, timeout, stop)
 
     def _score(
         self,
@@ -130,14 +130,14 @@ class NativeFFmpeg:
         return None
 
     def means(
-        self, comparison: Comparison, model: Path, timeout: float | None, stop: Event | None = None
+        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
     ) -> dict[int, float]:
         """See `NativeExtractor`; the distorted side serves as both inputs."""
-        first, count = comparison.first_distorted, comparison.count
+        first, count = paired.first_distorted, paired.count
         cut = f"[0:v:0]trim=start_frame={first}:end_frame={first + count},split[a][b];[a][b]"
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
-            feed = ["-noautorotate", *comparison.distorted.arguments(), "-lavfi", cut]
-            return self._score(feed, model, Path(scratch), comparison.scored, comparison.every, timeout, stop)
+            feed = ["-noautorotate", *paired.distorted.arguments(), "-lavfi", cut]
+            return self._score(feed, model, Path(scratch), paired.scored, paired.every, timeout, stop)
 
     def _score(
         self,

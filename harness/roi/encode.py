@@ -15,7 +15,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
-from harness.media.prefetch import ahead
+from harness.media.prefetch import prefetch
 from harness.roi.by_file import encode_by_file
 from harness.roi.copied_streams import Companions
 from harness.roi.encoders.base import Encoder, Settings
@@ -89,7 +89,7 @@ def encode(
     report = progress or (lambda done: None)
     try:
         # a thread of its own, so that saliency overlaps with encoding
-        with closing(ahead(_checked(frames, info.path), DEPTH)) as fit:
+        with closing(prefetch(_checked(frames, info.path), DEPTH)) as fit:
             encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
         _shape_pixels(info, out)
         return encoded

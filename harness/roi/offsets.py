@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from harness.errors import InputError
-from harness.models.session import resized
+from harness.media.pictures import resized
 
 FINEST_SHIFT = 1e-9  # in QP, of the search for the shift that makes offsets neutral
 QP_PER_OCTAVE = 6.0  # H.264 and HEVC double their quantiser step, and about halve their bits, every 6 QP

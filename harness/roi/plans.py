@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.media.frames import Clip, Frame
+from harness.media.frames import Frame
+from harness.media.open import Clip
 from harness.models.sources import Mapper
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encoders.base import Encoder

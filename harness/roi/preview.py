@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from harness.errors import InputError
 from harness.files import whole_file
+from harness.media.pictures import resized
 from harness.media.x264 import steady
-from harness.models.session import resized
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
 PANEL_WIDTH, TITLE_HEIGHT = 640, 24  # of a video's panels

@@ -14,7 +14,8 @@ import av
 import numpy as np
 
 from harness.errors import HarnessError, InconclusiveError
-from harness.media.frames import Clip, ClipInfo, Frame, open_clip
+from harness.media.frames import ClipInfo, Frame
+from harness.media.open import Clip, open_clip
 from harness.roi.encode import encode
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.offsets import Knob, block_areas, block_means

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.media.frames import UNSPECIFIED, Frame
-from harness.models.session import resized
+from harness.media.pictures import resized
 
 # Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
 _LUMA_WEIGHTS = {

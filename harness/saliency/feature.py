@@ -9,13 +9,13 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.media.frames import Frame, pix_fmt_name
-from harness.media.prefetch import ahead
+from harness.media.prefetch import prefetch
 from harness.models.session import SaliencyModel
 from harness.saliency.colour import contract_rgb
 
 
 @dataclass(frozen=True)
-class Sample:
+class FrameMeans:
     """What the extractor says of one frame: per model its mean in [0, 1] and its map, float32 `[H, W]`."""
 
     frame: Frame = field(repr=False, compare=False)
@@ -23,20 +23,22 @@ class Sample:
     maps: tuple[np.ndarray, ...] = field(repr=False, compare=False)
 
 
-def extract(frames: Iterable[Frame], models: Sequence[SaliencyModel], allow_highbit: bool = False) -> Iterator[Sample]:
+def extract(
+    frames: Iterable[Frame], models: Sequence[SaliencyModel], allow_highbit: bool = False
+) -> Iterator[FrameMeans]:
     """Run every model over every frame, in order; decoding and conversion overlap with inference.
 
     Raises `InputError` for 4:0:0, and for more than 8 bits unless `allow_highbit` (then samples are rounded to 8),
     `HarnessError` for a map that is not finite. Source: `mobilesal.c` of the libvmaf fork.
     """
     converted = ((frame, contract_rgb(eight_bits(frame) if allow_highbit else frame)) for frame in frames)
-    for frame, rgb in ahead(converted):
+    for frame, rgb in prefetch(converted):
         maps = tuple(model.maps(rgb[None])[0] for model in models)
         means = tuple(float(values.mean(dtype=np.float64)) for values in maps)
         for model, mean in zip(models, means, strict=True):
             if not np.isfinite(mean):
                 raise HarnessError(f"{model.name}: the map of frame {frame.index} is not finite")
-        yield Sample(frame, means, maps)
+        yield FrameMeans(frame, means, maps)
 
 
 def eight_bits(frame: Frame) -> Frame:

@@ -15,7 +15,7 @@ from corpora.loader import manifest_names
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.cli import app
 from harness.cli.progress import stages
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from harness.models.placeholder import write_placeholder
 from tests.helpers import ROOT
 

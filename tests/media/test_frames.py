@@ -11,7 +11,7 @@ from PIL import Image
 
 from corpora.synth import ClipOptions, write_clips
 from harness.errors import InputError
-from harness.media.frames import Clip, open_clip
+from harness.media.open import Clip, open_clip
 from tests.helpers.clips import write_video
 
 

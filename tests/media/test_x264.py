@@ -11,13 +11,13 @@ import pytest
 
 from harness.media import x264
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 
 ENCODE_TEN = """
 import sys
 from pathlib import Path
 import numpy as np
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.plans import Plan

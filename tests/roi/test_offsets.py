@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from harness.errors import InputError
-from harness.models.session import resized
+from harness.media.pictures import resized
 from harness.roi.offsets import (
     Share,
     Steps,

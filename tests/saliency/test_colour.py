@@ -5,7 +5,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.media.frames import Frame, pix_fmt_name
-from harness.models.session import resized
+from harness.media.pictures import resized
 from harness.saliency.colour import contract_rgb, true_rgb
 
 

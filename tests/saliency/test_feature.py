@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.media.frames import Frame, open_clip
-from harness.media.prefetch import ahead
+from harness.media.frames import Frame
+from harness.media.open import open_clip
+from harness.media.prefetch import prefetch
 from harness.models.session import SaliencyModel
 from harness.saliency.feature import eight_bits, extract
 from tests.helpers import VECTORS
@@ -76,17 +77,17 @@ def test_an_unfinite_map_stops_the_run(tmp_path):
 
 
 def test_ahead_keeps_order_passes_errors_and_stops_early():
-    assert list(ahead(range(5))) == [0, 1, 2, 3, 4]
+    assert list(prefetch(range(5))) == [0, 1, 2, 3, 4]
 
     def failing():
         yield 1
         raise InputError("second")
 
-    stream = ahead(failing())
+    stream = prefetch(failing())
     assert next(stream) == 1
     with pytest.raises(InputError, match="second"):
         next(stream)
-    endless = ahead(iter(lambda: 1, 0))
+    endless = prefetch(iter(lambda: 1, 0))
     assert next(endless) == 1
     endless.close()
 

@@ -303,14 +303,14 @@ def test_two_processes_train_the_same_weights(corpus: Path, tmp_path: Path) -> N
         "import os, sys, torch; from pathlib import Path\n"
         "from corpora.loader import load_pairs\n"
         "from train.loop import train\nfrom train.recipe import load_recipe\nimport train.loop as loop\n"
-        "kept = {}\n"
-        "build = loop.build_student\n"
-        "def remember(name):\n    kept['student'] = build(name)\n    return kept['student']\n"
-        "loop.build_student = remember\n"
-        f"train(load_recipe('v1', **{TINY | {'epochs': 1}}), load_pairs('synth', sys.argv[1]), "
+        "if __name__ == '__main__':\n"
+        "    kept, build = {}, loop.build_student\n"
+        "    def remember(name):\n        kept['student'] = build(name)\n        return kept['student']\n"
+        "    loop.build_student = remember\n"
+        f"    train(load_recipe('v1', **{TINY | {'epochs': 1}}), load_pairs('synth', sys.argv[1]), "
         "Path(sys.argv[2]) / 'run', Path(sys.argv[2]) / 'cache', 'cpu', threads=1)\n"
-        "parameters = {k: v.detach() for k, v in kept['student'].named_parameters()}\n"
-        "torch.save(parameters, Path(sys.argv[2]) / f'rank{os.environ[\"RANK\"]}.pt')\n"
+        "    parameters = {k: v.detach() for k, v in kept['student'].named_parameters()}\n"
+        "    torch.save(parameters, Path(sys.argv[2]) / f'rank{os.environ[\"RANK\"]}.pt')\n"
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}

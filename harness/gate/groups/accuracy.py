@@ -21,7 +21,8 @@ from harness.gate.intervals import measured
 from harness.gate.policy import Policy
 from harness.gate.rules import OBJECT_SIZES
 from harness.gate.verdict import Measurement
-from harness.models.sources import ModelSource, read_grey, read_rgb
+from harness.media.pictures import read_grey, read_rgb
+from harness.models.sources import ModelSource
 from harness.models.working_size import WorkingSize
 from harness.stats import FEWEST, Estimate
 from harness.studies.eval import compare

@@ -20,13 +20,14 @@ from harness.gate.intervals import exactly, mean_of, spread_of
 from harness.gate.rules import PARITY
 from harness.gate.verdict import Measurement
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import Frame, open_clip
+from harness.media.frames import Frame
+from harness.media.open import open_clip
 from harness.media.x264 import steady
 from harness.models.session import SaliencyModel
 from harness.quality.native import COLUMN, choose
 from harness.saliency.feature import extract
 from harness.stats import pearson
-from harness.studies.score.pair import Plan, score
+from harness.studies.score.pair import ScorePlan, score
 
 GROUP = "feature"
 EVERY = 4  # frames of a clip that are read: neighbours say nearly the same
@@ -96,7 +97,9 @@ def _parity(clip: ClipPair, model: SaliencyModel, native: str, context: Context)
         _encode(islice(open_clip(clip.frames), context.profile.frames), path, context.policy.feature.crf[0])
         encode = open_clip(path)
         native_means, embedded_means = (
-            score(encode, encode, [model], Plan(vmaf_models=(), metrics=("psnr",), backend=name)).log.column(COLUMN)
+            score(encode, encode, [model], ScorePlan(vmaf_models=(), metrics=("psnr",), backend=name)).log.column(
+                COLUMN
+            )
             for name in (native, "embedded")
         )
     difference = np.abs(native_means - embedded_means)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,9 @@ from harness import metrics
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.jobs.memory import keep_freed_memory
+from harness.jobs.pools import process_pool
 from harness.jobs.provenance import code_digest
+from harness.media.pictures import read_mask, read_rgb
 from harness.metrics import Sample, Sums, Truth, drift
 from harness.models.registry import find_model
 from harness.models.session import SaliencyModel
@@ -31,8 +32,6 @@ from harness.models.sources import (
     Mapper,
     MapSource,
     ModelSource,
-    read_grey,
-    read_rgb,
 )
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
@@ -310,8 +309,7 @@ def _here(task: Task, work: list[Work]) -> Iterator[tuple[Work, list[Part]]]:
 
 
 def _in_processes(task: Task, work: list[Work], workers: int) -> Iterator[tuple[Work, list[Part]]]:
-    context = multiprocessing.get_context("spawn")  # a forked ONNX Runtime session would deadlock
-    with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
+    with process_pool(workers, _start_worker, task) as pool:
         pending = {pool.submit(_work, item) for item in work}
         try:
             while pending:
@@ -383,11 +381,11 @@ def _seen(rgb: np.ndarray, colour: str) -> np.ndarray:
 
 def read_pair(pair: Pair, truth_threshold: int) -> tuple[np.ndarray, Truth]:
     """Picture uint8 `[H, W, 3]` and truth; `InputError` when unreadable or of different sizes."""
-    rgb, mask = read_rgb(pair.image), read_grey(pair.mask)
+    rgb, mask = read_rgb(pair.image), read_mask(pair.mask, truth_threshold)
     if rgb.shape[:2] != mask.shape:
         image_size, mask_size = ("x".join(map(str, array.shape[1::-1])) for array in (rgb, mask))
         raise InputError(f"{pair.mask}: mask is {mask_size}, its image {image_size} (must be equal)")
-    return rgb, Truth(mask > truth_threshold)
+    return rgb, Truth(mask)
 
 
 def _save_map(path: Path, saliency: np.ndarray) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import check_writable, sha256_of, whole_file
-from harness.media.frames import PICTURE_SUFFIXES, Clip, Frame, open_clip
+from harness.media.frames import Frame
+from harness.media.open import Clip, open_clip
+from harness.media.pictures import PICTURE_SUFFIXES
 from harness.models.registry import find_model
 from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
 from harness.models.working_size import WorkingSize

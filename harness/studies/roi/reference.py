@@ -12,8 +12,8 @@ from PIL import Image
 from corpora.loader import ClipPair
 from harness.errors import InputError
 from harness.files import sha256_of, whole_folder
-from harness.media.frames import open_clip
-from harness.models.session import resized
+from harness.media.open import open_clip
+from harness.media.pictures import resized
 from harness.models.sources import MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.colour import true_rgb

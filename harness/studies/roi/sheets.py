@@ -15,9 +15,10 @@ from PIL import Image
 
 from corpora.loader import ClipPair, images_in
 from harness.files import whole_file
-from harness.media.frames import Frame, open_clip
-from harness.models.session import resized
-from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, read_grey
+from harness.media.frames import Frame
+from harness.media.open import open_clip
+from harness.media.pictures import read_mask, resized
+from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.colour import true_rgb
 from harness.studies.roi.encode import map_source
@@ -87,8 +88,7 @@ def _middle(clip: ClipPair, limit: int | None) -> tuple[Frame, np.ndarray]:
     masks = images_in(clip.masks)
     number = len(masks[:limit]) // 2
     frame = next(frame for frame in open_clip(clip.frames) if frame.index == number)
-    mask = resized(read_grey(masks[number]).astype(np.float32), (frame.height, frame.width))
-    return frame, mask > 127
+    return frame, read_mask(masks[number], size=(frame.height, frame.width))
 
 
 def _curves(axes: Any, rows: pd.DataFrame, clip: str, encoder: str, strength: float, region: str) -> None:

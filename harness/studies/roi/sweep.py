@@ -19,13 +19,14 @@ from harness import stats
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.jobs import Job, Store, run_jobs
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import Clip, Frame, open_clip
+from harness.media.frames import Frame
+from harness.media.open import Clip, open_clip
 from harness.media.pairing import Input
-from harness.models.session import resized
-from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource, read_grey
+from harness.media.pictures import read_mask
+from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
 from harness.models.working_size import WorkingSize
 from harness.quality.bdrate import MIN_POINTS, bd_rate
-from harness.quality.libvmaf import Comparison, measure
+from harness.quality.libvmaf import PairedInput, measure
 from harness.quality.weighted import WeightedSums, region_of, weighted_sums
 from harness.roi.by_file import write_y4m_with_offsets
 from harness.roi.encode import encode
@@ -175,7 +176,7 @@ def measure_arm(
     clip, able = _Cut(open_clip(Path(frames)), limit), find_encoder(encoder)
     pictures = list(clip)
     info = replace(clip.info, frames=len(pictures))
-    truth = [_mask(path, info.height, info.width) for path in images_in(Path(masks))[: len(pictures)]]
+    truth = [read_mask(path, size=(info.height, info.width)) for path in images_in(Path(masks))[: len(pictures)]]
     if len(truth) != len(pictures):
         raise InputError(f"{masks}: {len(truth)} masks for {len(pictures)} frames (must be equal)")
     if strength is None:
@@ -226,14 +227,9 @@ def _qualities(
 
 
 def _libvmaf(reference: Path, distorted: Path, count: int, rate: Fraction, metrics: Sequence[str]) -> dict[str, float]:
-    comparison = Comparison(Input(reference), Input(distorted), 0, 0, count, rate)
-    log = measure(find_ffmpeg(), comparison, metrics=metrics, threads=1)
+    paired = PairedInput(Input(reference), Input(distorted), 0, 0, count, rate)
+    log = measure(find_ffmpeg(), paired, metrics=metrics, threads=1)
     return {metric: float(log.column(metric).mean()) for metric in log.metrics}
-
-
-def _mask(path: Path, height: int, width: int) -> np.ndarray:
-    mask: np.ndarray = resized(read_grey(path).astype(np.float32), (height, width)) > 127
-    return mask
 
 
 def _source(arm: str, truth: list[np.ndarray], model: str | None, sha256: str | None, other: str | None) -> MapSource:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
 from harness.jobs import Job, Store, run_jobs
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
+from harness.media.pictures import read_mask
 from harness.media.x264 import steady_words
 from harness.media.y4m import write_y4m
 from harness.models.registry import ModelFile
@@ -27,9 +27,7 @@ from harness.quality.libvmaf import check_measures
 from harness.roi.encoders import ENCODERS, Settings
 from harness.saliency.feature import extract
 from harness.saliency.flicker import changes
-from harness.studies.score.pair import Plan, check_names, saliency_columns, score
-
-MASK_THRESHOLD = 127
+from harness.studies.score.pair import ScorePlan, check_names, saliency_columns, score
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, ma
     """Per frame of the source: each model's mean, the true foreground share, and the change since the last frame."""
     loaded = _load(models)
     clip = open_clip(frames, fps=fps if Path(frames).is_dir() else None)
-    truth = [_read_mask(path) for path in images_in(Path(masks))]
+    truth = [read_mask(path) for path in images_in(Path(masks))]
     rows: list[dict[str, Any]] = []
     maps: list[list[np.ndarray]] = [[] for _ in loaded]
     for sample in extract(clip, loaded):
@@ -142,7 +140,7 @@ def encode_rows(
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
         _encode(["-i", str(source.info.path)], encoder, preset, crf, encoded)
-        plan = Plan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
+        plan = ScorePlan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
         encode = {"clip": name, "encoder": encoder, "crf": crf, "kbps": encoded.stat().st_size * 8 / seconds / 1000}
@@ -189,8 +187,3 @@ def _kept(metric: str) -> bool:
 
 def _load(models: list[list[str]]) -> list[SaliencyModel]:
     return [SaliencyModel.load(Path(path), name) for name, path in models]
-
-
-def _read_mask(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L")) > MASK_THRESHOLD

@@ -14,19 +14,20 @@ from typing import Any
 from harness.errors import InputError
 from harness.files import write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
-from harness.media.frames import Clip, ClipInfo, Frame
+from harness.media.frames import ClipInfo, Frame
+from harness.media.open import Clip
 from harness.media.pairing import Pairing, as_input, pair
 from harness.models.session import SaliencyModel
-from harness.quality.libvmaf import DEFAULT_VMAF, Comparison, Log, as_json, check_measures, measure
+from harness.quality.libvmaf import DEFAULT_VMAF, Log, PairedInput, as_json, check_measures, measure
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
-from harness.saliency.feature import Sample, extract
+from harness.saliency.feature import FrameMeans, extract
 from harness.version import __version__
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScorePlan:
     """What to measure and of which frames; see `harness score --help`."""
 
     vmaf_models: tuple[str, ...] = (DEFAULT_VMAF,)
@@ -61,14 +62,14 @@ def score(
     reference: Clip,
     distorted: Clip,
     models: Sequence[SaliencyModel],
-    plan: Plan = Plan(),
+    plan: ScorePlan = ScorePlan(),
     *,
     progress: Progress | None = None,
-    on_sample: Callable[[Sample], None] | None = None,
+    on_frame: Callable[[FrameMeans], None] | None = None,
 ) -> Score:
     """Run FFmpeg and the extractor side by side over the paired frames.
 
-    `progress(done, total)` follows the slower of the two. `on_sample` receives every frame with its maps and needs
+    `progress(done, total)` follows the slower of the two. `on_frame` receives every frame with its maps and needs
     the embedded back end. Raises `InputError` for clips that do not match or models of one name, `HarnessError` when a
     run fails.
     """
@@ -76,7 +77,7 @@ def score(
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()
     check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
-    native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_sample is not None)
+    native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_frame is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 
     def report(side: str, count: int) -> None:
@@ -85,12 +86,12 @@ def score(
             progress(min(done.values()), pairing.count)
 
     with tempfile.TemporaryDirectory(prefix="harness-score-") as scratch, ThreadPoolExecutor(1) as pool:
-        comparison = _comparison(pairing, Path(scratch), plan.every)
+        paired = _paired_input(pairing, Path(scratch), plan.every)
         stop = Event()
         measured = pool.submit(
             measure,
             ffmpeg,
-            comparison,
+            paired,
             plan.vmaf_models,
             plan.metrics,
             threads=os.cpu_count() or 1,
@@ -101,9 +102,9 @@ def score(
         measured.add_done_callback(lambda run: stop.set() if run.exception() else None)
         try:
             if native:
-                columns = [native.means(comparison, model.facts.path, plan.timeout, stop) for model in models]
+                columns = [native.means(paired, model.facts.path, plan.timeout, stop) for model in models]
             else:
-                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_sample, stop)
+                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_frame, stop)
         except BaseException:
             if stop.is_set():
                 measured.result()  # what stopped this side is the cause
@@ -130,7 +131,7 @@ def _named(models: Sequence[SaliencyModel], columns: list[dict[int, float]]) -> 
 
 
 def _back_end(
-    plan: Plan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], clip: ClipInfo, maps_wanted: bool
+    plan: ScorePlan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], clip: ClipInfo, maps_wanted: bool
 ) -> tuple[NativeExtractor | None, str]:
     if not models:
         return None, "no saliency model asked for"
@@ -151,8 +152,8 @@ def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
     return "upstream's extractor takes no 4:0:0" if clip.chroma == "400" else None
 
 
-def _comparison(pairing: Pairing, scratch: Path, every: int) -> Comparison:
-    return Comparison(
+def _paired_input(pairing: Pairing, scratch: Path, every: int) -> PairedInput:
+    return PairedInput(
         as_input(pairing.reference, _folder(scratch / "reference")),
         as_input(pairing.distorted, _folder(scratch / "distorted")),
         pairing.first_reference,
@@ -171,9 +172,9 @@ def _folder(path: Path) -> Path:
 def _embedded(
     pairing: Pairing,
     models: Sequence[SaliencyModel],
-    plan: Plan,
+    plan: ScorePlan,
     report: Callable[[int], None],
-    on_sample: Callable[[Sample], None] | None,
+    on_frame: Callable[[FrameMeans], None] | None,
     stop: Event,
 ) -> list[dict[int, float]]:
     if not models:
@@ -182,8 +183,8 @@ def _embedded(
     for number, sample in enumerate(extract(_every(pairing, plan.every), models, plan.allow_highbit)):
         for column, mean in zip(columns, sample.means, strict=True):
             column[number * plan.every] = mean
-        if on_sample:
-            on_sample(sample)
+        if on_frame:
+            on_frame(sample)
         if stop.is_set():
             break
         report(min(pairing.count, (number + 1) * plan.every))
@@ -197,7 +198,7 @@ def _every(pairing: Pairing, every: int) -> Iterator[Frame]:
 def _provenance(
     pairing: Pairing,
     models: Sequence[SaliencyModel],
-    plan: Plan,
+    plan: ScorePlan,
     ffmpeg: FFmpeg,
     native: NativeExtractor | None,
     reason: str,

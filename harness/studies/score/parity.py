@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.files import read_json, sha256_of
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from harness.models.session import SaliencyModel
 from harness.quality.libvmaf import Log, read_log
 from harness.quality.native import COLUMN

@@ -20,7 +20,7 @@ from harness.gate.groups.feature import gather
 from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.verdict import Outcome
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
 
@@ -28,7 +28,7 @@ from tests.helpers.models import write_student
 VMAF = """#!{python}
 import json, os, sys
 from pathlib import Path
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from harness.saliency.feature import extract
 from harness.models.session import SaliencyModel
 args, weights = sys.argv[1:], Path(os.environ["VMAF_MOBILESAL_MODEL_PATH"])

@@ -22,8 +22,9 @@ from PIL import Image
 
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import ClipInfo, Frame, open_clip
-from harness.models.session import resized
+from harness.media.frames import ClipInfo, Frame
+from harness.media.open import open_clip
+from harness.media.pictures import resized
 from harness.models.sources import CentrePrior, Mapper
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encode import encode

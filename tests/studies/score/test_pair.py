@@ -18,15 +18,15 @@ from PIL import Image
 
 from harness.errors import HarnessError, InputError
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import open_clip
 from harness.media.map_files import map_writer
+from harness.media.open import open_clip
 from harness.media.pairing import as_input, pair
 from harness.media.y4m import write_y4m
 from harness.models.session import SaliencyModel
-from harness.quality.libvmaf import Comparison, measure, pooled, read_log
+from harness.quality.libvmaf import PairedInput, measure, pooled, read_log
 from harness.quality.native import NativeFFmpeg, VmafProgram, choose
 from harness.saliency.feature import extract
-from harness.studies.score.pair import Plan, score
+from harness.studies.score.pair import ScorePlan, score
 from tests.helpers import VECTORS
 from tests.helpers.clips import synthetic, write_video
 from tests.helpers.commands import run_score as run
@@ -75,7 +75,7 @@ def test_one_log_holds_every_metric_of_every_frame(pair_of_clips, tiny, tmp_path
 
 
 def test_psnr_of_the_log_is_psnr(pair_of_clips):
-    result = score(*pair_of_clips, [], Plan(metrics=("psnr",)))
+    result = score(*pair_of_clips, [], ScorePlan(metrics=("psnr",)))
     for number, (one, two) in enumerate(zip(*pair_of_clips, strict=True)):
         mse = np.mean((one.y.astype(float) - two.y) ** 2)
         assert result.log.frames[number]["psnr_y"] == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-5)
@@ -90,7 +90,7 @@ def test_pooling_is_libvmafs_own(shared):
 
 def test_several_models_get_a_column_each(pair_of_clips, tiny):
     result = score(
-        *pair_of_clips, [tiny, replace(tiny, name="other")], Plan(vmaf_models=("vmaf_v0.6.1neg",), metrics=())
+        *pair_of_clips, [tiny, replace(tiny, name="other")], ScorePlan(vmaf_models=("vmaf_v0.6.1neg",), metrics=())
     )
     first = result.log.frames[0]
     assert first["saliency_mean@mobilesal_tiny"] == first["saliency_mean@other"]
@@ -101,7 +101,7 @@ def test_offset_frames_and_every_pick_the_same_frames_on_both_sides(tmp_path, ti
     reference = clip(tmp_path / "r.y4m", 8)
     late = tmp_path / "late.y4m"
     write_y4m(late, [next(iter(reference)), next(iter(reference)), *reference], Fraction(25))
-    plan = Plan(metrics=("psnr",), offset=2, first=1, last=7, every=2)
+    plan = ScorePlan(metrics=("psnr",), offset=2, first=1, last=7, every=2)
     result = score(reference, open_clip(late), [tiny], plan)
     assert list(result.log.frames) == [0, 2, 4]
     assert result.log.column("psnr_y").tolist() == [60, 60, 60]
@@ -161,8 +161,8 @@ def test_libvmafs_log_is_never_averaged_over_holes(tmp_path):
 def test_high_bit_depth_needs_leave_and_is_recorded(tmp_path, tiny):
     deep = clip(tmp_path / "r.y4m", 2, depth=10)
     with pytest.raises(InputError, match="10 bits"):
-        score(deep, deep, [tiny], Plan(metrics=()))
-    result = score(deep, deep, [tiny], Plan(metrics=(), allow_highbit=True))
+        score(deep, deep, [tiny], ScorePlan(metrics=()))
+    result = score(deep, deep, [tiny], ScorePlan(metrics=(), allow_highbit=True))
     assert result.provenance["highbit_rounded_to_8"] == 10
 
 
@@ -195,7 +195,7 @@ def test_probe_protocol_of_vmaf_cli_with_a_script_that_answers_as_documented(
     monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
     extractor, reason = choose("auto", find_ffmpeg(), TINY)
     assert isinstance(extractor, VmafProgram) and reason == "vmaf-cli runs mobilesal"
-    result = score(*pair_of_clips, [tiny], Plan(metrics=(), backend="vmaf-cli"))
+    result = score(*pair_of_clips, [tiny], ScorePlan(metrics=(), backend="vmaf-cli"))
     assert result.log.column("saliency_mean").tolist() == [n / 8 for n in range(6)]
     assert result.provenance["backend"] == "vmaf-cli"
 
@@ -287,7 +287,7 @@ def test_a_stream_cut_short_stops_the_score_and_the_ffmpeg_beside_it(pair_of_cli
             return iter(list(pair_of_clips[1])[:4])
 
     with pytest.raises(InputError, match="4 frames decode, its container states 6"):
-        score(pair_of_clips[0], Short(), [tiny], Plan(metrics=()))
+        score(pair_of_clips[0], Short(), [tiny], ScorePlan(metrics=()))
 
 
 @pytest.mark.parametrize(("metrics", "words"), [((), "libvmaf scored 4 of 6"), (("xpsnr",), "scored 4 of 6")])
@@ -296,7 +296,7 @@ def test_a_side_that_ends_early_is_not_padded_with_its_last_frame(tmp_path, shor
     counts = {"reference": 6, "distorted": 6, short: 4}
     reference, distorted = (as_input(clip(tmp_path / f"{side}.y4m", n), tmp_path) for side, n in counts.items())
     with pytest.raises(HarnessError, match=words):
-        measure(find_ffmpeg(), Comparison(reference, distorted, 0, 0, 6, Fraction(25)), metrics=metrics)
+        measure(find_ffmpeg(), PairedInput(reference, distorted, 0, 0, 6, Fraction(25)), metrics=metrics)
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten"])
@@ -310,10 +310,10 @@ def test_a_damaged_stream_is_never_scored_by_what_ffmpeg_makes_up(tmp_path, tiny
     bad.write_bytes(content if damage == "overwritten" else content[:middle])
     assert open_clip(bad).info.frames == 30, "only decoding tells"
     clips = [open_clip(whole), open_clip(whole)]
-    assert len(score(*clips, [], Plan(metrics=("psnr",))).log.frames) == 30
+    assert len(score(*clips, [], ScorePlan(metrics=("psnr",))).log.frames) == 30
     clips[side] = open_clip(bad)
     with pytest.raises(HarnessError, match=r"bad\.mp4: FFmpeg failed .*(NAL|corrupt|Invalid)") as caught:
-        score(*clips, [], Plan(metrics=("psnr",)))
+        score(*clips, [], ScorePlan(metrics=("psnr",)))
     assert "\n" not in str(caught.value)
 
 
@@ -349,7 +349,7 @@ def test_a_log_that_names_a_folder_fails_before_the_work(pair_of_clips, tmp_path
 
 def test_models_of_one_name_are_refused_as_one_would_be_lost(pair_of_clips, tiny):
     with pytest.raises(InputError, match="two models named 'mobilesal_tiny'"):
-        score(*pair_of_clips, [tiny, replace(tiny, sha256="0" * 64)], Plan(metrics=()))
+        score(*pair_of_clips, [tiny, replace(tiny, sha256="0" * 64)], ScorePlan(metrics=()))
 
 
 def test_a_map_folder_is_whole_or_absent(pair_of_clips, tmp_path):
@@ -387,7 +387,7 @@ def vmaf_program(folder, body):
 
 def compared(pair_of_clips, tmp_path):
     reference, distorted = (as_input(clip, tmp_path) for clip in pair_of_clips)
-    return Comparison(reference, distorted, 0, 0, 6, Fraction(25))
+    return PairedInput(reference, distorted, 0, 0, 6, Fraction(25))
 
 
 def test_vmaf_cli_may_take_long_as_long_as_it_counts_frames(pair_of_clips, tmp_path):
@@ -424,7 +424,7 @@ def test_a_metric_that_fails_stops_the_saliency_beside_it_and_speaks_for_itself(
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(HarnessError, match=r"FFmpeg failed .*(NAL|Invalid)"):
-        score(open_clip(bad), open_clip(whole), [tiny], Plan(metrics=(), backend="vmaf-cli"))
+        score(open_clip(bad), open_clip(whole), [tiny], ScorePlan(metrics=(), backend="vmaf-cli"))
 
 
 def grey_clip(path):
@@ -437,7 +437,7 @@ def grey_clip(path):
 def test_what_the_native_extractors_refuse_goes_to_the_embedded_one(tmp_path, monkeypatch, tiny, change, words):
     monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
     odd = clip(tmp_path / "r.y4m", 2, **change) if "depth" in change else grey_clip(tmp_path / "r.y4m")
-    plan = Plan(metrics=(), allow_highbit=True)
+    plan = ScorePlan(metrics=(), allow_highbit=True)
     with pytest.raises(InputError, match=rf"back end vmaf-cli: .*{words} \(allowed: auto, embedded\)"):
         score(odd, odd, [tiny], replace(plan, backend="vmaf-cli"))
     if "chroma" in change:
@@ -451,7 +451,7 @@ def test_what_the_native_extractors_refuse_goes_to_the_embedded_one(tmp_path, mo
 def test_a_log_that_libvmaf_did_not_write_is_told_in_its_words(tmp_path):
     small = clip(tmp_path / "r.y4m", 2, size=(128, 192))  # less than the v1 models take
     with pytest.raises(HarnessError, match=r"libvmaf wrote no log|FFmpeg failed") as caught:
-        score(small, small, [], Plan(vmaf_models=("vmaf_v1.0.16_3d0h",), metrics=()))
+        score(small, small, [], ScorePlan(vmaf_models=("vmaf_v1.0.16_3d0h",), metrics=()))
     assert "no feature 'cambi" in str(caught.value) and not isinstance(caught.value, InputError)
 
 
@@ -476,7 +476,7 @@ def test_what_raw_video_needs_goes_to_the_clip_that_is_raw(pair_of_clips, tmp_pa
     layout = ["--size", "64x64", "--pix-fmt", "yuv420p", "--fps", "25"]
     answer = run(raw, pair_of_clips[1].info.path, *layout, "--model", TINY, "--metric", "psnr", "--json")
     assert answer.exit_code == 0, answer.exception
-    same = score(*pair_of_clips, [], Plan(metrics=("psnr",))).log.column("psnr_y")
+    same = score(*pair_of_clips, [], ScorePlan(metrics=("psnr",))).log.column("psnr_y")
     found = [frame["metrics"]["psnr_y"] for frame in json.loads(answer.stdout)["frames"]]
     assert found == pytest.approx(same.tolist(), abs=1e-5)
 

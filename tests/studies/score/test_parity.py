@@ -9,7 +9,7 @@ import pytest
 
 from corpora.synth import ClipOptions, write_clips
 from harness.errors import HarnessError, InputError
-from harness.media.frames import open_clip
+from harness.media.open import open_clip
 from harness.models.registry import find_model
 from harness.models.session import SaliencyModel
 from harness.saliency.feature import extract

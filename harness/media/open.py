@@ -1,0 +1,288 @@
+"""Open anything that holds moving pictures, describe it, and stream its frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+
+from harness.errors import InputError
+from harness.media.frames import (
+    MATRICES,
+    PRIMARIES,
+    RANGES,
+    TRANSFERS,
+    UNSPECIFIED,
+    ClipInfo,
+    Frame,
+    pix_fmt_name,
+)
+from harness.media.pictures import PICTURE_SUFFIXES, read_rgb
+from harness.media.y4m import count_y4m
+
+RAW_SUFFIXES = (".yuv", ".raw")
+DEFAULT_FPS = Fraction(25)  # FFmpeg's own default where a file states no rate
+UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], "=i4").tobytes()  # FFmpeg's display matrix
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An opened clip: every iteration decodes it from its start, one frame in memory at a time."""
+
+    info: ClipInfo
+    demuxer: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self.info.path.is_dir():
+            return _sequence_frames(self.info)
+        return _stream_frames(self.info, self.demuxer, dict(self.options))
+
+
+def open_clip(
+    path: Path | str,
+    size: tuple[int, int] | None = None,
+    pix_fmt: str | None = None,
+    fps: Fraction | int | str | None = None,
+) -> Clip:
+    """Open a container, y4m, raw YUV (`.yuv`, `.raw`: `size` (width, height) and `pix_fmt` required) or a folder
+    of pictures in name order.
+
+    Pictures of a folder become limited-range BT.709 4:2:0 whatever their own colours. `fps` is for raw video and
+    folders (default 25). Raises `InputError` for anything missing, empty, truncated, or without video.
+    """
+    path = Path(path)
+    if path.is_dir():
+        _refuse_options(path, "a folder of pictures", size=size, pix_fmt=pix_fmt)
+        return Clip(_describe_sequence(path, _rate(fps)))
+    if not path.is_file():
+        raise InputError(f"clip {path}: no such file or folder")
+    if path.stat().st_size == 0:
+        raise InputError(f"clip {path} is empty: 0 bytes (allowed: a video file, y4m, raw YUV or a folder of pictures)")
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return _open_raw(path, size, pix_fmt, _rate(fps))
+    _refuse_options(path, "a file that states its own", size=size, pix_fmt=pix_fmt, fps=fps)
+    if path.suffix.lower() == ".y4m":
+        return Clip(_describe_stream(path, frames=count_y4m(path)))
+    return Clip(_describe_stream(path))
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """The pictures of a folder in name order, hidden files left out.
+
+    Raises `InputError` when there is none, or when name order is not the order of the numbers that names end in.
+    """
+    pictures = (path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    found = sorted(path for path in pictures if not path.name.startswith("."))
+    if not found:
+        raise InputError(f"clip {folder}: a folder without pictures (allowed: {', '.join(PICTURE_SUFFIXES)})")
+    parts = [match.groups() for path in found if (match := re.fullmatch(r"(.*?)(\d+)", path.stem))]
+    numbered = len(parts) == len(found) and len({prefix for prefix, _ in parts}) == 1
+    for before, after in pairwise(range(len(found) if numbered else 0)):
+        if int(parts[before][1]) > int(parts[after][1]):
+            raise InputError(
+                f"clip {folder}: by name {found[before].name} comes before {found[after].name} "
+                f"(allowed: numbers of one width, such as 0002.png and 0010.png)"
+            )
+    return found
+
+
+def _refuse_options(path: Path, kind: str, **options: object) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(
+            f"clip {path}: {' and '.join(given)} given for {kind} (allowed for: {', '.join(RAW_SUFFIXES)})"
+        )
+
+
+def _rate(fps: Fraction | int | str | None) -> Fraction:
+    try:
+        rate = DEFAULT_FPS if fps is None else Fraction(fps)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"frame rate {fps!r} (allowed: a number or a fraction such as 30000/1001)") from error
+    if rate <= 0:
+        raise InputError(f"frame rate {fps} (allowed: above 0)")
+    return rate
+
+
+# Raw YUV -------------------------------------------------------------------------------------------------------------
+
+
+def _open_raw(path: Path, size: tuple[int, int] | None, pix_fmt: str | None, rate: Fraction) -> Clip:
+    if size is None or pix_fmt is None:
+        raise InputError(f"clip {path} is raw video: give its size and pixel format, for example 640x360 yuv420p")
+    width, height = size
+    frame_bytes = _frame_bytes(_format(pix_fmt, width, height))
+    total = path.stat().st_size
+    if total % frame_bytes:
+        raise InputError(
+            f"clip {path}: {total} bytes are {total // frame_bytes} frames of {width}x{height} {pix_fmt} "
+            f"({frame_bytes} bytes each) and {total % frame_bytes} bytes over (allowed: whole frames)"
+        )
+    options = {"video_size": f"{width}x{height}", "pixel_format": pix_fmt, "framerate": str(rate)}
+    info = _describe_stream(path, "rawvideo", options, total // frame_bytes)
+    return Clip(info, "rawvideo", tuple(options.items()))
+
+
+def _format(pix_fmt: str, width: int, height: int) -> av.VideoFormat:
+    if width < 1 or height < 1:
+        raise InputError(f"size {width}x{height} (allowed: at least 1x1)")
+    try:
+        return av.VideoFormat(pix_fmt, width, height)
+    except ValueError as error:
+        raise InputError(f"unknown pixel format {pix_fmt!r} (allowed: FFmpeg's names, such as yuv420p)") from error
+
+
+def _frame_bytes(layout: av.VideoFormat) -> int:
+    if layout.is_rgb:  # packed
+        return layout.width * layout.height * layout.bits_per_pixel // 8
+    return sum(part.width * part.height * ((part.bits + 7) // 8) for part in layout.components)
+
+
+# Containers ----------------------------------------------------------------------------------------------------------
+
+
+def _open(path: Path, demuxer: str | None, options: dict[str, str]) -> av.container.InputContainer:
+    try:
+        container = av.open(str(path), format=demuxer, options=options)
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"clip {path} is not a video that FFmpeg can open: {reason}") from error
+    kinds = sorted({stream.type for stream in container.streams})
+    # FFmpeg takes any text file for terminal art
+    if not container.streams.video or container.streams.video[0].codec_context.name == "ansi":
+        container.close()
+        raise InputError(f"clip {path} holds no video stream (found: {', '.join(kinds) or 'nothing'})")
+    return container
+
+
+def _describe_stream(
+    path: Path, demuxer: str | None = None, options: dict[str, str] | None = None, frames: int | None = None
+) -> ClipInfo:
+    with _open(path, demuxer, options or {}) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        if not context.pix_fmt or not context.width or not context.height:
+            raise InputError(f"clip {path}: its {context.name} video stream states no size or pixel format")
+        bit_depth, chroma = _layout(av.VideoFormat(context.pix_fmt, context.width, context.height))
+        average = Fraction(stream.average_rate or stream.base_rate or DEFAULT_FPS)
+        base = Fraction(stream.base_rate or average)
+        full_range = context.pix_fmt.startswith("yuvj")
+        return ClipInfo(
+            path=path,
+            width=context.width,
+            height=context.height,
+            pix_fmt=pix_fmt_name(bit_depth, chroma),
+            bit_depth=bit_depth,
+            chroma=chroma,
+            frame_rate=average,
+            frames=frames or stream.frames or None,
+            matrix=MATRICES.get(int(context.colorspace), UNSPECIFIED),
+            range="pc" if full_range else RANGES.get(int(context.color_range), UNSPECIFIED),
+            primaries=PRIMARIES.get(int(context.color_primaries), UNSPECIFIED),
+            transfer=TRANSFERS.get(int(context.color_trc), UNSPECIFIED),
+            variable_rate=abs(base / average - 1) > Fraction(1, 100),
+            audio=len(container.streams.audio),
+            subtitles=len(container.streams.subtitles),
+            pixel_shape=Fraction(stream.sample_aspect_ratio or 1),
+        )
+
+
+def _layout(layout: av.VideoFormat) -> tuple[int, str]:
+    """Bit depth and chroma of the planar YUV format that serves a stream's own format without loss."""
+    parts = layout.components
+    bit_depth = next((depth for depth in (8, 9, 10, 12, 14, 16) if depth >= parts[0].bits), 16)
+    if len(parts) < 3:
+        return bit_depth, "400"
+    across, down = parts[0].width > parts[1].width, parts[0].height > parts[1].height
+    return bit_depth, "420" if down else "422" if across else "444"
+
+
+def _stream_frames(info: ClipInfo, demuxer: str | None, options: dict[str, str]) -> Iterator[Frame]:
+    index, end = 0, Fraction(0)
+    with _open(info.path, demuxer, options) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise InputError(f"clip {info.path} is truncated or damaged: it breaks off after frame {index}")
+                if packet.pts is not None and packet.time_base:
+                    length = packet.duration * packet.time_base if packet.duration else 1 / info.frame_rate
+                    end = max(end, packet.pts * packet.time_base + length)
+                for picture in packet.decode():
+                    time = float(index / info.frame_rate) if picture.time is None else picture.time
+                    yield _frame(picture, index, time, info)
+                    index += 1
+        except av.FFmpegError as error:
+            reason = f"after frame {index}: {error.strerror}"
+            raise InputError(f"clip {info.path} is truncated or damaged {reason}") from error
+        stated = _seconds(stream.metadata.get("DURATION"))
+    if not index:
+        raise InputError(f"clip {info.path}: a video stream and no frame that decodes")
+    # Matroska ends in silence where it was cut; its header still says how long it was
+    if stated and not info.variable_rate and stated - end > Fraction(1, 2) / info.frame_rate:
+        raise InputError(
+            f"clip {info.path} is truncated: {float(end):.3f} s and {index} frames found, "
+            f"its header says {float(stated):.3f} s"
+        )
+
+
+def _seconds(clock: str | None) -> Fraction | None:
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", clock or "")
+    return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else None
+
+
+def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> Frame:
+    if (picture.width, picture.height) != (info.width, info.height):
+        raise InputError(
+            f"clip {info.path}: frame {index} is {picture.width}x{picture.height}, the first is "
+            f"{info.width}x{info.height} (allowed: one size)"
+        )
+    shown = (picture.interlaced_frame, bool(picture.rotation) or (index == 0 and _mirrored(picture)))
+    if picture.format.name.replace("yuvj", "yuv") != info.pix_fmt:
+        picture = picture.reformat(format=info.pix_fmt)
+    dtype = np.uint8 if info.bit_depth == 8 else np.uint16
+    planes = [
+        np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width] for plane in picture.planes
+    ]
+    u, v = planes[1:] if len(planes) == 3 else (None, None)
+    tags = (info.pix_fmt, info.bit_depth, info.chroma, info.matrix, info.range)
+    return Frame(index, time, planes[0], u, v, *tags, *shown)
+
+
+def _mirrored(picture: av.VideoFrame) -> bool:
+    """Whether it is to be shown flipped. For one frame only: asking PyAV ties each frame to itself until gc runs."""
+    sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
+    return any(bytes(side) != UPRIGHT for side in sides if side.type == SideData.DISPLAYMATRIX)
+
+
+# Folders of pictures -------------------------------------------------------------------------------------------------
+
+
+def _describe_sequence(folder: Path, rate: Fraction) -> ClipInfo:
+    paths = picture_paths(folder)
+    height, width, _ = read_rgb(paths[0]).shape
+    return ClipInfo(folder, width, height, "yuv420p", 8, "420", rate, len(paths), "bt709", "tv", "bt709", "bt709")
+
+
+def _sequence_frames(info: ClipInfo) -> Iterator[Frame]:
+    for index, path in enumerate(picture_paths(info.path)):
+        rgb = read_rgb(path)
+        if rgb.shape[:2] != (info.height, info.width):
+            raise InputError(
+                f"clip {info.path}: {path.name} is {rgb.shape[1]}x{rgb.shape[0]}, the first is "
+                f"{info.width}x{info.height} (allowed: one size)"
+            )
+        picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
+        yield _frame(picture, index, float(index / info.frame_rate), info)

@@ -1,0 +1,84 @@
+"""Worker processes come from one place: they share no locks with their parent, and do not outlive it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.jobs.pools import process_pool
+from tests.helpers import ROOT
+
+SOURCES = sorted(
+    path for folder in ("harness", "train", "corpora", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+HELD = threading.Lock()
+
+
+def lock_is_free(_: int) -> bool:
+    return HELD.acquire(timeout=1)
+
+
+def remember(value: str) -> None:
+    os.environ["REMEMBERED"] = value
+
+
+def remembered(_: int) -> str:
+    return os.environ["REMEMBERED"]
+
+
+def test_workers_share_no_lock_that_a_thread_of_their_parent_holds() -> None:
+    with HELD, process_pool(1) as pool:
+        assert pool.submit(lock_is_free, 0).result(60)
+
+
+def test_each_worker_begins_with_what_it_is_told() -> None:
+    with process_pool(2, remember, "yes") as pool:
+        assert list(pool.map(remembered, range(4))) == ["yes"] * 4
+
+
+ENDLESS = """
+import sys, time
+from harness.jobs.pools import process_pool
+if __name__ == "__main__":
+    with process_pool(2) as pool:
+        waiting = [pool.submit(time.sleep, 600) for _ in range(2)]
+        pool.submit(int)
+        print("started", flush=True)
+        waiting[0].result()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path, how: signal.Signals) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    parent = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE)
+    assert parent.stdout and parent.stdout.readline() == b"started\n"
+    workers = psutil.Process(parent.pid).children(recursive=True)
+    assert len(workers) >= 2
+    parent.send_signal(how)
+    parent.wait(10)
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+
+
+def calls(path: Path) -> set[str]:
+    """Names of what a file calls, without what they belong to."""
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {ast.unparse(node.func).rpartition(".")[2] for node in tree if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_place_makes_processes(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix() != "harness/jobs/pools.py":
+        assert not calls(path) & {"ProcessPoolExecutor", "Pool", "Process", "get_context", "set_start_method", "fork"}
