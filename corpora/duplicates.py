@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from PIL import Image
 
 from corpora.loader import Pair
 from harness.errors import InputError
-from harness.jobs.pools import process_pool
 
 SIDE = 16
 NEAR = 30  # of 256 bits; 99 % of re-encoded DUTS-TR stays below, 63 million pairs of other pictures stay above
@@ -42,8 +42,8 @@ def duplicates(
     """Those of `pairs` that look like one of `against`, mirrored ones too, in the order of `pairs`."""
     everything = [pair.image for pair in (*pairs, *against)]
     hashes = np.empty((len(everything), 2, 4), np.uint64)
-    with process_pool(os.cpu_count()) as pool:
-        for index, both in enumerate(pool.map(difference_hash, everything, chunksize=64)):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the lock while it works
+        for index, both in enumerate(pool.map(difference_hash, everything)):
             hashes[index] = both
             progress(index + 1, len(everything))
     if not against:
