@@ -1,6 +1,6 @@
 """The embedded extractor: time a frame by model and size, its share of a whole score, and memory over length.
 
-python benchmarks/extractor.py --model saliency_student_v1 --model saliency_student_v2 --out results/score
+python -m benchmarks.extractor --model saliency_student_v1 --model saliency_student_v2 --out results/feature
 
 Each figure is a process of its own; ratios compare processes of one run. `cpu_ms` is processor time of all threads,
 which a busy machine stretches least.
@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.media.ffmpeg import find_ffmpeg
+from harness.files import sha256_of
+from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.media.frames import Frame
 from harness.media.open import open_clip
 from harness.media.y4m import write_y4m
@@ -33,6 +34,7 @@ from harness.saliency.feature import extract
 from harness.studies.score.pair import ScorePlan, score
 from harness.tables import Table, write_table
 
+MODULE = "benchmarks.extractor"
 SIZES = ((640, 360), (1920, 1080))
 
 
@@ -71,7 +73,7 @@ def work(kind: str, path: str, model: str) -> dict[str, float]:
 
 def measured(kind: str, path: Path, model: str) -> dict[str, float]:
     """The same in a fresh process."""
-    command = [sys.executable, __file__, "--work", kind, str(path), model]
+    command = [sys.executable, "-m", MODULE, "--work", kind, str(path), model]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)
 
@@ -115,12 +117,19 @@ def main() -> None:
                     }
                 )
     notes = (
-        f"{asked.frames} frames a figure; every figure a process of its own.",
+        f"{asked.frames} frames a figure; every figure a process of its own; {processor_name()}.",
         "The time of upstream's own binary is not here: none is at hand to run beside it.",
     )
-    command = "python benchmarks/extractor.py " + " ".join(sys.argv[1:])
+    models = {file.name: file.sha256 or sha256_of(file.path) for file in map(find_model, asked.model)}
     table = Table(
-        "extractor", "The embedded extractor", pd.DataFrame(rows), command, {"ffmpeg": find_ffmpeg().version}, notes
+        "speed.extractor",
+        "extractor",
+        "The embedded extractor",
+        pd.DataFrame(rows),
+        this_command(),
+        models,
+        code=code_of(MODULE),
+        notes=notes,
     )
     write_table(table, asked.out)
     print(table.rows.to_string())

@@ -1,6 +1,6 @@
 """fp16 and int8 (QDQ) variants of a student: what they cost in accuracy and what they save in time and bytes.
 
-python benchmarks/quantised.py --model saliency_student_v3 --root /data/DUTS-TR --out results/train
+python -m benchmarks.quantised --model saliency_student_v3 --root /data/DUTS-TR --out results/train
 
 Calibrated on training pairs, compared on the validation fold: test sets stay unseen. Times are processor time of all
 threads, the variants taking turns in one process.
@@ -9,8 +9,6 @@ threads, the variants taking turns in one process.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +23,8 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from corpora.loader import Pair, content_digest, load_pairs
+from harness.files import sha256_of
+from harness.jobs.provenance import code_of, this_command
 from harness.media.pictures import read_rgb, resized
 from harness.models.contract import INPUT
 from harness.models.registry import find_model
@@ -109,10 +109,17 @@ def main() -> None:
                 row[f"ratio at {width}x{height}"] = min(spent[row["variant"]]) / min(spent["fp32"])
     compared = min(asked.compare, len(held))
     notes = (f"{file.name}: calibrated on {asked.calibrate} training pairs, compared on {compared} of {len(held)}.",)
-    inputs = {file.name: file.sha256, "duts-tr": content_digest(pairs)}
-    command = shlex.join(["python", *sys.argv])
-    title = f"{file.name} in fp16 and int8"
-    table = Table(f"quantised-{file.name}", title, pd.DataFrame(rows), command, inputs, notes)
+    table = Table(
+        "train.quantised",
+        f"quantised-{file.name}",
+        f"{file.name} in fp16 and int8",
+        pd.DataFrame(rows),
+        this_command(),
+        {file.name: file.sha256 or sha256_of(file.path)},
+        {"duts-tr": content_digest(pairs)},
+        code_of("benchmarks.quantised"),
+        notes=notes,
+    )
     for path in write_table(table, asked.out):
         print(path)
     print(table.rows.to_string())

@@ -25,6 +25,9 @@ from typing import Any
 import av
 import pandas as pd
 
+from harness.cells import markdown
+from harness.files import sha256_of
+from harness.jobs.provenance import code_of, processor_name
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
 from harness.models.sources import Mapper
@@ -34,7 +37,7 @@ from harness.roi.encoders import Settings, find_encoder
 from harness.roi.offsets import Strength
 from harness.roi.plans import Plan, plans_of
 from harness.studies.roi.encode import map_source
-from harness.tables import Table, markdown, processor_name, write_table
+from harness.tables import Table, write_table
 
 WIDTH, HEIGHT = 1280, 720
 ENCODER, SETTINGS = find_encoder("libx264"), Settings(crf=28, preset="medium")
@@ -88,7 +91,15 @@ def main() -> None:
         [*(path.name for path in asked.clips), f"--model {source.name} --working-size", *asked.working_size]
     )
     table = Table(
-        "speed", "What a map costs an encode", pd.DataFrame(rows), command, {source.name: source.digest}, notes
+        "speed.roi",
+        "roi",
+        "What a map costs an encode",
+        pd.DataFrame(rows),
+        command,
+        {source.name: source.digest},
+        {f"clip {path.stem}": sha256_of(path) for path in asked.clips if path.is_file()},
+        code_of("benchmarks.roi_speed"),
+        notes=notes,
     )
     print(markdown(table.rows))
     if asked.out:

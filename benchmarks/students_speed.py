@@ -1,6 +1,6 @@
 """What one map costs in ONNX Runtime, student beside student, by frame size.
 
-python benchmarks/students_speed.py --model saliency_student_v1 --model saliency_student_v2 --model saliency_student_v3
+python -m benchmarks.students_speed --model saliency_student_v1 --model saliency_student_v2 --model saliency_student_v3
 
 The students take turns on the same frame in one process; times are wall clock with so many threads, ratios are to the
 model named second to last.
@@ -9,19 +9,18 @@ model named second to last.
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.models.contract import INPUT, OUTPUT
 from harness.models.registry import find_model
 from harness.models.session import SaliencyModel
-from harness.tables import Table, processor_name, write_table
+from harness.tables import Table, write_table
 
 SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
 
@@ -31,7 +30,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True, help="registry id or .onnx path; two or more")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("results/train"))
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
     asked = parser.parse_args()
     files = [find_model(name) for name in asked.model]
     models = [SaliencyModel.load(file.path, file.name, file.sha256, asked.threads) for file in files]
@@ -61,9 +60,16 @@ def main() -> None:
                 }
             )
     notes = (f"{asked.threads} threads, {asked.repeats} turns, {processor_name()}.",)
-    inputs = {model.name: model.sha256 for model in models}
-    command = shlex.join(["python", *sys.argv])
-    table = Table("students-speed", "Time of one map", pd.DataFrame(rows), command, inputs, notes)
+    table = Table(
+        "speed.students",
+        "students",
+        "Time of one map",
+        pd.DataFrame(rows),
+        this_command(),
+        {model.name: model.sha256 for model in models},
+        code=code_of("benchmarks.students_speed"),
+        notes=notes,
+    )
     for path in write_table(table, asked.out):
         print(path)
     print(table.rows.to_string())

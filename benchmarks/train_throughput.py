@@ -1,6 +1,6 @@
 """Images per second of a training step, against the plain float32 NCHW loop, side by side in one run.
 
-python benchmarks/train_throughput.py --out results/train
+python -m benchmarks.train_throughput --out results/speed
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import pandas as pd
 import torch
 
 from harness.jobs.memory import keep_freed_memory
-from harness.tables import Table, processor_name, write_table
+from harness.jobs.provenance import code_of, processor_name, this_command
+from harness.tables import Table, write_table
 from train.losses import bce_dice
 from train.students.registry import STUDENTS, build_student
 
+MODULE = "benchmarks.train_throughput"
 BATCH, SIDE, WARM, TIMED, TURNS = 32, 256, 1, 4, 2
 
 
@@ -46,13 +48,13 @@ def images_per_second(name: str, fast: bool) -> float:
 
 def in_own_process(name: str, fast: bool) -> float:
     """Allocator settings outlive a measurement, so each has a process of its own."""
-    command = [sys.executable, __file__, "--student", name, *(["--fast"] if fast else [])]
+    command = [sys.executable, "-m", MODULE, "--student", name, *(["--fast"] if fast else [])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results/train"))
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
     parser.add_argument("--student")
     parser.add_argument("--fast", action="store_true")
     options = parser.parse_args()
@@ -70,8 +72,15 @@ def main() -> None:
         f"batch {BATCH} of {SIDE}x{SIDE}, {machine}; median of {TIMED} steps, "
         f"the better of {TURNS} alternating processes",
     )
-    command = "python benchmarks/train_throughput.py"
-    table = Table("throughput", "Training throughput", pd.DataFrame(rows), command, {}, notes)
+    table = Table(
+        "speed.training",
+        "training",
+        "Training throughput",
+        pd.DataFrame(rows),
+        this_command(),
+        code=code_of(MODULE),
+        notes=notes,
+    )
     for path in write_table(table, options.out):
         print(f"wrote {path}")
 

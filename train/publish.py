@@ -12,6 +12,7 @@ import pandas as pd
 from corpora.loader import load_manifest
 from harness.errors import InputError
 from harness.files import read_json, write_json
+from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
 from train.export import Exported, export
@@ -81,8 +82,8 @@ def publish(folder: Path, model_id: str, models: Path | None = None) -> Path:
 def compare_runs(folders: list[Path], command: str) -> Table:
     """One row per run: student, seed, validation IoU by both averages, epoch, time, device, parity, size, hash."""
     rows = []
-    for folder in folders:
-        exported, run = export_run(folder), read_run(folder)
+    found = [(read_run(folder), export_run(folder)) for folder in folders]
+    for run, exported in found:
         recipe, machine = run.about["recipe"], run.about["machine"]
         rows.append(
             {
@@ -90,7 +91,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "seed": recipe["seed"],
                 "recipe": changes_of(Recipe(**recipe)) or "as shipped",
                 "starts from": run.about.get("started_from", {}).get("best_pt_sha256", "")[:12] or "scratch",
-                "parameters": read_json(folder / "export.json")["param_count"],
+                "parameters": read_json(run.folder / "export.json")["param_count"],
                 BATCHED: run.best.val_iou,
                 PER_IMAGE: run.best.val_iou_per_image,
                 "val_iou_mean@0.5 (whole pictures)": run.best.val_iou_whole,
@@ -104,9 +105,11 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "sha256": exported.sha256[:12],
             }
         )
-    notes = tuple(f"{run.folder.name}: {run.unfinished}" for run in map(read_run, folders) if run.unfinished)
-    inputs = {folder.name: read_json(folder / "run.json")["listing_sha256"] for folder in folders}
-    return Table("students", "Training runs", pd.DataFrame(rows), command, inputs, notes)
+    notes = tuple(f"{run.folder.name}: {run.unfinished}" for run, _ in found if run.unfinished)
+    models = {run.folder.name: exported.sha256 for run, exported in found}
+    data = {f"{run.folder.name} listing": run.about["listing_sha256"] for run, _ in found}
+    code = code_of(__name__)
+    return Table("train.runs", "students", "Training runs", pd.DataFrame(rows), command, models, data, code, {}, notes)
 
 
 def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from corpora.loader import Pair
+from corpora.loader import Pair, listing_digest
 from harness.errors import InputError
+from harness.jobs.provenance import code_of
 from harness.models.session import SaliencyModel
+from harness.tables import Table
 from train.data import DecodedSet, centre_crops, decoded_set, validation_split, whole_views
 from train.recipe import Recipe
 
@@ -77,3 +79,12 @@ def validation_rows(
             rows.append({"model": model.name, "view": view, "pairs": len(held), **measured})
             progress("validating", len(rows), len(models) * len(views))
     return pd.DataFrame(rows)
+
+
+def validation_table(
+    rows: pd.DataFrame, models: Sequence[SaliencyModel], corpus: str, pairs: list[Pair], command: str
+) -> Table:
+    """What `validation_rows` found, as it is published."""
+    read = {model.name: model.sha256 for model in models}
+    data = {f"{corpus} listing": listing_digest(pairs)}
+    return Table("train.validation", "validation", "Validation fold", rows, command, read, data, code_of(__name__))

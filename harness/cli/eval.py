@@ -67,6 +67,7 @@ def run(
     Example: `harness eval --corpus ecssd --model production --model centre-prior --working-size 256`
     """
     from corpora.loader import load_pairs
+    from harness.jobs.provenance import this_command
     from harness.models.registry import PRODUCTION
     from harness.models.sources import MapFolder
     from harness.models.working_size import WorkingSize
@@ -74,7 +75,6 @@ def run(
     from harness.studies.eval.compare import with_intervals
     from harness.studies.eval.report import document, summary, write_report, write_sheet
     from harness.studies.eval.run import Options, evaluate, find_source, refuse_repeats, usual_workers
-    from harness.tables import this_command
 
     sizes = tuple(WorkingSize.parse(text) for text in working_sizes or ["native"])
     distortions = tuple(Distortion.parse(text) for text in distort or ())

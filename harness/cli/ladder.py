@@ -58,12 +58,14 @@ def ladder(
     Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
     """
     from corpora.loader import load_clips
+    from harness.cells import markdown
     from harness.jobs import Store as JobStore
     from harness.jobs import open_executor
+    from harness.jobs.provenance import this_command
     from harness.models.registry import PRODUCTION, find_model
     from harness.studies.score.ladder import Ladder, run_ladder
-    from harness.studies.score.tables import ladder_tables, write_ladder
-    from harness.tables import markdown, table_json, this_command
+    from harness.studies.score.tables import ROWS, ladder_tables, write_ladder
+    from harness.tables import table_json
 
     usual = Ladder()
     plan = Ladder(
@@ -79,8 +81,9 @@ def ladder(
     chosen = load_clips(corpus, root, clips)
     with progress("scoring") as report:
         rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), JobStore(store), report)
-    tables = ladder_tables(rows, this_command())
-    write_ladder(rows, tables, out)
+    made = ladder_tables(rows, this_command(), corpus)
+    write_ladder(made, out)
+    tables = [table for table in made if table.name not in ROWS]
     if as_json:
         print_json({table.name: table_json(table) for table in tables})
         return

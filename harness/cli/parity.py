@@ -33,11 +33,12 @@ def parity_command(
 
     Example: `harness parity --log native.json --distorted encode.mp4 --model saliency_student_v1`
     """
+    from harness.jobs.provenance import this_command
     from harness.models.registry import find_model
     from harness.models.session import SaliencyModel
     from harness.studies.score.parity import Case, parity
     from harness.studies.score.tables import parity_table
-    from harness.tables import json_records, this_command, write_table
+    from harness.tables import json_records, write_table
 
     if not len(logs) == len(distorted) == len(models):
         raise InputError(f"{len(logs)} logs, {len(distorted)} clips, {len(models)} models (allowed: as many of each)")

@@ -50,10 +50,12 @@ def roi_sweep(
 
     Example: `harness roi-sweep --model saliency_student_v2 --model saliency_student_v1 --root corpora`
     """
-    from corpora.loader import load_clips
+    from corpora.loader import clip_digest, load_clips
+    from harness.cells import markdown
     from harness.errors import InputError
     from harness.files import sha256_of
     from harness.jobs import Store, open_executor
+    from harness.jobs.provenance import code_of, this_command
     from harness.models.registry import PRODUCTION
     from harness.models.sources import CentrePrior
     from harness.models.working_size import WorkingSize
@@ -61,7 +63,7 @@ def roi_sweep(
     from harness.studies.roi.reference import ABOVE, clips_with_regions
     from harness.studies.roi.sheets import write_sheets
     from harness.studies.roi.sweep import MASK, REFERENCE, SweepPlan, bd_rates, models_of, summary, sweep
-    from harness.tables import Table, markdown, this_command, write_table
+    from harness.tables import Table, write_table
 
     plan = SweepPlan(
         tuple(model or [PRODUCTION]),
@@ -98,16 +100,17 @@ def roi_sweep(
     covered = f"{len(clips)} clips ({', '.join(pair.name for pair in clips)}), " + (
         f"the first {frames} frames of each" if frames else "all frames"
     )
-    inputs = {
+    settings = {
         "corpus": "none" if video else corpus,
         "clips": covered,
         "crfs": list(plan.crfs),
         "preset": preset or "the encoder's default",
     }
-    inputs |= {source.name: source.digest for source in sources}
+    models = {source.name: source.digest for source in sources}
+    data = {f"{corpus}/{pair.name}": clip_digest(pair) for pair in clips}
     if video:
-        inputs |= {f"video {pair.name}": sha256_of(pair.frames) for pair in clips}
-        inputs |= {f"reference {judge.name}": judge.digest}
+        data = {f"video {pair.name}": sha256_of(pair.frames) for pair in clips}
+        data |= {f"reference {judge.name}": judge.digest}
     notes = (
         "BD-rate in per cent against the plain encode (PCHIP, at least 4 points); below 0 saves bits.",
         "low, high: 95 % bounds over clips, Student's t below 30 of them.",
@@ -115,13 +118,14 @@ def roi_sweep(
         f"@{plan.region}: {where}; vmaf@{plan.region}: everything outside replaced by the original.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",
     )
-    command = this_command()
+    command, code = this_command(), code_of(sweep.__module__)
     for part, title, content in (
         ("bdrate", "What steering buys", table),
         ("bdrate_by_clip", "BD-rate by clip", rates),
         ("points", "All encodes", rows),
     ):
-        write_table(Table(f"{name}_{part}", title, content, command, inputs, notes), out)
+        found = Table(f"roi.{part}", f"{name}_{part}", title, content, command, models, data, code, settings, notes)
+        write_table(found, out)
     pictures = write_sheets(clips, plan, rows, rates, out, name)
     Console().print(markdown(table), markup=False, soft_wrap=True)
     names = ", ".join(path.name for path in pictures)

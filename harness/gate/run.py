@@ -22,7 +22,7 @@ from harness.gate.policy import Policy, load_policy
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.settings import refuse_unknown
 from harness.gate.verdict import Verdict, markdown, write_verdict
-from harness.tables import library_versions, processor_name
+from harness.jobs.provenance import library_versions, processor_name
 
 GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, roi, cost)
 EXTRACTOR = "mobilesal"

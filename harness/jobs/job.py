@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.jobs.provenance import code_digest
-from harness.tables import library_versions
+from harness.jobs.provenance import code_digest, library_versions
 
 
 @dataclass(frozen=True)

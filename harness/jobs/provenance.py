@@ -1,37 +1,73 @@
-"""Which of the project's code a module can reach, as a digest: results of older code are no results of this one."""
+"""What made a result: which of the project's code its module reaches, as a digest, the libraries, the commit."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
+import io
+import platform
+import shlex
+import subprocess
+import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-OURS = ("harness", "corpora", "train")
+from harness.errors import InputError
+from harness.media.ffmpeg import find_ffmpeg
+from harness.tables import Code
+from harness.version import __version__
+
+OURS = ("harness", "corpora", "train", "benchmarks")
+ROOT = Path(__file__).resolve().parents[2]  # the folder that holds them
+PLUMBING = ("harness.version", "harness.errors", "harness.files", "harness.tables", "harness.cells", "harness.jobs")
+"""Modules that carry numbers and make none: a change of theirs makes no result an old one."""
+
+
+def code_of(module: str) -> Code:
+    """What a table records of the code that measured it.
+
+    Args:
+        module: The importable name of the module whose imports lead to everything that decides the numbers, as a
+            study's `__name__`; not the command line's, whose wording decides none.
+
+    Returns:
+        Its name, digest, commit (with a plus where the tree differs from it) and the libraries' versions.
+    """
+    return Code(module, code_digest(module), commit(), library_versions())
 
 
 @functools.cache
 def code_digest(module: str) -> str:
-    """SHA-256 over the source of `module` and of every module of the project that its imports lead to."""
-    found: dict[str, bytes] = {}
+    """SHA-256 over `module` and every module of the project that its imports lead to, `PLUMBING` left out.
+
+    Comments, docstrings and blank lines decide no result and are left out too.
+    """
+    found: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _source_of(name)
-        if name in found or path is None:
+        path = source_of(name)
+        if name in found or path is None or (name != module and _within(name, PLUMBING)):
             continue
-        found[name] = path.read_bytes()
-        waiting += [other for other in _imported(found[name]) if other.partition(".")[0] in OURS]
+        source = path.read_text(encoding="utf-8")
+        found[name] = _essence(source)
+        waiting += [other for other in _imported(source) if other.partition(".")[0] in OURS]
     digest = hashlib.sha256()
     for name in sorted(found):
-        digest.update(f"{name} {hashlib.sha256(found[name]).hexdigest()}\n".encode())
+        digest.update(f"{name} {hashlib.sha256(found[name].encode()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
-def _source_of(name: str) -> Path | None:
+def source_of(name: str) -> Path | None:
     """The file of a module; None for what is no module, such as a class that was imported from one."""
+    if name.partition(".")[0] in OURS:  # found without importing their packages, which may need what is not installed
+        place = ROOT.joinpath(*name.split("."))
+        return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -39,10 +75,79 @@ def _source_of(name: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-def _imported(source: bytes) -> Iterator[str]:
+def _within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _imported(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _essence(source: str) -> str:
+    """A module's lines without docstrings, comments, blank lines and trailing spaces.
+
+    >>> _essence('def f():  # why' + chr(10) + '    "What."' + chr(10) + '    return 1' + chr(10))
+    'def f():\\n    return 1'
+    """
+    lines: list[str | None] = list(source.splitlines())
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            line = lines[token.start[0] - 1]
+            lines[token.start[0] - 1] = line and line[: token.start[1]]
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            for number in range(first.lineno, (first.end_lineno or first.lineno) + 1):
+                lines[number - 1] = None
+    return "\n".join(line.rstrip() for line in lines if line and line.strip())
+
+
+@functools.cache
+def commit() -> str:
+    """The checkout's commit, with a plus where the code differs from it; empty outside a checkout."""
+    head = _git("rev-parse", "HEAD") if (ROOT / ".git").exists() else None
+    return f"{head}{'+' if _git('status', '--porcelain', '--', *OURS) else ''}" if head else ""
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that can move a number, the FFmpeg that would be called among them."""
+    found = {"harness": __version__, "python": platform.python_version(), **_packages()}
+    with contextlib.suppress(InputError):  # most numbers need no FFmpeg
+        found["ffmpeg"] = find_ffmpeg().version
+    return found
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    names = ("av", "bjontegaard", "imageio-ffmpeg", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "scipy")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def processor_name() -> str:
+    """The CPU's model name, as the machine states it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def this_command() -> str:
+    """The command line that is running, as a user would type it: `harness …`, or `python -m MODULE …` of ours."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    own = spec.name if spec and not spec.name.startswith("harness") and spec.name.startswith(OURS) else None
+    return shlex.join([*(["python", "-m", own] if own else ["harness"]), *sys.argv[1:]])

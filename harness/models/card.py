@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,38 +15,39 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
 from corpora.manifest import Manifest, load_manifest, manifest_names
+from harness.cells import code_span, markdown, plain
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, write_text
 from harness.models.bands import locality
 from harness.models.contract import check_graph
 from harness.models.registry import entries, model_folder
-from harness.tables import markdown
+from harness.tables import Table, published, read_table
 
 TEMPLATES = Path(__file__).parent
 HEADLINE = ("iou_mean@0.5", "maxf_mean_curve", "s_measure_mean", "plcc_mean", "mae_mean")
+SETTINGS = ("map range", "colour", "truth", "map to truth size")  # of a whole table, which change its numbers
 SIZE_MEASURE = "iou_mean@0.5"  # decides which working size is recommended
 FEWEST_SIZES = 3  # that make a study of them
 LONGEST = 200  # rows of a table that a card prints
-SHORTEST = 12  # digits of a digest that name a file
 PICTURES = (".png", ".jpg")
-TIDY = {"split", "model", "working_size", "distortion", "images", "measure", "value"}
+NUMBERS = "eval.numbers"  # the kind that metrics come from
+UNPRINTED = {NUMBERS, "eval.paired", "eval.images", "score.encodes", "score.references"} | {
+    "roi.bdrate_by_clip",
+    "roi.points",
+}  # kinds for programs
 
 
 @dataclass(frozen=True)
 class ResultsFile:
-    """A table that a command wrote: its place below the results folder, its digest and its content."""
+    """A published table: its place below the results folder, its digest and its content."""
 
     place: str
     sha256: str
-    content: dict[str, Any]
+    table: Table
 
-    def rows(self) -> pd.DataFrame:
-        return pd.DataFrame(self.content["rows"])
-
-    @property
-    def tidy(self) -> bool:
-        """Whether it has a row per measure: the twin of a table that people read."""
-        return set(self.rows()) >= TIDY
+    def names_of(self, sha256: str) -> set[str]:
+        """What the table calls a model file."""
+        return {name for name, digest in self.table.models.items() if digest == sha256}
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         raise InputError(f"unknown model {model_id!r} (allowed: {known})")
     path = folder / "tiny" / entry["onnx"]
     training = read_json(path.with_suffix(".json")).get("training") or {}
-    files = [file for file in results_files(results) if _mentions(file, model_id, entry["sha256"])]
+    files = results_files(results, entry["sha256"])
     data = ModelCardData(
         model_name=model_id,
         license="other",
@@ -107,7 +109,7 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         library_name="onnx",
         pipeline_tag="image-segmentation",
         tags=["saliency", "mobilesal", "libvmaf", "video-quality"],
-        eval_results=[result for file in files for result in _eval_results(file, model_id)] or None,
+        eval_results=_eval_results(files, entry["sha256"]) or None,
     )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -115,14 +117,16 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"plain": plain, "code_span": code_span}
     body = environment.get_template("card.md.j2").render(
         entry={"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
         facts=check_graph(path),
         sight=locality(onnx.load(path).graph),
         training=training,
         corpora=_trained_on(training),
-        tables=[(file, _table(file)) for file in files],
-        sizes=_working_sizes(files, model_id),
+        printed=[(file, markdown(file.table.rows)) for file in files if file.table.kind not in UNPRINTED],
+        files=files,
+        sizes=_working_sizes(files, entry["sha256"]),
         size_measure=SIZE_MEASURE,
         pictures=[_relative(picture, folder / "cards") for picture in _pictures(files, results)],
         results_name=results.name,
@@ -141,65 +145,80 @@ def _trained_on(training: Mapping[str, Any]) -> list[Manifest]:
     return [known[title] for title in titles]
 
 
-def results_files(results: Path) -> list[ResultsFile]:
-    """Every table below the results folder, by path; other JSON there is left alone."""
+def results_files(results: Path, sha256: str) -> list[ResultsFile]:
+    """Every table below the results folder that proves to speak of this very model file, by path.
+
+    Tables that cannot say which files they measured, or were changed since, are left alone.
+    """
     found = []
-    for path in sorted(results.rglob("*.json")):
-        content = read_json(path)
-        if isinstance(content, dict) and {"title", "command", "inputs", "rows"} <= content.keys():
-            found.append(ResultsFile(path.relative_to(results).as_posix(), sha256_of(path), content))
+    for path in published(results):
+        try:
+            table = read_table(path, with_rows=False)
+            if sha256 not in table.models.values() or table.kind in UNPRINTED - {NUMBERS}:
+                continue
+            table = read_table(path)
+        except InputError:
+            continue
+        if len(table.rows) <= LONGEST or table.kind == NUMBERS:
+            found.append(ResultsFile(path.relative_to(results).as_posix(), sha256_of(path), table))
     return found
 
 
-def _mentions(file: ResultsFile, model_id: str, sha256: str) -> bool:
-    """Whether a table proves that it has a row about this very file: by a digest among its inputs or in the row.
+def _own(file: ResultsFile, sha256: str) -> pd.DataFrame:
+    """The rows of an evaluation's numbers about this model file; none of any other table."""
+    rows = file.table.rows
+    return rows[rows["model"].isin(file.names_of(sha256))] if file.table.kind == NUMBERS else rows[:0]
 
-    A row's own digest may be cut to 12 digits or more. Where a table has none, its weights may be older ones.
-    """
-    rows = file.rows()
-    if len(rows) > LONGEST and not file.tidy:
+
+def _eval_results(files: Iterable[ResultsFile], sha256: str) -> list[EvalResult]:
+    """The headline numbers, each once: of whole test sets only, and from the newest table that has them."""
+    found: dict[tuple[str, str, str], EvalResult] = {}
+    for file in sorted(files, key=lambda file: (file.table.written, file.place)):
+        for row in _own(file, sha256).to_dict(orient="records"):
+            if row["measure"] in HEADLINE and _whole_test_set(row["split"], row["images"]):
+                result = _eval_result(row, file.table.settings)
+                found[str(result.dataset_type), str(result.dataset_config), result.metric_type] = result
+    return [found[key] for key in sorted(found, key=lambda key: (key[0], _by_size(key[1]), HEADLINE.index(key[2])))]
+
+
+def _whole_test_set(split: str, images: str) -> bool:
+    """Whether a row is a result on a published test set: over as many images as its authors published."""
+    if split.lower() not in manifest_names():
         return False
-    if "sha256" in rows:
-        return any(len(own) >= SHORTEST and sha256.startswith(own) for own in map(str, rows["sha256"]))
-    column = next((name for name in ("model", "arm", "student") if name in rows), None)
-    if column is None or model_id not in set(rows[column].astype(str)):
-        return False
-    inputs = file.content["inputs"]
-    return bool(inputs.get(f"model {model_id}", inputs.get(model_id)) == sha256)
+    manifest = load_manifest(split)
+    return manifest.role == "test" and not manifest.generated and images == f"{manifest.count}/{manifest.count}"
 
 
-def _own(file: ResultsFile, model_id: str) -> pd.DataFrame:
-    """The rows of a tidy table about this model on untouched pictures; none of any other table."""
-    rows = file.rows()
-    return rows[(rows["model"] == model_id) & (rows["distortion"] == "none")] if file.tidy else pd.DataFrame()
+def _eval_result(row: Mapping[Any, Any], settings: Mapping[str, Any]) -> EvalResult:
+    setting = [f"working size {row['working_size']}"]
+    setting += [f"after {row['distortion']}"] if row["distortion"] != "none" else []
+    setting += [f"{key} {settings[key]}" for key in SETTINGS if key in settings]
+    return EvalResult(
+        task_type="image-segmentation",
+        task_name="Salient object detection",
+        dataset_type=row["split"],
+        dataset_name=load_manifest(row["split"]).title,
+        dataset_config=", ".join(setting),
+        metric_type=row["measure"],
+        metric_name=row["measure"],
+        metric_value=row["value"],
+    )
 
 
-def _eval_results(file: ResultsFile, model_id: str) -> Iterator[EvalResult]:
-    """The headline numbers of a tidy evaluation table; those of a part of a set are no result on that set."""
-    for row in _own(file, model_id).to_dict(orient="records"):
-        done, _, asked = row["images"].partition("/")
-        if row["measure"] not in HEADLINE or done != asked:
-            continue
-        yield EvalResult(
-            task_type="image-segmentation",
-            task_name="Salient object detection",
-            dataset_type=row["split"],
-            dataset_name=load_manifest(row["split"]).title,
-            dataset_config=f"working size {row['working_size']}",
-            metric_type=row["measure"],
-            metric_name=row["measure"],
-            metric_value=row["value"],
-        )
+def _by_size(config: str) -> list[tuple[int, str]]:
+    """Orders settings as people count: 64 before 256."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", config)]
 
 
-def _working_sizes(files: list[ResultsFile], model_id: str) -> WorkingSizes | None:
+def _working_sizes(files: list[ResultsFile], sha256: str) -> WorkingSizes | None:
     """The advice of the study with the most images; None when no table holds this model at enough sizes."""
     studies: list[tuple[int, WorkingSizes]] = []
     for file in files:
-        own = _own(file, model_id)
-        if own.empty or "low" not in own:
+        own = _own(file, sha256)
+        if own.empty:
             continue
-        for _, rows in own[own["measure"] == SIZE_MEASURE].groupby("split", sort=False):
+        clean = own[(own["distortion"] == "none") & (own["measure"] == SIZE_MEASURE)]
+        for _, rows in clean.groupby("split", sort=False):
             if len(rows) < FEWEST_SIZES:
                 continue
             records = rows.to_dict(orient="records")
@@ -208,11 +227,6 @@ def _working_sizes(files: list[ResultsFile], model_id: str) -> WorkingSizes | No
             advice = WorkingSizes(best, list(rows["working_size"]), near, file.place)
             studies.append((int(best["images"].partition("/")[0]), advice))
     return max(studies, key=lambda study: study[0])[1] if studies else None
-
-
-def _table(file: ResultsFile) -> str:
-    rows = file.rows()
-    return "" if file.tidy else markdown(rows.astype(object).where(rows.notna(), None))
 
 
 def _pictures(files: list[ResultsFile], results: Path) -> list[Path]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from harness.cli.app import COMMANDS
+from harness.tables import read_table
 from tests.helpers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ def test_table_is_what_the_results_say() -> None:
     found = [
         row
         for folder in ("ecssd", "v3-ecssd")
-        for row in json.loads((ROOT / f"results/eval/{folder}/summary.json").read_text(encoding="utf-8"))["rows"]
+        for row in read_table(ROOT / f"results/accuracy/{folder}/summary.csv").rows.to_dict("records")
     ]
     measured = {row["model"]: row for row in found if row["working_size"] in ("256", "-")}
     (_, *measures), _, *rows = table_rows("ECSSD, 1,000 images")

@@ -59,12 +59,12 @@ def test_keys_follow_the_code_that_the_job_can_reach(monkeypatch: pytest.MonkeyP
         != code_digest(square.__module__)
     )
     first = {name: code_digest.__wrapped__(name) for name in ("harness.studies.roi.sweep", "harness.models.card")}
-    read = Path.read_bytes
+    read = Path.read_text
 
-    def edited(path: Path) -> bytes:
-        return read(path) + (b"# other" if path.name == "offsets.py" else b"")
+    def edited(path: Path, encoding: str) -> str:
+        return read(path, encoding) + ("other = 1\n" if path.name == "offsets.py" else "")
 
-    monkeypatch.setattr(Path, "read_bytes", edited)
+    monkeypatch.setattr(Path, "read_text", edited)
     assert code_digest.__wrapped__("harness.studies.roi.sweep") != first["harness.studies.roi.sweep"]
     assert code_digest.__wrapped__("harness.models.card") == first["harness.models.card"]
 

@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,13 +14,18 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from harness.errors import HarnessError, InputError
+from harness.files import sha256_of
 from harness.models.card import card_text, check_card, check_cards, write_card
-from harness.models.registry import entries, entry_for, register, sidecar_for
-from harness.tables import Table, write_table
+from harness.models.registry import entries, entry_for, model_folder, register, sidecar_for
+from harness.tables import Table, read_table, write_table
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
 
 TRAINING = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
+
+
+SETTINGS = {"map range": "raw", "colour": "rgb", "truth": "mask > 128", "map to truth size": "bilinear"}
+SIZES = {"128": (0.60, 0.58, 0.62), "192": (0.61, 0.59, 0.63), "256": (0.595, 0.58, 0.61), "native": (0.5, 0.48, 0.52)}
 
 
 @pytest.fixture
@@ -27,16 +34,52 @@ def project(tmp_path: Path) -> Path:
     path = write_student(tmp_path / "s.onnx")
     entry = entry_for("s", path, "A test student.", "One layer.")
     register(entry, sidecar_for(entry, TRAINING), path, tmp_path / "model")
-    setting = {"split": "ecssd", "model": "s", "working_size": "native", "distortion": "none", "images": "1000/1000"}
-    measures = {"iou_mean@0.5": 0.61234, "mae_mean": 0.1}
-    numbers = pd.DataFrame([{**setting, "measure": key, "value": value} for key, value in measures.items()])
-    summary = pd.DataFrame([{**setting, "iou_mean@0.5": "0.612 [0.600, 0.624]"}])
-    inputs = {"model s": entry["sha256"]}
-    for name, rows in (("numbers", numbers), ("summary", summary)):
-        write_table(Table(name, f"Title of {name}", rows, "harness eval --corpus ecssd", inputs), results(tmp_path))
+    write_numbers(tmp_path, "eval", {"native": (0.61234, 0.6, 0.62)})
+    summary = pd.DataFrame([{**setting(), "working_size": "native", "iou_mean@0.5": "0.612 [0.600, 0.624]"}])
+    write_table(a_table("eval.summary", summary, {"s": entry["sha256"]}), results(tmp_path))
     for picture in ("curves.png", "sheet_ecssd.png"):
         Image.new("RGB", (4, 4)).save(results(tmp_path) / picture)
     return tmp_path
+
+
+def a_table(kind: str, rows: pd.DataFrame, models: dict[str, str], **more: Any) -> Table:
+    name = kind.rpartition(".")[2]
+    return Table(kind, name, f"Title of {name}", rows, "harness eval --corpus ecssd", models, **more)
+
+
+def setting(**changed: str) -> dict[str, str]:
+    return {"split": "ecssd", "model": "s", "distortion": "none", "images": "1000/1000", **changed}
+
+
+def write_numbers(
+    project: Path,
+    folder: str,
+    sizes: dict[str, tuple[float, float, float]],
+    settings: dict[str, str] = SETTINGS,
+    written: str = "2026-01-01T00:00:00+00:00",
+    **changed: str,
+) -> None:
+    """An evaluation's numbers: IoU by working size, MAE, and more rows than a card would print."""
+    bounds = ("value", "low", "high")
+    rows = [
+        {**setting(**changed), "working_size": size, "measure": measure, **dict(zip(bounds, numbers, strict=True))}
+        for size, numbers in sizes.items()
+        for measure in ("iou_mean@0.5", "mae_mean", *(f"other_{index}" for index in range(200)))
+    ]
+    table = a_table("eval.numbers", pd.DataFrame(rows), {"s": digest(project)}, settings=settings, written=written)
+    write_table(table, project / "results" / folder)
+
+
+def digest(project: Path) -> str:
+    return sha256_of(project / "model" / "tiny" / "s.onnx")
+
+
+def metrics_of(project: Path) -> dict[tuple[str, str], float]:
+    """The card's model index: value by (setting, measure); one that comes twice is a failure."""
+    found = ModelCard(card_text("s", project / "model", project / "results")).data.eval_results
+    keys = [(result.dataset_config, result.metric_type) for result in found]
+    assert len(keys) == len(set(keys))
+    return {key: result.metric_value for key, result in zip(keys, found, strict=True)}
 
 
 def results(project: Path) -> Path:
@@ -46,7 +89,7 @@ def results(project: Path) -> Path:
 def test_a_card_is_valid_for_hugging_faces_own_parser(project: Path):
     card = ModelCard.load(write_card("s", project / "model"))
     found = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert found == {"iou_mean@0.5": 0.61234, "mae_mean": 0.1}
+    assert found == {"iou_mean@0.5": 0.61234, "mae_mean": 0.61234}
     assert card.data.eval_results[0].dataset_name == "ECSSD"
     assert card.data.license_name == "bsd-3-clause-plus-patent"
 
@@ -93,10 +136,9 @@ def test_check_fails_when_a_results_file_or_the_model_is_newer(project: Path):
         check_card("s", models)
     written = write_card("s", models)
     assert check_card("s", models) == written
-    path = results(project) / "summary.json"
-    content = json.loads(path.read_text())
-    content["rows"][0]["iou_mean@0.5"] = "0.999"
-    path.write_text(json.dumps(content))
+    summary = read_table(results(project) / "summary.csv")
+    summary.rows["iou_mean@0.5"] = "0.999"
+    write_table(summary, results(project))
     with pytest.raises(HarnessError, match="is older than its model or its results"):
         check_card("s", models)
 
@@ -110,21 +152,21 @@ def test_numbers_of_other_weights_under_the_same_name_are_not_printed(project: P
     assert "there is no number to print" in text
 
 
-@pytest.mark.parametrize("column", ["model", "student"])
-def test_a_table_that_does_not_say_with_which_file_is_not_printed(project: Path, column: str):
-    rows = pd.DataFrame([{column: "s", "speed": "fast"}])
-    write_table(Table("speed", "A table without digest", rows, "python speed.py"), results(project))
-    assert "A table without digest" not in card_text("s", project / "model", project / "results")
-    write_table(Table("speed", "A table with another", rows, "python speed.py", {"s": "0" * 64}), results(project))
-    assert "A table with another" not in card_text("s", project / "model", project / "results")
+def test_a_table_of_other_weights_or_without_a_record_is_not_printed(project: Path):
+    rows = pd.DataFrame([{"model": "s", "speed": "fast"}])
+    for models, printed in (({}, False), ({"s": "0" * 64}, False), ({"other name": digest(project)}, True)):
+        write_table(a_table("speed.students", rows, models), results(project))
+        assert ("### Title of students" in card_text("s", project / "model", project / "results")) is printed
+    (results(project) / "students.md").write_text("# Title of students\n\nno record\n")
+    assert "Title of students" not in card_text("s", project / "model", project / "results")
 
 
-def test_a_table_whose_row_holds_the_files_digest_is_printed_whatever_it_calls_the_model(project: Path):
-    digest = entry_for("s", project / "model" / "tiny" / "s.onnx", "", "")["sha256"]
-    for own, printed in ((digest, True), (digest[:12], True), (digest[:11], False), ("0" * 12, False), (None, False)):
-        rows = pd.DataFrame([{"student": "v1", "sha256": own}])
-        write_table(Table("students", "Students", rows, "harness runs"), results(project))
-        assert ("### Students" in card_text("s", project / "model", project / "results")) is printed
+def test_numbers_under_another_name_of_the_same_file_count(project: Path):
+    path = results(project) / "numbers.csv"
+    table = read_table(path)
+    renamed = replace(table, rows=table.rows.assign(model="production"), models={"production": digest(project)})
+    write_table(renamed, results(project))
+    assert metrics_of(project)[NATIVE, "mae_mean"] == 0.61234
 
 
 def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path):
@@ -155,34 +197,66 @@ def test_an_unknown_model_is_refused(project: Path):
     assert not (project / "model" / "cards").exists()
 
 
-SIZES = {"128": (0.60, 0.58, 0.62), "192": (0.61, 0.59, 0.63), "256": (0.595, 0.58, 0.61), "native": (0.5, 0.48, 0.52)}
-
-
-def write_scale_study(project: Path, images: str) -> None:
-    """The student at four working sizes, in more rows than a card would print."""
-    setting = {"split": "ecssd", "model": "s", "distortion": "none", "images": images}
-    bounds = ("value", "low", "high")
-    rows = [
-        {**setting, "working_size": size, "measure": measure, **dict(zip(bounds, numbers, strict=True))}
-        for size, numbers in SIZES.items()
-        for measure in ("iou_mean@0.5", *(f"other_{index}" for index in range(60)))
-    ]
-    inputs = {"model s": entry_for("s", project / "model" / "tiny" / "s.onnx", "", "")["sha256"]}
-    folder = project / "results" / "eval" / "scale"
-    write_table(Table("numbers", "All numbers", pd.DataFrame(rows), "harness eval --limit 200", inputs), folder)
-
-
 def test_the_card_recommends_the_working_size_that_its_scale_study_found(project: Path):
     assert "so none is recommended" in card_text("s", project / "model", project / "results")
-    write_scale_study(project, "200/1000")
+    write_numbers(project, "scale", SIZES, images="200/1000")
     text = card_text("s", project / "model", project / "results")
     assert "`--working-size 192` is recommended: of 128, 192, 256, native" in text
     assert "200/1000 images of ecssd, 0.610 [0.590, 0.630]. Within that interval: 128, 256.\n" in text
-    assert "From `results/eval/scale/numbers.json`." in text
+    assert "From `results/scale/numbers.csv`." in text
 
 
-@pytest.mark.parametrize(("images", "count"), [("200/1000", 2), ("1000/1000", 2 + len(SIZES))])
-def test_numbers_of_part_of_a_set_are_no_result_on_it(project: Path, images: str, count: int):
-    write_scale_study(project, images)
-    card = ModelCard(card_text("s", project / "model", project / "results"))
-    assert len(card.data.eval_results) == count
+NATIVE = "working size native, map range raw, colour rgb, truth mask > 128, map to truth size bilinear"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"images": "200/1000"},
+        {"images": "4/4"},
+        {"images": "1001/1001"},
+        {"split": "my own"},
+        {"split": "synth", "images": "24/24"},
+        {"split": "duts-tr", "images": "10553/10553"},
+    ],
+)
+def test_only_whole_published_test_sets_give_a_result(project: Path, changed: dict[str, str]):
+    before = metrics_of(project)
+    write_numbers(project, "scale", SIZES, **changed)
+    assert metrics_of(project) == before
+    write_numbers(project, "scale", SIZES)
+    assert len(metrics_of(project)) == 2 * len(SIZES)
+
+
+def test_one_result_comes_once_and_from_the_newest_table(project: Path):
+    for folder, value, written in (("z", 0.5, "2026-01-02"), ("a", 0.7, "2026-01-03"), ("b", 0.9, "2025-12-31")):
+        write_numbers(project, folder, {"native": (value, 0.1, 0.9)}, written=f"{written}T00:00:00+00:00")
+    assert metrics_of(project) == {(NATIVE, "iou_mean@0.5"): 0.7, (NATIVE, "mae_mean"): 0.7}
+    newest = {"written": "2026-01-04T00:00:00+00:00", "images": "999/1000"}
+    write_numbers(project, "c", {"native": (0.8, 0.1, 0.9)}, **newest)
+    assert metrics_of(project)[NATIVE, "mae_mean"] == 0.7, "a part of the set does not replace the whole"
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "config"),
+    [
+        ({}, {"map range": "per-image min-max"}, NATIVE.replace("raw", "per-image min-max")),
+        ({}, {"colour": "mobilesal"}, NATIVE.replace("rgb", "mobilesal")),
+        ({}, {"truth": "mask > 0"}, NATIVE.replace("128", "0")),
+        ({"distortion": "crf 33"}, {}, NATIVE.replace("native,", "native, after crf 33,")),
+    ],
+)
+def test_results_of_other_settings_stand_under_labels_of_their_own(
+    project: Path, changed: dict[str, str], settings: dict[str, str], config: str
+):
+    write_numbers(project, "other", {"native": (0.7, 0.6, 0.8)}, settings={**SETTINGS, **settings}, **changed)
+    found = metrics_of(project)
+    assert found[NATIVE, "mae_mean"] == 0.61234 and found[config, "mae_mean"] == 0.7 and len(found) == 4
+
+
+def test_no_shipped_card_gives_a_result_twice():
+    for entry in entries():
+        card = ModelCard.load(model_folder() / "cards" / f"{entry['id']}.md")
+        found = card.data.eval_results or []
+        keys = [(result.dataset_type, result.dataset_config, result.metric_type) for result in found]
+        assert len(keys) == len(set(keys)), entry["id"]

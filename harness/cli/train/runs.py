@@ -26,7 +26,8 @@ def runs(
     """
     need_torch()
     from harness.files import whole_file
-    from harness.tables import this_command, write_table
+    from harness.jobs.provenance import this_command
+    from harness.tables import write_table
     from train.publish import compare_runs
 
     for path in write_table(compare_runs(folders, this_command()), out):

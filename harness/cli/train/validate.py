@@ -31,11 +31,12 @@ def validate(
 
     Example: `harness validate --model saliency_student_v2 --root /data/DUTS-TR`
     """
-    from corpora.loader import cache_folder, listing_digest, load_pairs
+    from corpora.loader import cache_folder, load_pairs
+    from harness.jobs.provenance import this_command
     from harness.models.registry import PRODUCTION, find_model
     from harness.models.session import SaliencyModel
-    from harness.tables import Table, json_records, this_command, write_table
-    from train.validation import validation_rows
+    from harness.tables import json_records, write_table
+    from train.validation import validation_rows, validation_table
 
     files = [find_model(model) for model in models or [PRODUCTION]]
     loaded = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
@@ -47,6 +48,5 @@ def validate(
     else:
         print_rows(rows, ".5f")
     if out:
-        inputs = {model.name: model.sha256 for model in loaded} | {corpus: listing_digest(pairs)}
-        for path in write_table(Table("validation", "Validation fold", rows, this_command(), inputs), out):
+        for path in write_table(validation_table(rows, loaded, corpus, pairs, this_command()), out):
             typer.echo(f"wrote {path}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from corpora.loader import Pair
 from harness.files import whole_file
+from harness.jobs.provenance import code_of
 from harness.metrics.base import THRESHOLDS
 from harness.models.sources import MapSource
 from harness.models.working_size import NATIVE, WorkingSize
@@ -33,19 +33,20 @@ SUMMARY = (
 SETTING = ["split", "model", "working_size", "distortion", "images"]
 SHEET_MEASURE, SHEET_RANKS = "iou@0.5", {"best": 1.0, "median": 0.5, "worst": 0.0}
 SHEET_IMAGES = 3
+IMAGE_DIGITS = 6  # of the numbers in the file of all images, which is large
 
 
-def digests_of(evaluation: Evaluation) -> dict[str, str]:
-    """Of every model's file and every split's pictures and masks."""
-    found = {f"model {result.model}": result.digest for result in evaluation.results}
-    return found | {f"images {split}": digest for split, digest in evaluation.digests.items()}
+def sources_of(evaluation: Evaluation) -> dict[str, str]:
+    """The digest of every source of maps."""
+    return {result.model: result.digest for result in evaluation.results}
 
 
 def document(evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame) -> dict[str, Any]:
     """All of it for a script, as strict JSON holds it: a number that is undefined or infinite is null."""
     return {
         "options": evaluation.options.described(),
-        "digests": digests_of(evaluation),
+        "models": sources_of(evaluation),
+        "data": dict(evaluation.digests),
         "numbers": json_records(numbers),
         "paired": json_records(paired),
     }
@@ -59,12 +60,26 @@ def write_report(
     command: str,
     notes: Sequence[str] = (),
 ) -> list[Path]:
-    """Write `summary`, `numbers` and `paired` tables, `images.csv.gz` and figures into `out`; the written paths.
+    """Write the tables of `report_tables` and figures into `out`; the written paths."""
+    written = []
+    for table in report_tables(evaluation, numbers, paired, command, notes):
+        written += write_table(table, out, ".csv.gz" if table.kind == "eval.images" else ".csv")
+    written += _save(curves_figure(evaluation), out / "curves")
+    for column, label in (("working_size", "working size"), ("distortion", "distortion")):
+        if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
+            written += _save(trend_figure(numbers, column, label), out / column)
+    return written
 
-    `numbers` and `paired` come from `with_intervals`; `summary` shows value and 95 % interval of the usual numbers.
+
+def report_tables(
+    evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame, command: str, notes: Sequence[str] = ()
+) -> list[Table]:
+    """`summary`, `numbers`, `paired` (for two models and more) and `images` of an evaluation.
+
+    `numbers` and `paired` come from `with_intervals`; `summary` shows value and 95 % interval of the usual numbers,
+    `images` has one row per image and arm.
     """
-    inputs = evaluation.options.described() | digests_of(evaluation)
-    partial = sorted(r.split for r in evaluation.results if r.sums.images < evaluation.asked[r.split])
+    partial = {r.split: r.sums.images for r in evaluation.results if r.sums.images < evaluation.asked[r.split]}
     undefined = [
         f"{r.split} {r.model} {r.working_size} {r.distortion}: PLCC is undefined (flat map or mask) on {count} images"
         for r in evaluation.results
@@ -72,27 +87,33 @@ def write_report(
     ]
     notes = [
         *notes,
-        *(f"PARTIAL: only the first images of {split}" for split in dict.fromkeys(partial)),
+        *(f"PARTIAL: {count} of the {evaluation.asked[split]} images of {split}" for split, count in partial.items()),
         *undefined,
         "brackets: 95 % interval over images, 10,000 resamples, Student's t below 30; conventions: docs/measures.md",
     ]
-    tables = [("summary", "Saliency against human masks", summary(numbers)), ("numbers", "All numbers", numbers)]
-    if len(paired):
-        title = "Paired differences of every two models, same images and resamples"
-        tables.append(("paired", title, paired))
-    written = []
-    for name, title, rows in tables:
-        written += write_table(Table(name, title, rows, command, inputs, tuple(notes)), out)
-    rows_path = out / "images.csv.gz"
-    text = evaluation.rows.to_csv(index=False, float_format="%.6g")
-    with whole_file(rows_path) as temporary:
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same bytes every time
-    written.append(rows_path)
-    written += _save(curves_figure(evaluation), out / "curves")
-    for column, label in (("working_size", "working size"), ("distortion", "distortion")):
-        if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
-            written += _save(trend_figure(numbers, column, label), out / column)
-    return written
+    found = [
+        ("summary", "Saliency against human masks", summary(numbers)),
+        ("numbers", "All numbers", numbers),
+        ("paired", "Paired differences of every two models, same images and resamples", paired),
+        ("images", "All images", evaluation.rows),
+    ]
+    return [
+        Table(
+            f"eval.{name}",
+            name,
+            title,
+            rows,
+            command,
+            sources_of(evaluation),
+            evaluation.digests,
+            code_of("harness.studies.eval.compare"),
+            evaluation.options.described(),
+            tuple(notes),
+            IMAGE_DIGITS if name == "images" else None,
+        )
+        for name, title, rows in found
+        if len(rows)
+    ]
 
 
 def summary(numbers: pd.DataFrame) -> pd.DataFrame:

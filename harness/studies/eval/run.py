@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from corpora.loader import Pair, content_digest
+from corpora.manifest import published_count
 from harness import metrics
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
@@ -36,6 +37,7 @@ from harness.models.sources import (
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
 from harness.studies.eval.curves import Curves
+from harness.tables import part_of
 
 CHUNK = 25  # images that one worker measures between two reports
 WORTH_A_PROCESS = 50  # images: starting one takes as long as measuring some forty
@@ -146,9 +148,9 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of all arms on all splits; `asked` counts the images of each split before any limit.
+    """Results of all arms on all splits; `asked` counts the images that each split's authors published.
 
-    `digests` are over names and content of the evaluated files.
+    `digests` are over names and content of the evaluated files, by split; `ecssd[:200]` are its first 200 images.
     """
 
     results: tuple[ArmResult, ...]
@@ -230,8 +232,8 @@ def evaluate(
             done += parts[0].sums.images
             progress(done, total)
         results += [_result(split, pairs, arm, found) for arm, found in zip(task.arms, gathered, strict=True)]
-    asked = {split: len(pairs) for split, pairs in splits.items()}
-    digests = {split: content_digest(pairs) for split, pairs in chosen.items()}
+    asked = {split: published_count(split, len(pairs)) for split, pairs in splits.items()}
+    digests = {part_of(split, len(pairs), len(splits[split])): content_digest(pairs) for split, pairs in chosen.items()}
     return Evaluation(tuple(results), asked, digests, options)
 
 

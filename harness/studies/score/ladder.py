@@ -47,14 +47,15 @@ class Ladder:
 class LadderRows:
     """Tidy rows: `encodes` one per clip, encode and frame; `references` one per clip and frame of the source.
 
-    `made_from` holds each model's SHA-256 and FFmpeg's version.
+    `weights` holds each model's SHA-256, `data` each clip's digest.
     """
 
     encodes: pd.DataFrame
     references: pd.DataFrame
     models: tuple[str, ...]
     ladder: Ladder = Ladder()
-    made_from: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_ladder(
@@ -89,8 +90,8 @@ def run_ladder(
     step = 1 + len(ladder.crfs)
     references = [row for place, rows in enumerate(found) if place % step == 0 for row in rows]
     encodes = [row for place, rows in enumerate(found) if place % step for row in rows]
-    made_from = {**weights, "ffmpeg": find_ffmpeg().version}
-    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, made_from)
+    data = {clip.name: clip_digest(clip) for clip in clips}
+    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, weights, data)
 
 
 def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, masks: str) -> list[dict[str, Any]]:

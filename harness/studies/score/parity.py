@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
-from harness.files import read_json, sha256_of
+from harness.files import read_json
 from harness.media.open import open_clip
 from harness.models.session import SaliencyModel
 from harness.quality.libvmaf import Log, read_log
@@ -28,11 +28,6 @@ class Case:
     log: Path
     clip: str
     model: SaliencyModel
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """What a table records of the case."""
-        return {self.log.name: sha256_of(self.log), self.model.name: self.model.sha256}
 
 
 def parity(cases: Sequence[Case], progress: Callable[[int, int], None] = lambda done, total: None) -> pd.DataFrame:

@@ -9,20 +9,22 @@ from typing import Any
 
 import pandas as pd
 
-from harness.files import write_text
+from harness.files import sha256_of
+from harness.jobs.provenance import code_of
 from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
 from harness.tables import Table, write_table
 
+ROWS, ROW_DIGITS = ("encodes", "references"), 8  # tables of all frames, and how exact their files are
 
-def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
-    """The findings as tables, those that have any; every interval is over clips."""
-    ladder, made_from = rows.ladder, dict(rows.made_from)
-    names = list(dict.fromkeys(rows.encodes["clip"]))
-    inputs: dict[str, Any] = {model: made_from[model] for model in rows.models if model in made_from}
-    inputs |= {"clips": ", ".join(names), "crf": ", ".join(map(str, ladder.crfs))}
-    inputs |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), **made_from}
+
+def ladder_tables(rows: LadderRows, command: str, corpus: str = "clips") -> list[Table]:
+    """The findings as tables, those that have any, and the rows behind them; every interval is over clips."""
+    ladder, names = rows.ladder, list(dict.fromkeys(rows.encodes["clip"]))
+    settings: dict[str, Any] = {"clips": ", ".join(names), "crf": ", ".join(map(str, ladder.crfs))}
+    settings |= {"encoder": f"{ladder.encoder} {ladder.preset or ''}".strip(), "every": ladder.every}
+    data = {f"{corpus}/{clip}": digest for clip, digest in rows.data.items()}
     notes = [
         f"{len(names)} clips, {len(rows.encodes)} frames of encodes, {len(rows.references)} frames of sources.",
         "PLCC with 95 % bounds over clips; SROCC beside it.",
@@ -37,23 +39,40 @@ def ladder_tables(rows: LadderRows, command: str) -> list[Table]:
         ("stability", "saliency_mean on the source against the same frame encoded", stability(rows)),
         ("foreground", "saliency_mean on the source against the true share of foreground", foreground(rows)),
         ("flicker", "change of the map from frame to frame, beside the motion of the mask", flicker(rows)),
+        ("encodes", "every frame of every encode", rows.encodes),
+        ("references", "every frame of the sources", rows.references),
     ]
-    return [Table(name, title, found, command, inputs, tuple(notes)) for name, title, found in kinds if len(found)]
+    return [
+        Table(
+            f"score.{name}",
+            name,
+            title,
+            found,
+            command,
+            rows.weights,
+            data,
+            code_of(__name__),
+            settings,
+            tuple(notes),
+            ROW_DIGITS if name in ROWS else None,
+        )
+        for name, title, found in kinds
+        if len(found)
+    ]
 
 
-def write_ladder(rows: LadderRows, tables: Sequence[Table], folder: Path) -> None:
-    """Write the tables, and every row behind them as `encodes.csv` and `references.csv`."""
+def write_ladder(tables: Sequence[Table], folder: Path) -> None:
+    """Write the tables, those of all frames among them."""
     for table in tables:
         write_table(table, folder)
-    for name, content in (("encodes", rows.encodes), ("references", rows.references)):
-        write_text(folder / f"{name}.csv", content.to_csv(index=False, float_format="%.6f"))
 
 
 def parity_table(rows: pd.DataFrame, cases: Sequence[Case], command: str) -> Table:
     """Native against embedded, a row per case."""
-    inputs = {name: digest for case in cases for name, digest in case.inputs.items()}
+    models = {case.model.name: case.model.sha256 for case in cases}
+    data = {f"log {case.log.name}": sha256_of(case.log) for case in cases}
     printed = rows.assign(max_abs_diff=rows["max_abs_diff"].map("{:.2e}".format))
-    return Table("native", "Native against embedded", printed, command, inputs)
+    return Table("score.parity", "native", "Native against embedded", printed, command, models, data, code_of(__name__))
 
 
 def model_agreement(rows: LadderRows) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from harness.models.registry import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import Statistics, pearson_by_group
 from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, run_ladder
-from harness.studies.score.tables import ladder_tables, model_agreement, stability
+from harness.studies.score.tables import ROWS, ladder_tables, model_agreement, stability
+from harness.tables import read_table, table_json
 from tests.helpers import VECTORS
 from tests.helpers.commands import run
 
@@ -69,10 +70,12 @@ def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
 
 def test_tables_state_their_convention_and_size(rows):
     made = {table.name: table for table in ladder_tables(rows[0], "harness ladder …")}
-    assert set(made) == {"vmaf", "stability", "foreground", "flicker"}, "one model agrees with nobody"
+    findings = {"vmaf", "stability", "foreground", "flicker"}
+    assert set(made) == {*findings, *ROWS}, "one model agrees with nobody"
     assert made["stability"].rows["frames"].tolist() == [10, 10]
-    assert list(made["vmaf"].inputs) == ["tiny", "clips", "crf", "encoder", "ffmpeg"]
-    assert made["vmaf"].inputs["crf"] == "20, 44" and made["vmaf"].inputs["encoder"] == "libx264 ultrafast"
+    assert list(made["vmaf"].models) == ["tiny"] and all(key.startswith("clips/") for key in made["vmaf"].data)
+    settings = made["vmaf"].settings
+    assert settings["crf"] == "20, 44" and settings["encoder"] == "libx264 ultrafast"
     assert "2 clips, 20 frames of encodes, 10 frames of sources." in made["vmaf"].notes
     assert "Bounds over 2 clips are Student's (jackknife); one clip has none." in made["stability"].notes
     bounds = made["stability"].rows[["plcc_low", "plcc_high", "relative_drift_low", "relative_drift_high"]]
@@ -191,6 +194,8 @@ def test_the_command_writes_tables_and_rows(clips, tmp_path):
     again = run("ladder", "--corpus", "davis-2016", *options, "--json")
     made = json.loads(again.stdout)
     assert list(made) == ["vmaf", "stability", "foreground", "flicker"]
-    assert made["stability"] == json.loads((tmp_path / "out" / "stability.json").read_text())
+    for name, table in made.items():
+        assert table == json.loads(json.dumps(table_json(read_table(tmp_path / "out" / f"{name}.csv"))))
+    assert list(read_table(tmp_path / "out" / "encodes.csv").data) == ["davis-2016/a"]
     unknown = run("ladder", "--corpus", "davis-2016", *options[:-2], "--clip", "c")
     assert "has no clip 'c' (allowed: a, b)" in str(unknown.exception)
