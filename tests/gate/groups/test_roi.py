@@ -24,6 +24,7 @@ from harness.gate.verdict import Outcome
 from harness.jobs import Store
 from harness.jobs.executors import SerialExecutor
 from harness.studies.roi.sweep import bd_rates, sweep
+from harness.tables import read_table
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
 
@@ -134,7 +135,7 @@ def test_the_command_names_everything_that_decides_the_encodes(folder: Path, evi
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set((context.out / "jobs" / "roi").rglob("*")) == before
-    written = json.loads((context.out / "repeat" / "roi" / "sweep_bdrate_by_clip.json").read_text())["rows"]
+    written = read_table(context.out / "repeat" / "roi" / "sweep_bdrate_by_clip.csv").rows.to_dict("records")
     repeated = {(row["clip"], row["arm"]): row["bd_rate"] for row in written if row["metric"] == roi.QUALITY}
     for row in evidence.tables["BD-rate against the plain encode"]:
         assert repeated[row["clip"], row["arm"]] == pytest.approx(row[roi.QUALITY])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +22,7 @@ from harness.roi.encoders import find_encoder
 from harness.studies.roi.reference import clips_with_regions
 from harness.studies.roi.sheets import write_sheets
 from harness.studies.roi.sweep import METRICS, SweepPlan, bd_rates, models_of, summary, sweep
+from harness.tables import read_table
 from tests.helpers import ROOT
 from tests.helpers.clips import write_clip
 
@@ -133,18 +133,18 @@ def test_a_clip_without_masks_is_judged_by_the_model_that_the_user_names(tmp_pat
     assert "the masks of davis-2016 are its region" in refused("--model", MODEL, "--reference", MODEL)
     done = roi_sweep(*asked, "--reference", "centre-prior")
     assert done.returncode == 0, done.stderr
-    table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
-    assert {"psnr_y@reference", "vmaf@reference", "psnr_y"} < {row["metric"] for row in table["rows"]}
-    assert not any("mask" in row["metric"] for row in table["rows"])
-    assert "where centre-prior says > 0.5, which steers too: its arm is flattered" in table["notes"][3]
-    assert all("low" not in row or row["low"] is None for row in table["rows"])
+    table = read_table(tmp_path / "out" / "sweep_bdrate.csv")
+    assert {"psnr_y@reference", "vmaf@reference", "psnr_y"} < set(table.rows["metric"])
+    assert not table.rows["metric"].str.contains("mask").any()
+    assert "where centre-prior says > 0.5, which steers too: its arm is flattered" in table.notes[3]
+    assert "low" not in table.rows or table.rows["low"].isna().all()
     (masks,) = (tmp_path / "jobs" / "regions").iterdir()
     written = [np.asarray(Image.open(path)) for path in sorted(masks.iterdir())]
     assert len(written) == 2 and written[0].shape == (192, 320)
     assert written[0][96, 160] == 255 and written[0][0, 0] == 0
     assert roi_sweep(*asked, "--reference", MODEL).returncode == 0
-    table = json.loads((tmp_path / "out" / "sweep_bdrate.json").read_text())
-    assert "where mobilesal_placeholder_v0 says > 0.5, which steers too" in table["notes"][3]
+    table = read_table(tmp_path / "out" / "sweep_bdrate.csv")
+    assert "where mobilesal_placeholder_v0 says > 0.5, which steers too" in table.notes[3]
 
 
 def roi_sweep(*options: str) -> subprocess.CompletedProcess[str]:
