@@ -68,6 +68,7 @@ def application(asked: Sequence[str] = ()) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; a usage error or `HarnessError` becomes one line on stderr and its exit code."""
+    _keep_to_our_cache()
     try:
         sys.exit(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False))
     except typer.TyperException as error:
@@ -83,6 +84,13 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _keep_to_our_cache() -> None:
+    """Matplotlib's list of fonts goes beside what else harness keeps, unless the user has a place for it."""
+    home = os.environ.get("HOME")
+    if cache := os.environ.get("XDG_CACHE_HOME") or (home and f"{home}/.cache"):
+        os.environ.setdefault("MPLCONFIGDIR", f"{cache}/harness/matplotlib")
 
 
 def _complain(message: str) -> None:
