@@ -28,7 +28,7 @@ from harness.media.frames import Frame
 from harness.media.open import open_clip
 from harness.media.y4m import write_y4m
 from harness.models.registry import find_model
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from harness.saliency.colour import contract_rgb
 from harness.saliency.feature import extract
 from harness.studies.score.pair import ScorePlan, score
@@ -48,8 +48,7 @@ def picture(width: int, height: int) -> Frame:
 
 def work(kind: str, path: str, model: str) -> dict[str, float]:
     """One measurement, in this process."""
-    file = find_model(model)
-    clip, loaded = open_clip(path), SaliencyModel.load(file.path, file.name)
+    clip, loaded = open_clip(path), load_model(model)
     frames = iter(clip)
     loaded.maps(contract_rgb(next(frames))[None])  # the first run plans and allocates
     started, cpu = time.perf_counter(), time.process_time()

@@ -28,7 +28,7 @@ from harness.jobs.provenance import code_of, this_command
 from harness.media.pictures import read_rgb, resized
 from harness.models.contract import INPUT
 from harness.models.registry import find_model
-from harness.models.session import SaliencyModel, normalised
+from harness.models.session import load_model, normalised
 from harness.stats import pearson
 from harness.tables import Table, write_table
 from train.data import validation_split
@@ -85,7 +85,7 @@ def main() -> None:
     file = find_model(asked.model)
     with tempfile.TemporaryDirectory() as scratch:
         paths = variants(file.path, Path(scratch), [pairs[index] for index in kept[: asked.calibrate]])
-        models = {name: SaliencyModel.load(path) for name, path in paths.items()}
+        models = {name: load_model(path) for name, path in paths.items()}
         rows = [{"variant": name, "bytes": models[name].facts.bytes} for name in models]
         correlations: dict[str, list[float]] = {name: [] for name in models}
         for index in held[: asked.compare]:

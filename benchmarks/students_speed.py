@@ -18,8 +18,7 @@ import pandas as pd
 
 from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.models.contract import INPUT, OUTPUT
-from harness.models.registry import find_model
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from harness.tables import Table, write_table
 
 SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
@@ -32,8 +31,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
     asked = parser.parse_args()
-    files = [find_model(name) for name in asked.model]
-    models = [SaliencyModel.load(file.path, file.name, file.sha256, asked.threads) for file in files]
+    models = [load_model(name, asked.threads) for name in asked.model]
     if len(models) < 2:
         parser.error("nothing to compare: give two models or more")
     base = models[-2].name

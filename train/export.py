@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ import onnx
 import torch
 
 from harness.errors import HarnessError
-from harness.files import sha256_of, whole_file
-from harness.models.contract import INPUT, OPSET, OUTPUT, GraphFacts, check_graph
-from harness.models.session import SaliencyModel
+from harness.files import whole_file
+from harness.models.contract import INPUT, OPSET, OUTPUT, GraphFacts
+from harness.models.session import SaliencyModel, load_model
 from train.batches import normalised
 from train.students.blocks import Student
 
@@ -49,13 +49,14 @@ def export(student: Student, path: Path) -> Exported:
                 dynamic_axes={INPUT: {2: "H", 3: "W"}, OUTPUT: {2: "H", 3: "W"}},
             )
         _declare_one_map(part)
-        facts = check_graph(part)
+        model = load_model(part)
+        facts = model.facts
         if unfolded := {"BatchNormalization"} & set(facts.operators):
             raise HarnessError(f"{path}: {unfolded.pop()} was not folded into its convolution")
-        difference = max_abs_difference(student, SaliencyModel.load(part))
+        difference = max_abs_difference(student, model)
         if not difference <= PARITY_LIMIT:
             raise HarnessError(f"{path}: differs from PyTorch by {difference:.2e} (allowed: {PARITY_LIMIT:.0e})")
-    return Exported(path, sha256_of(path), facts, difference)
+    return Exported(path, model.sha256, replace(facts, path=path), difference)
 
 
 def _declare_one_map(path: Path) -> None:

@@ -69,12 +69,12 @@ def run(
     from corpora.loader import load_pairs
     from harness.jobs.provenance import this_command
     from harness.models.registry import PRODUCTION
-    from harness.models.sources import MapFolder
+    from harness.models.sources import MapFolder, find_source
     from harness.models.working_size import WorkingSize
     from harness.saliency.distort import Distortion
     from harness.studies.eval.compare import with_intervals
     from harness.studies.eval.report import document, summary, write_report, write_sheet
-    from harness.studies.eval.run import Options, evaluate, find_source, refuse_repeats, usual_workers
+    from harness.studies.eval.run import Options, evaluate, refuse_repeats, usual_workers
 
     sizes = tuple(WorkingSize.parse(text) for text in working_sizes or ["native"])
     distortions = tuple(Distortion.parse(text) for text in distort or ())

@@ -34,19 +34,14 @@ def parity_command(
     Example: `harness parity --log native.json --distorted encode.mp4 --model saliency_student_v1`
     """
     from harness.jobs.provenance import this_command
-    from harness.models.registry import find_model
-    from harness.models.session import SaliencyModel
+    from harness.models.session import load_model
     from harness.studies.score.parity import Case, parity
     from harness.studies.score.tables import parity_table
     from harness.tables import json_records, write_table
 
     if not len(logs) == len(distorted) == len(models):
         raise InputError(f"{len(logs)} logs, {len(distorted)} clips, {len(models)} models (allowed: as many of each)")
-    files = [find_model(model) for model in models]
-    cases = [
-        Case(log, clip, SaliencyModel.load(file.path, file.name, file.sha256))
-        for log, clip, file in zip(logs, distorted, files, strict=True)
-    ]
+    cases = [Case(log, clip, load_model(model)) for log, clip, model in zip(logs, distorted, models, strict=True)]
     with progress("clips") as report:
         rows = parity(cases, report)
     if as_json:

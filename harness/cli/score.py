@@ -71,8 +71,8 @@ def score(
 
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
     """
-    from harness.models.registry import PRODUCTION, find_model
-    from harness.models.session import SaliencyModel
+    from harness.models.registry import PRODUCTION
+    from harness.models.session import load_model
     from harness.studies.score.pair import ScorePlan
     from harness.studies.score.pair import score as run_score
 
@@ -90,10 +90,9 @@ def score(
         allow_highbit=allow_highbit,
         timeout=timeout or None,
     )
-    files = [find_model(name) for name in models or [PRODUCTION]]
-    loaded = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
+    loaded = [load_model(name) for name in models or [PRODUCTION]]
     inputs = {"reference clip": reference, "distorted clip": distorted} | {
-        f"model {file.name}": file.path for file in files
+        f"model {model.name}": model.facts.path for model in loaded
     }
     outputs = {"--log": log, "--map": map_out, "--overlay": overlay}
     check_apart(inputs, {name: path for name, path in outputs.items() if path})

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.files import sha256_of
 from harness.gate.policy import Policy, Profile
 from harness.gate.verdict import Side
-from harness.models.registry import ModelFile, find_model
-from harness.models.session import SaliencyModel
+from harness.models.model_file import ModelFile
+from harness.models.registry import Registry
+from harness.models.session import SaliencyModel, load_model
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,21 @@ class Contender:
     """A model file with the hash that it has now; `registered` when it was asked for by its registry id."""
 
     file: ModelFile
-    sha256: str
 
     @classmethod
-    def of(cls, asked: str, models: Path | None = None) -> Contender:
+    def of(cls, asked: str, registry: Registry) -> Contender:
         """Find a registry id, `production` or a path; `InputError` when there is no such file."""
-        file = find_model(asked, models)
-        return cls(file, sha256_of(file.path))
+        found = cls(registry.find(asked))
+        _ = found.sha256  # now, once for the whole run
+        return found
+
+    @property
+    def sha256(self) -> str:
+        return self.file.sha256
 
     @property
     def registered(self) -> bool:
-        return self.file.sha256 is not None
+        return self.file.registered is not None
 
     @property
     def asked(self) -> str:
@@ -41,9 +45,9 @@ class Contender:
         """What a verdict says of it."""
         return Side(self.file.name, self.sha256, self.file.path.name)
 
-    def load(self, threads: int | None = None) -> SaliencyModel:
+    def load(self, threads: int = 0) -> SaliencyModel:
         """Verify and open it; `InputError` when the extractor would refuse it."""
-        return SaliencyModel.load(self.file.path, self.file.name, self.file.sha256, threads)
+        return load_model(self.file, threads)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Context:
     profile: Profile
     out: Path
     root: Path | None = None
-    models: Path | None = None
+    registry: Registry = field(default_factory=Registry.read)
     workers: int = 1
     announce: Callable[[str], None] = field(default=print, repr=False)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import HarnessError, InputError
-from harness.files import sha256_of
 from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.verdict import Decision, Verdict, read_verdict
@@ -55,12 +54,12 @@ def begin(model_id: str, folder: Path | None = None) -> Pointer:
     """
     stack, history = read_production(folder or model_folder())
     model = find_model(model_id, folder)
-    if stack and (history or stack[-1].id != model_id or stack[-1].sha256 == model.sha256):
+    if stack and (history or stack[-1].id != model_id or stack[-1].sha256 == model.registered):
         raise HarnessError(f"{stack[-1].id} is in production: from here on only a verdict puts a model there")
-    if model.sha256 is None:
+    if model.registered is None:
         raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
-    _refuse_other_file(model_id, model.sha256, "the registry", folder)
-    return write_production(folder or model_folder(), [Pointer(model_id, model.sha256, None, _now())], [])
+    _refuse_other_file(model_id, model.registered, "the registry", folder)
+    return write_production(folder or model_folder(), [Pointer(model_id, model.registered, None, _now())], [])
 
 
 def rollback(folder: Path | None = None) -> Pointer:
@@ -96,9 +95,9 @@ def _refuse_unjust(verdict: Verdict, policy: Policy, file: Path) -> None:
 
 def _refuse_other_file(model_id: str, sha256: str, source: str, folder: Path | None) -> None:
     model = find_model(model_id, folder)
-    if model.sha256 is None:
+    if model.registered is None:
         raise InputError(f"{model_id} is not in the registry (allowed: a registered id)")
-    for place, found in (("the registry", model.sha256), ("the file", sha256_of(model.path))):
+    for place, found in (("the registry", model.registered), ("the file", model.sha256)):
         if found != sha256:
             raise HarnessError(f"{model_id} has changed: {source} has sha256 {sha256[:12]}…, {place} {found[:12]}…")
 

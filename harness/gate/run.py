@@ -23,6 +23,7 @@ from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.settings import refuse_unknown
 from harness.gate.verdict import Verdict, markdown, write_verdict
 from harness.jobs.provenance import library_versions, processor_name
+from harness.models.registry import Registry
 
 GROUPS: tuple[ModuleType, ...] = (contract, accuracy, feature, roi, cost)
 EXTRACTOR = "mobilesal"
@@ -48,15 +49,15 @@ def run_gate(
     as INCONCLUSIVE checks.
     """
     policy = policy or load_policy()
-    chosen = policy.profile(profile)
+    chosen, registry = policy.profile(profile), Registry.read(models)
     context = Context(
-        incumbent=Contender.of(incumbent, models),
-        candidate=Contender.of(candidate, models),
+        registry=registry,
+        incumbent=Contender.of(incumbent, registry),
+        candidate=Contender.of(candidate, registry),
         policy=policy,
         profile=chosen,
         out=Path(out),
         root=root,
-        models=models,
         workers=workers or os.cpu_count() or 1,
         announce=announce,
     )

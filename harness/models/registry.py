@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 
 from harness.errors import InputError
-from harness.files import read_json, sha256_of, whole_file, write_json
-from harness.models.contract import INPUT, OUTPUT, check_graph
+from harness.files import read_json, whole_file, write_json
+from harness.models.contract import INPUT, OUTPUT, admitted
+from harness.models.model_file import ModelFile
 from harness.models.production import FILE, read_production
 
 PRODUCTION = "production"
@@ -27,12 +28,77 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ModelFile:
-    """A model that was asked for: its name in tables, its file, and the hash it must have, if one is known."""
+class Registry:
+    """The registry of a model folder as it was when it was read: a run asks one, whatever happens to the file."""
 
-    name: str
-    path: Path
-    sha256: str | None
+    folder: Path
+    models: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def read(cls, folder: Path | None = None) -> Registry:
+        """Of `folder` [default: `model_folder()`]; `InputError` for a file that its schema refuses."""
+        folder = folder or model_folder()
+        path = folder / "tiny" / "registry.json"
+        content = read_json(path)
+        if problem := _schema_problem(content):
+            raise InputError(f"{path}: {problem}")
+        return cls(folder, tuple(content["models"]))
+
+    def find(self, asked: str) -> ModelFile:
+        """A registry id, `production`, or a path, to its file; `InputError` lists what exists."""
+        if asked == PRODUCTION:
+            return self._in_production()
+        if entry := self.entry(asked):
+            return self._file(entry)
+        path = Path(asked)
+        if path.suffix == ".onnx" or path.exists():
+            if not path.is_file():
+                what = "a folder" if path.is_dir() else "no such file"
+                raise InputError(f"model {asked}: {what} (allowed: a registry id or a path to an .onnx file)")
+            return ModelFile.at(path)
+        known = ", ".join([PRODUCTION, *(entry["id"] for entry in self.models)])
+        raise InputError(f"unknown model {asked!r} (allowed: {known}, or a path to an .onnx file)")
+
+    def entry(self, model_id: str) -> dict[str, Any] | None:
+        """What the registry says of a model, or None for an id that it does not have."""
+        return next((entry for entry in self.models if entry["id"] == model_id), None)
+
+    def problem(self, file: ModelFile) -> str | None:
+        """How a registered file differs from what registry and sidecar say of it, or None."""
+        entry = self.entry(file.name)
+        if entry is None:
+            return f"{file.name} is not registered"
+        return "an id stands twice" if self._twice() else _problem(file, entry)
+
+    def findings(self) -> list[Finding]:
+        """One of the registry as such, then one of each model."""
+        found = [Finding("registry.json", "an id stands twice" if self._twice() else None)]
+        return found + [Finding(entry["id"], _problem(self._file(entry), entry)) for entry in self.models]
+
+    def production_problem(self) -> str | None:
+        """Why `production.json` does not lead to a registered model, or None."""
+        try:
+            self._in_production()
+        except InputError as error:
+            return str(error)
+        return None
+
+    def _twice(self) -> bool:
+        return len({entry["id"] for entry in self.models}) < len(self.models)
+
+    def _file(self, entry: dict[str, Any]) -> ModelFile:
+        return ModelFile(entry["id"], self.folder / "tiny" / entry["onnx"], entry["sha256"])
+
+    def _in_production(self) -> ModelFile:
+        stack, _ = read_production(self.folder)
+        if not stack:
+            raise InputError(f"no model is in production yet: {self.folder / FILE} does not exist")
+        entry = self.entry(stack[-1].id)
+        if entry is None:
+            raise InputError(f"{stack[-1].id} is in production, but the registry does not have it")
+        if entry["sha256"] != stack[-1].sha256:
+            raise InputError(f"{stack[-1].id} is in production with another sha256 than the registry has")
+        return self._file(entry)
 
 
 def model_folder() -> Path:
@@ -46,45 +112,12 @@ def model_folder() -> Path:
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:
     """The registry's `models`, in file order; `InputError` for a file that its schema refuses."""
-    path = (folder or model_folder()) / "tiny" / "registry.json"
-    registry = read_json(path)
-    if problem := _schema_problem(registry):
-        raise InputError(f"{path}: {problem}")
-    return list(registry["models"])
+    return list(Registry.read(folder).models)
 
 
 def find_model(asked: str, folder: Path | None = None) -> ModelFile:
     """A registry id, `production`, or a path, to a `ModelFile`; `InputError` lists what exists."""
-    folder = folder or model_folder()
-    if asked == PRODUCTION:
-        return _in_production(folder)
-    if registered := _registered(asked, folder):
-        return registered
-    path = Path(asked)
-    if path.suffix == ".onnx" or path.exists():
-        if not path.is_file():
-            what = "a folder" if path.is_dir() else "no such file"
-            raise InputError(f"model {asked}: {what} (allowed: a registry id or a path to an .onnx file)")
-        return ModelFile(path.stem, path, None)
-    known = ", ".join([PRODUCTION, *(entry["id"] for entry in entries(folder))])
-    raise InputError(f"unknown model {asked!r} (allowed: {known}, or a path to an .onnx file)")
-
-
-def _registered(model_id: str, folder: Path) -> ModelFile | None:
-    found = (entry for entry in entries(folder) if entry["id"] == model_id)
-    return next((ModelFile(model_id, folder / "tiny" / entry["onnx"], entry["sha256"]) for entry in found), None)
-
-
-def _in_production(folder: Path) -> ModelFile:
-    stack, _ = read_production(folder)
-    if not stack:
-        raise InputError(f"no model is in production yet: {folder / FILE} does not exist")
-    found = _registered(stack[-1].id, folder)
-    if found is None:
-        raise InputError(f"{stack[-1].id} is in production, but the registry does not have it")
-    if found.sha256 != stack[-1].sha256:
-        raise InputError(f"{stack[-1].id} is in production with another sha256 than the registry has")
-    return found
+    return Registry.read(folder).find(asked)
 
 
 def verify(folder: Path | None = None) -> list[Finding]:
@@ -93,22 +126,13 @@ def verify(folder: Path | None = None) -> list[Finding]:
     Each model yields one `Finding`; the registry as such does, and so does `production.json` where there is one.
     """
     folder = folder or model_folder()
-    tiny = folder / "tiny"
-    registry = read_json(tiny / "registry.json")
-    if problem := _schema_problem(registry):
-        return [Finding("registry.json", problem)]
-    ids = [entry["id"] for entry in registry["models"]]
-    findings = [Finding("registry.json", "an id stands twice" if len(set(ids)) < len(ids) else None)]
-    findings += [Finding(entry["id"], _problem(tiny, entry)) for entry in registry["models"]]
-    return [*findings, Finding(FILE, _production_problem(folder))] if (folder / FILE).exists() else findings
-
-
-def _production_problem(folder: Path) -> str | None:
-    try:
-        _in_production(folder)
-    except InputError as error:
-        return str(error)
-    return None
+    path = folder / "tiny" / "registry.json"
+    content = read_json(path)
+    if problem := _schema_problem(content):
+        return [Finding(path.name, problem)]
+    registry = Registry(folder, tuple(content["models"]))
+    production = [Finding(FILE, registry.production_problem())] if (folder / FILE).exists() else []
+    return [*registry.findings(), *production]
 
 
 def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
@@ -130,8 +154,9 @@ def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder:
 
 def entry_for(model_id: str, onnx: Path, description: str, notes: str, smoke: bool = False) -> dict[str, Any]:
     """A registry entry for a file that passes `check_graph`."""
-    facts = check_graph(onnx)
-    entry: dict[str, Any] = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": sha256_of(onnx)}
+    file = ModelFile.at(onnx)
+    _, facts = admitted(file)
+    entry: dict[str, Any] = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": file.sha256}
     entry |= {"opset": facts.opset, "description": description, "notes": notes, "quant_mode": "fp32"}
     return entry | {"license": LICENCE} | ({"smoke": True} if smoke else {})
 
@@ -157,13 +182,12 @@ def _schema_problem(registry: Any) -> str | None:
     return None
 
 
-def _problem(tiny: Path, entry: dict[str, Any]) -> str | None:
-    path = tiny / entry["onnx"]
+def _problem(file: ModelFile, entry: dict[str, Any]) -> str | None:
+    path = file.path
     try:
-        found = sha256_of(path)
-        if found != entry["sha256"]:
-            return f"{path.name}: sha256 is {found}, the registry says {entry['sha256']}"
-        facts = check_graph(path)
+        if file.sha256 != entry["sha256"]:
+            return f"{path.name}: sha256 is {file.sha256}, the registry says {entry['sha256']}"
+        _, facts = admitted(file)
         if entry.get("opset", facts.opset) != facts.opset:
             return f"{path.name}: opset is {facts.opset}, the registry says {entry['opset']}"
         sidecar = read_json(path.with_suffix(".json"))
@@ -171,7 +195,7 @@ def _problem(tiny: Path, entry: dict[str, Any]) -> str | None:
         return str(error)
     if not isinstance(sidecar, dict):
         return f"{path.stem}.json: {type(sidecar).__name__} at the top level (allowed: an object)"
-    expected = sidecar_for(entry | {"opset": facts.opset}, {})
+    expected = sidecar_for({"notes": "", **entry, "opset": facts.opset}, {})
     for key in ("name", "kind", "onnx_opset", "input_name", "output_name", "sha256"):
         if sidecar.get(key) != expected[key]:
             return f"{path.stem}.json: {key} is {sidecar.get(key)!r}, the file has {expected[key]!r}"

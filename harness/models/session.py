@@ -1,22 +1,26 @@
-"""A verified saliency model: pictures in, maps out."""
+"""A verified saliency model: pictures in, maps out, both held to the contract."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 
 from harness.errors import HarnessError, InputError
-from harness.files import sha256_of
 from harness.media.pictures import resized
 from harness.models.bands import BAND_PIXELS, Locality, in_bands, locality
-from harness.models.contract import INPUT, MEAN, OUTPUT, STD, GraphFacts, check_graph
+from harness.models.bounds import refuse_unbounded
+from harness.models.contract import INPUT, MEAN, OUTPUT, STD, GraphFacts, admitted
+from harness.models.model_file import ModelFile
+from harness.models.registry import find_model
 from harness.models.working_size import NATIVE, WorkingSize
 
 MULTIPLE = 8  # three poolings: other sides are padded by edge repetition, as the extractor does
+ROUNDING = 1e-6  # a map may leave [0, 1] by so much: scaling inside a graph rounds
+OPEN_AT_ONCE = 8  # sessions that a process keeps
 
 _SCALE = np.float32(1) / np.float32(255)
 _MEAN, _INVERSE_STD = np.array(MEAN, np.float32), np.float32(1) / np.array(STD, np.float32)
@@ -24,7 +28,7 @@ _MEAN, _INVERSE_STD = np.array(MEAN, np.float32), np.float32(1) / np.array(STD, 
 
 @dataclass(frozen=True)
 class SaliencyModel:
-    """A graph that passed `check_graph`, with an ONNX Runtime session on the CPU.
+    """A graph that passed `check_graph`, with an ONNX Runtime session on the CPU; `load_model` makes one.
 
     `name` is what tables call it: the registry id, or the file's stem.
     """
@@ -35,33 +39,28 @@ class SaliencyModel:
     session: onnxruntime.InferenceSession = field(repr=False, compare=False)
     local: Locality | None = None
 
-    @classmethod
-    def load(
-        cls, path: Path, name: str | None = None, sha256: str | None = None, threads: int | None = None
-    ) -> SaliencyModel:
-        """Verify the file (hash first, when one is given) and open it; `InputError` when it may not load."""
-        path = Path(path)
-        found = sha256_of(path)
-        if sha256 is not None and found != sha256:
-            raise InputError(f"{path}: sha256 is {found}, the registry says {sha256}")
-        facts = check_graph(path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core
-        options.enable_mem_pattern = False  # sizes vary; planning for one costs a third more memory and no time
-        if threads:
-            options.intra_op_num_threads = threads
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            raise InputError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
-        return cls(name or path.stem, found, facts, session, locality(onnx.load(path).graph))
-
     def maps(self, rgb: np.ndarray) -> np.ndarray:
-        """Saliency of uint8 RGB `[N, H, W, 3]` as float32 `[N, H, W]` in [0, 1]; any H and W.
+        """Saliency of pictures, one at a time, for the contract's batch is 1.
 
-        The contract's batch is 1, so pictures go through one at a time.
+        Args:
+            rgb: uint8 RGB `[N, H, W, 3]`, any H and W.
+
+        Returns:
+            float32 `[N, H, W]` in [0, 1], up to `ROUNDING`.
+
+        Raises:
+            InputError: For other pictures, and for a model whose map is of another size, not finite, or out of range.
+            HarnessError: When inference fails.
         """
+        found = self.raw_maps(rgb)
+        low, high = float(found.min(initial=0)), float(found.max(initial=0))
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN too
+            said = f"values from {low:.4g} to {high:.4g}" if np.isfinite(found).all() else "NaN or infinite values"
+            raise InputError(f"{self.name}: its map holds {said} (allowed: 0 to 1)")
+        return found
+
+    def raw_maps(self, rgb: np.ndarray) -> np.ndarray:
+        """`maps` of the right size, with whatever values the graph gave."""
         if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3:
             raise InputError(f"pictures are {rgb.dtype} {rgb.shape} (allowed: uint8 [N, H, W, 3])")
         _, height, width, _ = rgb.shape
@@ -69,22 +68,87 @@ class SaliencyModel:
         if below or right:
             rgb = np.pad(rgb, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
         planes = np.ascontiguousarray(normalised(rgb).transpose(0, 3, 1, 2))
-        try:
-            maps = [self._run(plane[None]) for plane in planes]
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            raise HarnessError(f"{self.name}: inference failed: {str(error).splitlines()[0]}") from error
-        return np.concatenate(maps)[:, 0, :height, :width]
+        return np.concatenate([self._run(plane[None]) for plane in planes])[:, 0, :height, :width]
 
     def _run(self, planes: np.ndarray) -> np.ndarray:
-        if self.local and planes.shape[2] * planes.shape[3] > BAND_PIXELS:
+        _, _, height, width = planes.shape
+        if self.local and height * width > BAND_PIXELS:
             return in_bands(self._run, planes, self.local)
-        return self.session.run([OUTPUT], {INPUT: planes})[0]
+        try:
+            found: np.ndarray = self.session.run([OUTPUT], {INPUT: planes})[0]
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise HarnessError(f"{self.name}: inference failed: {str(error).splitlines()[0]}") from error
+        if found.shape != (1, 1, height, width):
+            raise InputError(
+                f"{self.name}: the map of a {width}x{height} picture is {_sides(found)} (allowed: the picture's size)"
+            )
+        return found
 
     def map_of(self, rgb: np.ndarray, working: WorkingSize = NATIVE) -> np.ndarray:
         """Saliency of one picture uint8 `[H, W, 3]` at a working size, scaled back (bilinear): float32 `[H, W]`."""
         height, width = rgb.shape[:2]
         small = resized(rgb, working.of(height, width))
-        return resized(self.maps(small[None])[0], (height, width))
+        found = np.clip(self.maps(small[None])[0], 0, 1)
+        return resized(found, (height, width))
+
+
+def _sides(found: np.ndarray) -> str:
+    if found.ndim == 4 and found.shape[:2] == (1, 1):
+        return f"{found.shape[3]}x{found.shape[2]}"
+    return f"of shape {list(found.shape)}"
+
+
+def load_model(asked: str | Path | ModelFile, threads: int = 0) -> SaliencyModel:
+    """Find a model, verify it and open it.
+
+    Args:
+        asked: What `find_model` takes or has found; a `Path` is never taken for a registry id.
+        threads: Threads of one inference; 0 for one for each core.
+
+    Raises:
+        InputError: For an unknown name, a file that is not the one that the registry has, or one that the extractor
+            would refuse.
+    """
+    if isinstance(asked, Path):
+        asked = ModelFile.at(asked)
+    file = find_model(asked) if isinstance(asked, str) else asked
+    file.refuse_change()
+    return open_model(file, threads)
+
+
+def open_model(file: ModelFile, threads: int = 0) -> SaliencyModel:
+    """A session over the very bytes that were verified; a process opens equal bytes once.
+
+    Other than `load_model` it does not ask whether they are those that the registry has.
+    """
+    opened = _opened(_Bytes(file.sha256, file), threads)
+    return replace(opened, name=file.name, facts=replace(opened.facts, path=file.path))
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """A file that equals any other of the same content."""
+
+    sha256: str
+    file: ModelFile = field(compare=False)
+
+
+@functools.lru_cache(OPEN_AT_ONCE)
+def _opened(asked: _Bytes, threads: int) -> SaliencyModel:
+    file = asked.file
+    model, facts = admitted(file)
+    refuse_unbounded(file, model)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core
+    options.enable_mem_pattern = False  # sizes vary; planning for one costs a third more memory and no time
+    if threads:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public base
+        raise InputError(f"{file.path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
+    return SaliencyModel(file.name, file.sha256, facts, session, locality(model.graph))
 
 
 def normalised(rgb: np.ndarray) -> np.ndarray:

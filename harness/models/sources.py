@@ -12,7 +12,9 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.media.pictures import read_grey, resized
-from harness.models.session import SaliencyModel
+from harness.models.model_file import ModelFile
+from harness.models.registry import find_model
+from harness.models.session import load_model
 from harness.models.working_size import WorkingSize
 
 CENTRE_PRIOR = "centre-prior"
@@ -42,15 +44,35 @@ class MapSource(Protocol):
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A saliency model's file."""
+    """A saliency model's file, under the name that tables call it by."""
 
     name: str
-    path: Path
-    digest: str
+    file: ModelFile
     sees: bool = True
 
+    @classmethod
+    def of(cls, asked: str) -> ModelSource:
+        """A registry id, `production`, or a path to an .onnx file, verified before any work starts.
+
+        Raises `InputError` for an unknown name, which lists what exists, and for a file that the extractor would
+        refuse.
+        """
+        file = find_model(asked)
+        load_model(file)
+        return cls(file.name, file)
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.file.path
+
+    @property
+    def digest(self) -> str:
+        """The file's SHA-256."""
+        return self.file.sha256
+
     def open(self, threads: int) -> Mapper:
-        model = SaliencyModel.load(self.path, self.name, self.digest, threads)
+        model = load_model(self.file, threads)
         return lambda name, rgb, working: model.map_of(rgb, working)
 
 
@@ -68,6 +90,11 @@ class CentrePrior:
 
     def open(self, threads: int) -> Mapper:
         return lambda name, rgb, working: np.outer(_bell(rgb.shape[0]), _bell(rgb.shape[1])).astype(np.float32)
+
+
+def find_source(asked: str) -> MapSource:
+    """`centre-prior`, or a model as `ModelSource.of` finds it."""
+    return CentrePrior() if asked == CENTRE_PRIOR else ModelSource.of(asked)
 
 
 def _bell(length: int) -> np.ndarray:

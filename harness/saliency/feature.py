@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from harness.errors import HarnessError
 from harness.media.frames import Frame, pix_fmt_name
 from harness.media.prefetch import prefetch
 from harness.models.session import SaliencyModel
@@ -28,16 +27,13 @@ def extract(
 ) -> Iterator[FrameMeans]:
     """Run every model over every frame, in order; decoding and conversion overlap with inference.
 
-    Raises `InputError` for 4:0:0, and for more than 8 bits unless `allow_highbit` (then samples are rounded to 8),
-    `HarnessError` for a map that is not finite. Source: `mobilesal.c` of the libvmaf fork.
+    Raises `InputError` for 4:0:0, for more than 8 bits unless `allow_highbit` (then samples are rounded to 8), and for
+    a map that breaks the contract. Source: `mobilesal.c` of the libvmaf fork.
     """
     converted = ((frame, contract_rgb(eight_bits(frame) if allow_highbit else frame)) for frame in frames)
     for frame, rgb in prefetch(converted):
         maps = tuple(model.maps(rgb[None])[0] for model in models)
         means = tuple(float(values.mean(dtype=np.float64)) for values in maps)
-        for model, mean in zip(models, means, strict=True):
-            if not np.isfinite(mean):
-                raise HarnessError(f"{model.name}: the map of frame {frame.index} is not finite")
         yield FrameMeans(frame, means, maps)
 
 

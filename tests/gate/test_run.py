@@ -20,7 +20,7 @@ from harness.gate.verdict import Decision, Measurement, Outcome, Verdict, read_v
 from harness.models.registry import entry_for, register, sidecar_for
 from tests.helpers import ROOT
 from tests.helpers.commands import run
-from tests.helpers.models import write_student
+from tests.helpers.models import write_breaking, write_student
 
 
 @pytest.fixture
@@ -83,6 +83,10 @@ def test_a_second_run_is_the_same_to_the_byte_apart_from_time(models: Path, poli
         ("sidecar", "registry"),
         ("relu", "range"),
         ("operator", "graph"),
+        ("half", "sizes"),
+        ("twice", "sizes"),
+        ("nan", "finite"),
+        ("beyond", "range"),
     ],
 )
 def test_a_candidate_that_breaks_the_contract_is_held(
@@ -94,7 +98,9 @@ def test_a_candidate_that_breaks_the_contract_is_held(
     elif damage == "sidecar":
         target.with_suffix(".json").unlink()
     else:
-        path = write_student(tmp_path / "bad.onnx", 2.0, {"relu": "Relu", "operator": "Sin"}[damage])
+        activation = {"relu": "Relu", "operator": "Sin"}.get(damage)
+        path = tmp_path / "bad.onnx"
+        write_student(path, 2.0, activation) if activation else write_breaking(path, damage)
         target.write_bytes(path.read_bytes())
     verdict = gate(policy, tmp_path / "out")
     assert outcomes(verdict, "contract")[key] is Outcome.FAIL

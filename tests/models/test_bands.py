@@ -7,8 +7,7 @@ from onnx import TensorProto, helper
 
 from harness.models.bands import Locality, in_bands, locality
 from harness.models.contract import INPUT, OUTPUT
-from harness.models.registry import find_model
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from tests.helpers import VECTORS
 
 
@@ -28,7 +27,7 @@ def reach_measured(model, rows=256):
 
 @pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])
 def test_students_are_local_and_bands_change_no_bit(name):
-    model = SaliencyModel.load(find_model(name).path, threads=1)
+    model = load_model(name, threads=1)
     assert model.local and model.local.step == 8
     assert reach_measured(model) <= model.local.reach <= 64
     picture = np.random.default_rng(1).normal(size=(1, 3, 344, 48)).astype(np.float32)

@@ -12,8 +12,9 @@ from onnx import external_data_helper, helper
 
 from harness.errors import InputError
 from harness.models.contract import check_graph
+from harness.models.model_file import ModelFile
 from harness.models.placeholder import write_placeholder
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_placeholder_passes_and_runs_at_any_size(placeholder: Path) -> None:
     expected = 1 / (
         1 + np.exp(-np.mean([(128 / 255 - m) / s for m, s in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]))
     )
-    np.testing.assert_allclose(SaliencyModel.load(placeholder).maps(picture), expected, atol=1e-6)
+    np.testing.assert_allclose(load_model(placeholder).maps(picture), expected, atol=1e-6)
 
 
 def rename_output(model: onnx.ModelProto) -> None:
@@ -101,7 +102,7 @@ def test_refuses_what_is_no_graph(tmp_path: Path) -> None:
 
 def test_load_refuses_another_hash(placeholder: Path) -> None:
     with pytest.raises(InputError, match=r"sha256 is [0-9a-f]{64}, the registry says 0000"):
-        SaliencyModel.load(placeholder, sha256="0000")
+        load_model(ModelFile("p", placeholder, "0000"))
 
 
 def test_upstream_files_pass(shared: Path) -> None:

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from harness.errors import HarnessError, InputError
+from harness.errors import InputError
 from harness.media.frames import Frame
 from harness.media.open import open_clip
 from harness.media.prefetch import prefetch
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from harness.saliency.feature import eight_bits, extract
 from tests.helpers import VECTORS
 from tests.helpers.clips import synthetic
+from tests.helpers.models import write_breaking
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ from tests.helpers.clips import synthetic
 @pytest.mark.parametrize("clip", ["blackswan", "libby"])
 def test_every_sample_is_the_golden_one_at_printed_precision(shared, clip, student):
     log = json.loads((shared / f"golden/{clip}.640x360.crf34.upstream_{student}.json").read_text())
-    model = SaliencyModel.load(shared / f"weights/upstream_saliency_student_{student}.onnx", threads=2)
+    model = load_model(shared / f"weights/upstream_saliency_student_{student}.onnx", threads=2)
     wanted = [frame["metrics"]["saliency_mean"] for frame in log["frames"]]
     frames = open_clip(shared / f"golden/{clip}.640x360.crf34.mp4")
     every = 7 if (clip, student) != ("libby", "v1") else 1  # one whole clip; samples of the others keep the suite fast
@@ -32,7 +33,7 @@ def test_every_sample_is_the_golden_one_at_printed_precision(shared, clip, stude
 
 def test_the_small_vectors_hold(tmp_path):
     vectors = json.loads((VECTORS / "mobilesal.json").read_text())
-    model = SaliencyModel.load(VECTORS / "mobilesal_tiny.onnx")
+    model = load_model(VECTORS / "mobilesal_tiny.onnx")
     for vector in vectors["cases"]:
         frame = synthetic(vector["width"], vector["height"], vector["chroma"], vector["seed"])
         (sample,) = extract([frame], [model])
@@ -41,7 +42,7 @@ def test_the_small_vectors_hold(tmp_path):
 
 
 def test_sides_off_the_multiple_of_eight_are_padded_by_their_edge_and_not_counted():
-    model = SaliencyModel.load(VECTORS / "mobilesal_tiny.onnx")
+    model = load_model(VECTORS / "mobilesal_tiny.onnx")
     odd = synthetic(61, 45, "444", 3)
     padded = Frame(
         0, 0.0, *(np.pad(p, ((0, 3), (0, 3)), mode="edge") for p in (odd.y, odd.u, odd.v)), "yuv444p", 8, "444"
@@ -52,7 +53,7 @@ def test_sides_off_the_multiple_of_eight_are_padded_by_their_edge_and_not_counte
 
 
 def test_high_bit_depth_is_refused_unless_allowed():
-    model = SaliencyModel.load(VECTORS / "mobilesal_tiny.onnx")
+    model = load_model(VECTORS / "mobilesal_tiny.onnx")
     deep = synthetic(48, 32, "420", 1, depth=10)
     with pytest.raises(InputError, match="10 bits"):
         next(extract([deep], [model]))
@@ -65,15 +66,14 @@ def test_high_bit_depth_is_refused_unless_allowed():
         next(extract([grey], [model], allow_highbit=True))
 
 
-def test_an_unfinite_map_stops_the_run(tmp_path):
-    class Broken:
-        name = "broken"
-
-        def maps(self, rgb):
-            return np.full(rgb.shape[:3], np.nan, np.float32)
-
-    with pytest.raises(HarnessError, match="broken: the map of frame 0 is not finite"):
-        next(extract([synthetic(16, 16, "420", 0)], [Broken()]))
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("half", "is 8x8"), ("twice", "is 32x32"), ("nan", "NaN or infinite values"), ("beyond", "values from 0 to 1.")],
+)
+def test_a_map_that_breaks_the_contract_stops_the_run(tmp_path, how, says):
+    model = load_model(write_breaking(tmp_path / "bad.onnx", how))
+    with pytest.raises(InputError, match=rf"^bad: .*{says}"):
+        next(extract([synthetic(16, 16, "420", 0)], [model]))
 
 
 def test_ahead_keeps_order_passes_errors_and_stops_early():
@@ -93,7 +93,7 @@ def test_ahead_keeps_order_passes_errors_and_stops_early():
 
 
 def test_chroma_layouts_decode_to_the_same_result_as_planes_by_hand(tmp_path):
-    model = SaliencyModel.load(VECTORS / "mobilesal_tiny.onnx")
+    model = load_model(VECTORS / "mobilesal_tiny.onnx")
     for chroma in ("420", "422", "444"):
         frame = synthetic(50, 34, chroma, 2)
         path = tmp_path / f"{chroma}.yuv"

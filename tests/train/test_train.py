@@ -324,12 +324,12 @@ def test_two_processes_train_the_same_weights(corpus: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_fold_and_protocol_on_upstream_weights(shared: Path, tmp_path: Path) -> None:
     """The -288 edition's recompressed images cost upstream's v1 .032 of its .65584 on the originals."""
-    from harness.models.session import SaliencyModel
+    from harness.models.session import load_model
 
     pairs = load_pairs("duts-tr", shared / "corpora" / "DUTS-TR-288")
     _, held = validation_split(len(pairs))
     data = decoded_set([pairs[index] for index in held], 256, tmp_path)
-    model = SaliencyModel.load(shared / "weights" / "upstream_saliency_student_v1.onnx")
+    model = load_model(shared / "weights" / "upstream_saliency_student_v1.onnx")
     assert validation_iou(model.maps, data, range(len(held)), 256).batched == pytest.approx(0.62385, abs=1e-4)
 
 

@@ -33,13 +33,12 @@ def validate(
     """
     from corpora.loader import cache_folder, load_pairs
     from harness.jobs.provenance import this_command
-    from harness.models.registry import PRODUCTION, find_model
-    from harness.models.session import SaliencyModel
+    from harness.models.registry import PRODUCTION
+    from harness.models.session import load_model
     from harness.tables import json_records, write_table
     from train.validation import validation_rows, validation_table
 
-    files = [find_model(model) for model in models or [PRODUCTION]]
-    loaded = [SaliencyModel.load(file.path, file.name, file.sha256) for file in files]
+    loaded = [load_model(name) for name in models or [PRODUCTION]]
     pairs = load_pairs(corpus, root)
     with stages() as report:
         rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", report)

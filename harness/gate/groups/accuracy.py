@@ -113,7 +113,7 @@ def _evaluated(context: Context, corpus: str, pairs: list[Pair]) -> tuple[ArmRes
 
     # file names may be equal (two folders' `best.onnx`), arms may not
     names = ("incumbent", "candidate")
-    sources = [ModelSource(name, side.file.path, side.sha256) for name, side in zip(names, context.pair, strict=True)]
+    sources = [ModelSource(name, side.file) for name, side in zip(names, context.pair, strict=True)]
     options = Options((WorkingSize.parse(context.policy.accuracy.working_size),))
     store = context.out / "jobs" / "eval"
     done = evaluate(sources, {corpus: pairs}, options, workers=context.workers, store=store, progress=progress)

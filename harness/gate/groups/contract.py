@@ -9,9 +9,7 @@ from harness.gate.context import Context
 from harness.gate.evidence import Evidence
 from harness.gate.intervals import exactly, fact
 from harness.gate.verdict import Measurement
-from harness.models.contract import check_graph
-from harness.models.registry import verify
-from harness.models.session import SaliencyModel
+from harness.models.session import SaliencyModel, open_model
 
 GROUP = "contract"
 
@@ -32,22 +30,19 @@ def gather(context: Context) -> Evidence:
     else:
         missing["contract.registry"] = "given as a path: the registry does not know it"
     try:
-        facts = check_graph(path)
-        model = SaliencyModel.load(path, context.candidate.file.name)
+        model = open_model(context.candidate.file)
     except InputError as error:
         found.append(fact("contract.graph", False, str(error).removeprefix(f"{path}: ")))
         return Evidence(GROUP, tuple(found), {**missing, GROUP: "the graph does not load"})
+    facts = model.facts
     note = f"opset {facts.opset}, {len(facts.operators)} operators, {facts.parameters} parameters, {facts.bytes} bytes"
     found += [fact("contract.graph", True, note), exactly("contract.bytes", facts.bytes)]
     return Evidence(GROUP, (*found, *_runs(model, context)), missing)
 
 
 def _registry_problem(context: Context) -> str | None:
-    name = context.candidate.file.name
-    if not context.candidate.registered:
-        return None
-    findings = verify(context.models)
-    return next((f.problem for f in findings if f.subject in ("registry.json", name) and f.problem), None)
+    candidate = context.candidate
+    return context.registry.problem(candidate.file) if candidate.registered else None
 
 
 def _runs(model: SaliencyModel, context: Context) -> list[Measurement]:
@@ -55,11 +50,9 @@ def _runs(model: SaliencyModel, context: Context) -> list[Measurement]:
     low, high, finite = np.inf, -np.inf, True
     for height, width in sizes:
         try:
-            maps = model.maps(_pictures(height, width, context.policy.statistics.seed))
+            maps = model.raw_maps(_pictures(height, width, context.policy.statistics.seed))
         except HarnessError as error:
             return [fact("contract.sizes", False, f"{width}x{height}: {error}")]
-        if maps.shape[1:] != (height, width):
-            return [fact("contract.sizes", False, f"{width}x{height}: the map is {maps.shape[2]}x{maps.shape[1]}")]
         finite = finite and bool(np.isfinite(maps).all())
         low, high = min(low, float(maps.min())), max(high, float(maps.max()))
     listed = ", ".join(f"{width}x{height}" for height, width in sizes)

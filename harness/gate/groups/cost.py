@@ -16,7 +16,7 @@ from harness.gate.evidence import Evidence
 from harness.gate.intervals import exactly, mean_of
 from harness.gate.policy import Size, Statistics
 from harness.gate.verdict import Measurement
-from harness.models.session import SaliencyModel
+from harness.models.session import SaliencyModel, load_model
 
 GROUP = "cost"
 THREADS = 1  # one thread each: a ratio that other load on the machine disturbs least
@@ -96,7 +96,7 @@ def _own_peak() -> int:
 
 
 def _run_one(path: str, height: str, width: str) -> None:
-    model = SaliencyModel.load(Path(path), threads=THREADS)
+    model = load_model(Path(path), THREADS)
     model.maps(np.zeros((1, int(height), int(width), 3), np.uint8))
     print(_own_peak())
 

@@ -25,15 +25,7 @@ from harness.jobs.pools import process_pool
 from harness.jobs.provenance import code_digest
 from harness.media.pictures import read_mask, read_rgb
 from harness.metrics import Sample, Sums, Truth, drift
-from harness.models.registry import find_model
-from harness.models.session import SaliencyModel
-from harness.models.sources import (
-    CENTRE_PRIOR,
-    CentrePrior,
-    Mapper,
-    MapSource,
-    ModelSource,
-)
+from harness.models.sources import Mapper, MapSource, find_source
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
 from harness.studies.eval.curves import Curves
@@ -178,15 +170,6 @@ class Evaluation:
                 for result in self.results
             ]
         )
-
-
-def find_source(asked: str) -> MapSource:
-    """A registry id, `production`, a path to an .onnx file, or `centre-prior`; `InputError` lists what exists."""
-    if asked == CENTRE_PRIOR:
-        return CentrePrior()
-    found = find_model(asked)
-    loaded = SaliencyModel.load(found.path, found.name, found.sha256, 1)  # refuse a bad file before any work starts
-    return ModelSource(found.name, found.path, loaded.sha256)
 
 
 def usual_workers(images: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.files import check_writable, sha256_of, whole_file
+from harness.files import check_writable, whole_file
 from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pictures import PICTURE_SUFFIXES
@@ -206,7 +206,7 @@ def map_source(asked: str) -> MapSource:
     if asked == CENTRE_PRIOR:
         return CentrePrior()
     model = find_model(asked)
-    return ModelSource(model.name, model.path, model.sha256 or sha256_of(model.path))
+    return ModelSource(model.name, model)
 
 
 def parse_share(text: str) -> Share:

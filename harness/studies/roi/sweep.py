@@ -23,6 +23,7 @@ from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pairing import Input
 from harness.media.pictures import read_mask
+from harness.models.model_file import ModelFile
 from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
 from harness.models.working_size import WorkingSize
 from harness.quality.bdrate import MIN_POINTS, bd_rate
@@ -238,7 +239,7 @@ def _source(arm: str, truth: list[np.ndarray], model: str | None, sha256: str | 
     if arm == CENTRE_PRIOR:
         return CentrePrior()
     assert model is not None and sha256 is not None
-    source = ModelSource(arm, Path(model), sha256)
+    source = ModelSource(arm, ModelFile.known(arm, model, sha256))
     return _Elsewhere(source, Path(other)) if arm == SHUFFLED and other else source
 
 

@@ -21,8 +21,8 @@ from harness.media.open import open_clip
 from harness.media.pictures import read_mask
 from harness.media.x264 import steady_words
 from harness.media.y4m import write_y4m
-from harness.models.registry import ModelFile
-from harness.models.session import SaliencyModel
+from harness.models.model_file import ModelFile
+from harness.models.session import SaliencyModel, load_model
 from harness.quality.libvmaf import check_measures
 from harness.roi.encoders import ENCODERS, Settings
 from harness.saliency.feature import extract
@@ -77,8 +77,8 @@ def run_ladder(
     if not names:
         raise InputError("no model to score with (allowed: one or more)")
     check_names(names)
-    chosen = [(model.name, str(model.path)) for model in models]
-    weights = {model.name: SaliencyModel.load(model.path, model.name, model.sha256).sha256 for model in models}
+    weights = {model.name: load_model(model).sha256 for model in models}
+    chosen = [(model.name, str(model.path), model.sha256) for model in models]
     jobs = []
     for clip in clips:
         inputs = {"clip": clip_digest(clip), "ffmpeg": find_ffmpeg().version, **weights}
@@ -187,4 +187,4 @@ def _kept(metric: str) -> bool:
 
 
 def _load(models: list[list[str]]) -> list[SaliencyModel]:
-    return [SaliencyModel.load(Path(path), name) for name, path in models]
+    return [load_model(ModelFile.known(*model)) for model in models]

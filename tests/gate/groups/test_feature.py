@@ -21,6 +21,7 @@ from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.rules import PARITY, judge, rules_of
 from harness.gate.verdict import Outcome
 from harness.media.open import open_clip
+from harness.models.registry import Registry
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
 
@@ -30,11 +31,11 @@ import json, os, sys
 from pathlib import Path
 from harness.media.open import open_clip
 from harness.saliency.feature import extract
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 args, weights = sys.argv[1:], Path(os.environ["VMAF_MOBILESAL_MODEL_PATH"])
 if weights.stem == {refused!r}:
     sys.exit("operator not admitted")
-model = SaliencyModel.load(weights, weights.stem)
+model = load_model(weights)
 means = [sample.means[0] + {off} for sample in extract(open_clip(Path(args[args.index("-d") + 1])), [model])]
 frames = [dict(frameNum=n, metrics=dict(saliency_mean=float(mean))) for n, mean in enumerate(means)]
 json.dump(dict(version="fork", frames=frames), open(args[args.index("-o") + 1], "w"))
@@ -62,7 +63,7 @@ def context_of(tmp_path: Path, incumbent: float, candidate: float) -> Context:
     (tmp_path / "model" / "tiny").mkdir(parents=True)
     (tmp_path / "model" / "tiny" / "registry.json").write_text('{"schema_version": 1, "models": []}')
     sides = [
-        Contender.of(str(write_student(tmp_path / f"{name}.onnx", gain)), tmp_path / "model")
+        Contender.of(str(write_student(tmp_path / f"{name}.onnx", gain)), Registry.read(tmp_path / "model"))
         for name, gain in (("old", incumbent), ("new", candidate))
     ]
     return Context(sides[0], sides[1], policy, policy.profile("demo"), tmp_path / "out", announce=lambda _: None)

@@ -23,6 +23,7 @@ from harness.gate.rules import judge, rules_of
 from harness.gate.verdict import Outcome
 from harness.jobs import Store
 from harness.jobs.executors import SerialExecutor
+from harness.models.registry import Registry
 from harness.studies.roi.sweep import bd_rates, sweep
 from harness.tables import read_table
 from tests.helpers import ROOT
@@ -65,7 +66,9 @@ def context_of(folder: Path, incumbent: str, candidate: str) -> Context:
     content["roi"]["crf"] = CRFS
     content["profiles"]["full"] |= {"frames": 3, "clip_names": ["first", "second"]}
     policy = policy_of(content)
-    sides = [Contender.of(str(folder / f"{name}.onnx"), folder / "model") for name in (incumbent, candidate)]
+    sides = [
+        Contender.of(str(folder / f"{name}.onnx"), Registry.read(folder / "model")) for name in (incumbent, candidate)
+    ]
     out = folder / f"{incumbent}-{candidate}"
     return Context(*sides, policy, policy.profile("full"), out, root=folder, announce=lambda _: None)
 

@@ -17,7 +17,7 @@ from corpora.loader import pairs_in
 from harness import metrics
 from harness.errors import InputError
 from harness.models.placeholder import write_placeholder
-from harness.models.sources import MapFolder
+from harness.models.sources import MapFolder, ModelSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.saliency.distort import Distortion
 from harness.studies.eval import curves
@@ -76,16 +76,14 @@ def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, mo
     assert len(list(tmp_path.iterdir())) == 3
 
     opened = []
-    monkeypatch.setattr(workflow.ModelSource, "open", lambda source, threads: opened.append(source))
+    monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source))
     evaluate([model], pairs, drifted, store=tmp_path)
     assert not opened, "all is measured already"
 
 
 def test_a_source_is_opened_once_for_all_its_arms(folder, pairs, monkeypatch) -> None:
-    opened, whole = [], workflow.ModelSource.open
-    monkeypatch.setattr(
-        workflow.ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads)
-    )
+    opened, whole = [], ModelSource.open
+    monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads))
     evaluate([str(folder / "model.onnx")], pairs, Options(tuple(map(WorkingSize.parse, ("16", "24", "native")))))
     assert len(opened) == 1
 
@@ -207,7 +205,7 @@ def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
 def test_every_arm_is_compared_with_every_model_before_it_whatever_that_sees(folder, pairs) -> None:
     sizes, distortions = (WorkingSize.parse("16"), WorkingSize.parse("native")), (Distortion.parse("jpeg=50"),)
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
-    maps, model = MapFolder.at(folder / "maps", wanted), workflow.find_source(str(folder / "model.onnx"))
+    maps, model = MapFolder.at(folder / "maps", wanted), find_source(str(folder / "model.onnx"))
     settings = {("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")}
     for first in (maps, model):
         second = model if first is maps else maps
@@ -236,7 +234,7 @@ def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -
     result = evaluate(["centre-prior"], pairs).results[0]
     draws = drawn(result, how).draws
     (weights,) = resampling(IMAGES, how)
-    mapper = workflow.find_source("centre-prior").open(1)
+    mapper = find_source("centre-prior").open(1)
     readings = []
     for pair in pairs["discs"]:
         rgb, truth = workflow.read_pair(pair, 128)

@@ -10,7 +10,7 @@ from PIL import Image
 from corpora.loader import ClipPair
 from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
-from harness.models.registry import ModelFile
+from harness.models.model_file import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import Statistics, pearson_by_group
 from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, run_ladder
@@ -19,7 +19,7 @@ from harness.tables import read_table, table_json
 from tests.helpers import VECTORS
 from tests.helpers.commands import run
 
-TINY = ModelFile("tiny", VECTORS / "mobilesal_tiny.onnx", None)
+TINY = ModelFile("tiny", VECTORS / "mobilesal_tiny.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_encoders_without_a_map_keep_their_own_range_of_crfs(clips):
 def test_an_encoder_that_fails_speaks_for_itself(clips):
     arguments = {"encoder": "libx264", "preset": "never", "crf": 30, "every": 1, "vmaf_models": [], "metrics": []}
     with pytest.raises(HarnessError, match=r"FFmpeg failed .*preset"):
-        encode_rows("a", str(clips[0].frames), [["tiny", str(TINY.path)]], "24", **arguments)
+        encode_rows("a", str(clips[0].frames), [["tiny", str(TINY.path), TINY.sha256]], "24", **arguments)
 
 
 def test_the_command_writes_tables_and_rows(clips, tmp_path):

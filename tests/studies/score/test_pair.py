@@ -22,7 +22,7 @@ from harness.media.map_files import map_writer
 from harness.media.open import open_clip
 from harness.media.pairing import as_input, pair
 from harness.media.y4m import write_y4m
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from harness.quality.libvmaf import PairedInput, measure, pooled, read_log
 from harness.quality.native import NativeFFmpeg, VmafProgram, choose
 from harness.saliency.feature import extract
@@ -54,7 +54,7 @@ def pair_of_clips(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return SaliencyModel.load(TINY)
+    return load_model(TINY)
 
 
 def test_one_log_holds_every_metric_of_every_frame(pair_of_clips, tiny, tmp_path):

@@ -10,8 +10,7 @@ import pytest
 from corpora.synth import ClipOptions, write_clips
 from harness.errors import HarnessError, InputError
 from harness.media.open import open_clip
-from harness.models.registry import find_model
-from harness.models.session import SaliencyModel
+from harness.models.session import load_model
 from harness.saliency.feature import extract
 from harness.studies.score.parity import Case, parity
 from tests.helpers.commands import run
@@ -30,8 +29,7 @@ def test_golden_logs_agree(shared: Path, tmp_path: Path) -> None:
 def test_a_frame_that_differs_shows(tmp_path: Path) -> None:
     write_clips(tmp_path / "clips", ClipOptions(count=1, size=(64, 48), frames=4))
     (clip,) = sorted((tmp_path / "clips").rglob("*.y4m"))
-    file = find_model("mobilesal_placeholder_v0")
-    model = SaliencyModel.load(file.path, file.name)
+    model = load_model("mobilesal_placeholder_v0")
     means = [round(sample.means[0], 6) for sample in extract(open_clip(str(clip)), [model])]
 
     def log(values: list[float]) -> Path:
