@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "roi-sweep": "roi_sweep",
     "gate": "gate",
     "report": "report",
+    "results": "results",
     "card": "card",
     "registry": "registry",
 }
