@@ -3,7 +3,7 @@
 Run with: `python -m benchmarks.roi_speed CLIP … --model saliency_student_v1 [--working-size 256x144 256] [--repeats 5]`
 
 Ratios are medians over interleaved repeats, of processor time (all threads; what matters on a busy machine) and of
-wall time (what overlapping wins where cores are free). `attach` replays maps worked out beforehand, the others work
+wall time (what overlapping wins where cores are free). `side data` replays maps worked out beforehand, the others work
 them out at their working size while encoding. Memory is the growth of the process's peak between a short and a longer
 encode.
 """
@@ -30,13 +30,12 @@ from harness.files import sha256_of
 from harness.jobs.provenance import code_of, processor_name
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
-from harness.models.sources import Mapper
+from harness.models.sources import Mapper, find_source
 from harness.models.working_size import WorkingSize
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
+from harness.roi.frame_offsets import FrameOffsets, offsets_of_frames
 from harness.roi.offsets import Strength
-from harness.roi.plans import Plan, plans_of
-from harness.studies.roi.encode import map_source
 from harness.tables import Table, write_table
 
 WIDTH, HEIGHT = 1280, 720
@@ -78,13 +77,13 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=0, help="Frames of the long encode for the memory check; 0: skip.")
     parser.add_argument("--out", type=Path, help="Folder for the table.")
     asked = parser.parse_args()
-    source, sizes = map_source(asked.model), [WorkingSize.parse(text) for text in asked.working_size]
+    source, sizes = find_source(asked.model), [WorkingSize.parse(text) for text in asked.working_size]
     mapper = source.open(threads=0)
     rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, sizes)]
     notes = (
         f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name}; "
         f"median, lowest and highest of {asked.repeats} interleaved turns, each against its own plain encode.",
-        "attach: maps worked out beforehand. WxH: maps worked out at that working size while encoding.",
+        "side data: maps worked out beforehand. WxH: maps worked out at that working size while encoding.",
         f"{os.cpu_count()} cores, {processor_name()}.",
     )
     command = "python -m benchmarks.roi_speed " + " ".join(
@@ -112,9 +111,9 @@ def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[Wor
     clip = open_clip(path)
     short = Looped(scaled(clip, count), clip.info, count)
     ready = list(planned(short, mapper, sizes[-1]))
-    sources: dict[str, Callable[[], Iterator[tuple[Frame, Plan | None]]]] = {
+    sources: dict[str, Callable[[], Iterator[tuple[Frame, FrameOffsets | None]]]] = {
         "plain": lambda: ((frame, None) for frame in short),
-        "attach": lambda: iter(ready),
+        "side data": lambda: iter(ready),
     }
     for size in sizes:
         sources[str(size)] = lambda size=size: planned(short, mapper, size)  # type: ignore[misc]
@@ -135,8 +134,8 @@ def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[Wor
     return rows
 
 
-def planned(looped: Looped, mapper: Mapper, working: WorkingSize) -> Iterator[tuple[Frame, Plan]]:
-    return plans_of(looped, mapper, working, Strength(4), ENCODER, 0.5)  # type: ignore[arg-type]
+def planned(looped: Looped, mapper: Mapper, working: WorkingSize) -> Iterator[tuple[Frame, FrameOffsets]]:
+    return offsets_of_frames(looped, mapper, working, Strength(4), ENCODER, 0.5)
 
 
 def check_memory(path: Path, short: int, long: int, mapper: Mapper, working: WorkingSize) -> None:

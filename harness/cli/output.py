@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def say(text: str, to_stderr: bool = False) -> None:
+    """Print text as it is: names whole, in one line, whatever brackets they hold."""
+    Console(stderr=to_stderr).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_rows(rows: pd.DataFrame, number: str) -> None:
     """One line per row; numbers with a fraction as the format `number` has it, such as `.5f`."""
     shown = Table(*rows.columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness.cli.options import Fps, MapModel, PixFmt, Size, parse_size
+from harness.cli.options import AsJson, Fps, MapModel, PixFmt, Size, parse_size
+from harness.cli.output import print_json, say
 from harness.cli.progress import stages
 from harness.errors import InputError
 
@@ -34,7 +34,13 @@ def roi_encode(
     two_pass: Annotated[bool, typer.Option(help="Meet --bitrate by two passes (libx264, libx265).")] = False,
     preset: Annotated[str | None, typer.Option(help="The encoder's preset.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the encoder; repeat for more.")] = None,
-    strength: Annotated[float, typer.Option(help="Offsets from -strength (salient) to +strength QP.")] = 4.0,
+    strength: Annotated[
+        float,
+        typer.Option(
+            help="Offsets fall by twice this many QP from saliency 0 to 1, with a zero mean over the frame: "
+            "each lies within twice this of 0."
+        ),
+    ] = 4.0,
     share: Annotated[
         str | None, typer.Option(help="P:B, the P most salient pixels get B of the bits: 0.25:0.4")
     ] = None,
@@ -47,22 +53,24 @@ def roi_encode(
     size: Size = None,
     pix_fmt: PixFmt = None,
     fps: Fps = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Encode CLIP with a saliency map steering the encoder, and prove it against the plain encode.
 
     The proof is PSNR inside and outside the region and the bytes of the whole stream, not the bits of each region:
-    no decoder here says which block a bit was spent on.
+    no decoder here says which block a bit was spent on. H.264's says what QP each block has: `applied` is how much
+    that changed. --json has both, and how far offsets go in each decile.
 
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
     from harness.media.open import open_clip
     from harness.models.registry import PRODUCTION
+    from harness.models.sources import find_source
     from harness.models.working_size import WorkingSize
     from harness.roi.encoders import Settings, find_encoder
     from harness.roi.export import EXPORTS
     from harness.roi.offsets import Strength
-    from harness.studies.roi.encode import Steering, map_source, parse_share, steer
+    from harness.studies.roi.encode import Steering, parse_share, steer
 
     chosen = find_encoder(encoder)
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
@@ -70,7 +78,7 @@ def roi_encode(
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
     settings = Settings(crf, bitrate, preset, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
-    steering = Steering(map_source(model or PRODUCTION), WorkingSize.parse(working_size), knob, smoothing)
+    steering = Steering(find_source(model or PRODUCTION), WorkingSize.parse(working_size), knob, smoothing)
     export = None
     if export_map:
         name, _, path = export_map.partition(":")
@@ -85,24 +93,27 @@ def roi_encode(
             report(stage, done, opened.info.frames)
 
         result = steer(opened, target, chosen, settings, steering, preview, export, show)
-    proof = result.comparison
+    proof = result.proof
     if as_json:
-        typer.echo(json.dumps({**dataclasses.asdict(result), "path": str(result.path)}, indent=2))
+        print_json({**dataclasses.asdict(result), "path": str(result.path)})
         return
-    table = Table("decile (1: most salient)", "saliency", "QP offset", "PSNR-Y plain", "PSNR-Y ROI", "change")
+    table = Table(
+        "decile (1: most salient)", "saliency", "QP offset", "applied", "PSNR-Y plain", "PSNR-Y ROI", "change"
+    )
     for row in proof.deciles:
         change = row.psnr_roi - row.psnr_plain
+        applied = "–" if row.qp_plain is None or row.qp_roi is None else f"{row.qp_roi - row.qp_plain:+.2f}"
         table.add_row(
             str(row.decile), f"{row.saliency:.3f}", f"{row.offset_qp:+.2f}",
+            applied,
             f"{row.psnr_plain:.2f}", f"{row.psnr_roi:.2f}", f"{change:+.2f}",
         )  # fmt: skip
-    console = Console()
-    console.print(table)
-    console.print(
+    Console().print(table)
+    say(
         f"{result.path}: {result.frames} frames, {proof.roi_bytes} bytes of video; plain {proof.plain_bytes} "
         f"({100 * (proof.roi_bytes / proof.plain_bytes - 1):+.2f} %)"
     )
-    console.print(
+    say(
         f"PSNR-Y {proof.finer_psnr_change:+.2f} dB where bits were added, "
         f"{proof.coarser_psnr_change:+.2f} dB where they were taken"
     )

@@ -22,6 +22,7 @@ from harness.errors import HarnessError, InputError
 from harness.media.programs import kill, running
 
 STALL_SECONDS = 300.0
+BITEXACT = {"fflags": "+bitexact"}  # a container without random ids: equal content is an equal file
 _EMPTY_WORDS = re.compile(
     r"Conversion failed!|Exiting .*|Error while filtering.*|.*Terminating thread.*|"
     r"(\[AVFilterGraph\] )?Error initializing filters|Error : .*|Error opening (input|output) files?: .*"

@@ -11,10 +11,10 @@ import av
 from harness.errors import InputError
 
 
-def check_companions(source: Path, out: Path) -> None:
+def check_copied_streams(source: Path, out: Path) -> None:
     """`InputError` when a container of `out`'s name cannot take an audio or subtitle stream of `source` as it is."""
-    with Companions(source) as companions, tempfile.TemporaryDirectory() as folder:
-        streams = [s for s in companions.streams if s.type in ("audio", "subtitle")]
+    with CopiedStreams(source) as copied, tempfile.TemporaryDirectory() as folder:
+        streams = [s for s in copied.streams if s.type in ("audio", "subtitle")]
         if not streams:
             return
         with av.open(str(Path(folder, f"empty{out.suffix}")), "w") as container:
@@ -24,18 +24,18 @@ def check_companions(source: Path, out: Path) -> None:
                     raise InputError(f"{out} takes no {stream.type} stream {codec} (allowed: .mkv, which takes all)")
 
 
-class Companions:
+class CopiedStreams:
     """Audio and subtitle streams of the source, copied packet by packet in step with the video."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path if path is not None and path.is_file() else None
         self.source: Any = None
 
-    def __enter__(self) -> Companions:
+    def __enter__(self) -> CopiedStreams:
         if self.path is not None:
             try:
                 self.source = av.open(str(self.path))
-            except (av.FFmpegError, ValueError):  # raw video: no container, so no companions
+            except (av.FFmpegError, ValueError):  # raw video: no container, so nothing to copy
                 self.source = None
         return self
 
@@ -49,7 +49,7 @@ class Companions:
         return list(self.source.streams) if self.source is not None else []
 
     def announce(self, container: Any) -> None:
-        """Add the streams to the output, which `check_companions` found able to take them."""
+        """Add the streams to the output, which `check_copied_streams` found able to take them."""
         self.targets: dict[int, Any] = {}
         for stream in self.streams:
             if stream.type in ("audio", "subtitle"):

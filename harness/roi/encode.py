@@ -13,14 +13,14 @@ import av
 
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
-from harness.media.ffmpeg import find_ffmpeg
+from harness.media.ffmpeg import BITEXACT, find_ffmpeg
 from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
 from harness.media.prefetch import prefetch
-from harness.roi.by_file import encode_by_file
-from harness.roi.copied_streams import Companions
+from harness.roi.copied_streams import CopiedStreams
 from harness.roi.encoders.base import Encoder, Settings
-from harness.roi.plans import Plan
-from harness.roi.side_data import Attacher
+from harness.roi.frame_offsets import FrameOffsets
+from harness.roi.offsets_file import encode_by_file
+from harness.roi.side_data import OffsetsAsSideData
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
 DEPTH = 4  # frames made before the encoder asks for them
@@ -66,7 +66,7 @@ def check_frame(frame: Frame, path: Path) -> None:
 
 def encode(
     info: ClipInfo,
-    frames: Iterable[tuple[Frame, Plan | None]],
+    frames: Iterable[tuple[Frame, FrameOffsets | None]],
     encoder: Encoder,
     settings: Settings,
     out: Path,
@@ -74,9 +74,9 @@ def encode(
     copy_from: Path | None = None,
     one_of_two: Pass | None = None,
 ) -> Encoded:
-    """Encode to `out`, steered where a frame has a plan; audio and subtitles are copied from `copy_from`.
+    """Encode to `out`, steered where a frame has offsets; audio and subtitles are copied from `copy_from`.
 
-    `one_of_two` makes this the first or the second of two passes over the same frames and plans.
+    `one_of_two` makes this the first or the second of two passes over the same frames and offsets.
     Raises `InputError` when encoder, options or container refuse the clip, `HarnessError` when encoding fails.
     """
     encoder.check(info)
@@ -97,10 +97,12 @@ def encode(
         raise HarnessError(f"{encoder.name} failed on {info.path}: {_said(error)} (with {settings})") from error
 
 
-def _checked(frames: Iterable[tuple[Frame, Plan | None]], path: Path) -> Iterator[tuple[Frame, Plan | None]]:
-    for frame, plan in frames:
+def _checked(
+    frames: Iterable[tuple[Frame, FrameOffsets | None]], path: Path
+) -> Iterator[tuple[Frame, FrameOffsets | None]]:
+    for frame, asked in frames:
         check_frame(frame, path)
-        yield frame, plan
+        yield frame, asked
 
 
 def _shape_pixels(info: ClipInfo, out: Path) -> None:
@@ -111,7 +113,7 @@ def _shape_pixels(info: ClipInfo, out: Path) -> None:
     shape = info.pixel_shape * Fraction(info.width, info.height)
     words = ["-map", "0", "-c", "copy", "-aspect", f"{shape.numerator}:{shape.denominator}"]
     with whole_file(out) as shaped:
-        find_ffmpeg().run(["-i", out, *words, shaped])
+        find_ffmpeg().run(["-i", out, *words, "-fflags", BITEXACT["fflags"], shaped])
 
 
 def _said(error: av.FFmpegError) -> str:
@@ -120,7 +122,7 @@ def _said(error: av.FFmpegError) -> str:
 
 def _through_side_data(
     info: ClipInfo,
-    frames: Iterable[tuple[Frame, Plan | None]],
+    frames: Iterable[tuple[Frame, FrameOffsets | None]],
     encoder: Encoder,
     settings: Settings,
     options: dict[str, str],
@@ -131,22 +133,22 @@ def _through_side_data(
     if encoder.name not in av.codecs_available:
         raise InputError(f"{encoder.name} is not in this PyAV's FFmpeg (allowed: encoders that it has)")
     time_base = VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate
-    attacher = Attacher(info, encoder)
+    side_data = OffsetsAsSideData(info, encoder)
     total = count = 0
-    with av.open(str(out), "w") as container, Companions(copy_from) as companions:
+    with av.open(str(out), "w", options=BITEXACT) as container, CopiedStreams(copy_from) as copied:
         stream = _add_stream(container, info, encoder, settings, options, time_base)
-        companions.announce(container)
+        copied.announce(container)
 
         def write(picture: av.VideoFrame | None) -> None:
             nonlocal total
             for packet in stream.encode(picture):
                 total += packet.size
                 if packet.dts is not None:
-                    companions.copy_until(container, float(packet.dts * packet.time_base))
+                    copied.copy_until(container, float(packet.dts * packet.time_base))
                 container.mux(packet)
 
-        for frame, plan in frames:
-            picture = frame.picture() if plan is None else attacher.picture(frame, plan.offsets)
+        for frame, asked in frames:
+            picture = frame.picture() if asked is None else side_data.picture(frame, asked.offsets)
             picture.pts = round(frame.time / time_base)
             picture.time_base = time_base
             _tag(picture, info)
@@ -154,7 +156,7 @@ def _through_side_data(
             count += 1
             progress(count)
         write(None)
-        companions.copy_until(container, float("inf"))
+        copied.copy_until(container, float("inf"))
     return total, count
 
 

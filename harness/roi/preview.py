@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from harness.errors import InputError
 from harness.files import whole_file
+from harness.media.ffmpeg import BITEXACT
 from harness.media.pictures import resized
 from harness.media.x264 import steady
 
@@ -24,13 +25,19 @@ Titles = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Panels:
-    """What is shown: RGB uint8 `[H, W, 3]` source and encode, the map `[H, W]` in [0, 1], offsets in QP per block."""
+    """What is shown: RGB uint8 `[H, W, 3]` source and encode; of every block the mean saliency that steered, in [0, 1],
+    and the offset in QP, `[rows, columns]`."""
 
     source: np.ndarray
     saliency: np.ndarray
     offsets: np.ndarray
     block: int
     encoded: np.ndarray
+
+    def of_pixels(self, grid: np.ndarray) -> np.ndarray:
+        """A grid's values at every pixel, float32 `[H, W]`."""
+        height, width = self.source.shape[:2]
+        return np.kron(grid, np.ones((self.block, self.block), np.float32))[:height, :width].astype(np.float32)
 
 
 def check_preview(path: Path) -> None:
@@ -48,12 +55,11 @@ def write_preview(path: Path, panels: Panels, titles: Titles) -> None:
     figure = Figure(figsize=(13, 13 * height / width + 0.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
-    grid = np.kron(panels.offsets, np.ones((panels.block, panels.block)))[:height, :width]
     limit = max(1.0, float(np.abs(panels.offsets).max()))
     axes[0, 0].imshow(panels.source)
-    heat = axes[0, 1].imshow(panels.saliency, cmap="magma", vmin=0, vmax=1)
+    heat = axes[0, 1].imshow(panels.of_pixels(panels.saliency), cmap="magma", vmin=0, vmax=1)
     axes[1, 0].imshow(panels.source.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    steps = axes[1, 0].imshow(grid, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.75)
+    steps = axes[1, 0].imshow(panels.of_pixels(panels.offsets), cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.75)
     axes[1, 1].imshow(panels.encoded)
     figure.colorbar(heat, ax=axes[0, 1], fraction=0.03, pad=0.01)
     figure.colorbar(steps, ax=axes[1, 0], fraction=0.03, pad=0.01)
@@ -69,7 +75,7 @@ def write_preview_video(path: Path, frames: Iterable[Panels], titles: Titles, ra
     from matplotlib import colormaps
 
     heat, steps = ((colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8) for name in ("magma", "RdBu_r"))
-    with whole_file(path) as temporary, av.open(str(temporary), "w") as container:
+    with whole_file(path) as temporary, av.open(str(temporary), "w", options=BITEXACT) as container:
         stream: Any = None
         for panels in frames:
             picture = _composed(panels, titles, heat, steps, max(1.0, limit))
@@ -86,10 +92,9 @@ def _composed(panels: Panels, titles: Titles, heat: np.ndarray, steps: np.ndarra
     height, width = panels.source.shape[:2]
     wide = min(PANEL_WIDTH, width) // 2 * 2
     size = (max(2, round(height * wide / width / 2) * 2), wide)
-    grid = np.kron(panels.offsets, np.ones((panels.block, panels.block), np.float32))[:height, :width]
     source, encoded = resized(panels.source, size), resized(panels.encoded, size)
-    saliency = resized(panels.saliency.astype(np.float32), size)
-    offsets = resized(np.ascontiguousarray(grid), size) / limit / 2 + 0.5
+    saliency = resized(panels.of_pixels(panels.saliency), size)
+    offsets = resized(panels.of_pixels(panels.offsets), size) / limit / 2 + 0.5
     over_grey = 0.25 * source.mean(axis=2, keepdims=True) + 0.75 * steps[_levels(offsets)]
     pictures = (source, heat[_levels(saliency)], over_grey.astype(np.uint8), encoded)
     one, two, three, four = (_titled(picture, title) for picture, title in zip(pictures, titles, strict=True))

@@ -18,8 +18,9 @@ from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
 from harness.roi.encode import encode
 from harness.roi.encoders.base import Encoder, Settings
+from harness.roi.frame_offsets import FrameOffsets
 from harness.roi.offsets import Knob, block_areas, block_means
-from harness.roi.plans import Plan
+from harness.roi.quantisers import quantisers
 
 PROBE_SIZE, PROBE_FRAMES, PROBE_QP = (192, 320), 25, 4.0  # a second at 25 frames per second
 DECILES = 10
@@ -37,17 +38,23 @@ class Probe:
 
 @dataclass(frozen=True)
 class Decile:
-    """A tenth of the area by saliency (1: the most salient): mean offset, and luma PSNR of both encodes in dB."""
+    """A tenth of the area by saliency (1: the most salient), over all frames: the offsets in QP that were asked for
+    there, their mean, lowest and highest; luma PSNR of both encodes in dB, and the mean QP that either states for
+    blocks, None where no decoder tells."""
 
     decile: int
     saliency: float
     offset_qp: float
+    offset_lowest: float
+    offset_highest: float
     psnr_plain: float
     psnr_roi: float
+    qp_plain: float | None
+    qp_roi: float | None
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Proof:
     """ROI against plain: bytes of video, PSNR where bits were added and where they were taken, and by decile."""
 
     plain_bytes: int
@@ -69,9 +76,9 @@ def probe(encoder: Encoder, settings: Settings) -> Probe:
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
         for name, grid in (("plain", None), ("left", left), ("right", -left)):
-            plan = None if grid is None else Plan(grid, grid)
+            asked = None if grid is None else FrameOffsets(grid, grid)
             out = Path(folder) / f"{name}{encoder.suffixes[0]}"
-            sizes.append(encode(info, ((frame, plan) for frame in _probe_frames()), encoder, free, out).bytes)
+            sizes.append(encode(info, ((frame, asked) for frame in _probe_frames()), encoder, free, out).bytes)
     found = Probe(*sizes)
     if not found.favoured > found.plain > found.disfavoured:
         raise HarnessError(
@@ -103,12 +110,12 @@ def stream_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def check_plans(plans: Iterable[Plan], knob: Knob, encoder: Encoder, path: Path) -> None:
+def check_offsets(steered: Iterable[FrameOffsets], knob: Knob, encoder: Encoder, path: Path) -> None:
     """`InconclusiveError` unless some offset adds bits and some takes them: flat maps, or a knob below a step."""
     lowest = highest = spread = 0.0
-    for plan in plans:
-        lowest, highest = min(lowest, float(plan.offsets.min())), max(highest, float(plan.offsets.max()))
-        spread = max(spread, float(np.ptp(plan.means)))
+    for asked in steered:
+        lowest, highest = min(lowest, float(asked.offsets.min())), max(highest, float(asked.offsets.max()))
+        spread = max(spread, float(np.ptp(asked.means)))
     if lowest < 0 < highest:
         return
     if spread < FLAT:
@@ -119,30 +126,40 @@ def check_plans(plans: Iterable[Plan], knob: Knob, encoder: Encoder, path: Path)
     )
 
 
-def compare(
-    source: Clip, plain: Path, roi: Path, plans: Iterable[Plan], block: int, sizes: tuple[int, int]
-) -> Comparison:
+def prove(
+    source: Clip, plain: Path, roi: Path, steered: Iterable[FrameOffsets], block: int, sizes: tuple[int, int]
+) -> Proof:
     """Decode both encodes beside the source; `sizes` are the bytes of plain and ROI video.
 
-    `plans` passed `check_plans`. Raises `HarnessError` when the encoder ignored the map: the streams are bit-identical,
-    or quality did not move towards the blocks that got bits.
+    `steered` passed `check_offsets`. Raises `HarnessError` when the encoder ignored the map: the streams are
+    bit-identical, or quality did not move towards the blocks that got bits.
     """
     areas = block_areas(source.info.height, source.info.width, block)
     peak = float((1 << source.info.bit_depth) - 1)
     tenths = np.zeros((DECILES, 5))  # area, saliency, offset, squared errors of plain and roi
+    quantised = np.zeros((DECILES, 2, 2))  # plain and roi: area where a QP is stated, QP
+    lowest, highest = np.full(DECILES, np.inf), np.full(DECILES, -np.inf)
     sides = np.zeros((2, 3))  # finer and coarser: area and squared errors of plain and roi
-    clips = (source, open_clip(plain), open_clip(roi), plans)
-    for count, (frame, first, second, plan) in enumerate(itertools.zip_longest(*clips)):
-        if frame is None or first is None or second is None or plan is None:
+    used = [quantisers(path, block) for path in (plain, roi)]
+    untold = itertools.repeat(np.full(areas.shape, np.nan))
+    clips = (source, open_clip(plain), open_clip(roi), steered)
+    for count, (frame, first, second, asked) in enumerate(itertools.zip_longest(*clips)):
+        if frame is None or first is None or second is None or asked is None:
             raise HarnessError(f"{plain.name} and {roi.name}: frame counts differ from the source's after {count}")
         errors = [block_means((frame.y.astype(np.float32) - other.y) ** 2, block) for other in (first, second)]
-        columns = [np.ones_like(areas), plan.means, plan.offsets, *errors]
-        order = np.argsort(-plan.means, axis=None, kind="stable")
+        columns = [np.ones_like(areas), asked.means, asked.offsets, *errors]
+        order = np.argsort(-asked.means, axis=None, kind="stable")
         weights = areas.ravel()[order]
         index = np.minimum((np.cumsum(weights) - weights / 2) / weights.sum() * DECILES, DECILES - 1).astype(int)
         for place, column in enumerate(columns):
             tenths[:, place] += np.bincount(index, column.ravel()[order] * weights, DECILES)
-        for side, chosen in enumerate((plan.offsets < 0, plan.offsets > 0)):
+        for place, qp in enumerate(next(qps or untold).ravel()[order] for qps in used):
+            stated = ~np.isnan(qp)
+            quantised[:, place, 0] += np.bincount(index[stated], weights[stated], DECILES)
+            quantised[:, place, 1] += np.bincount(index[stated], (qp * weights)[stated], DECILES)
+        np.minimum.at(lowest, index, asked.offsets.ravel()[order])
+        np.maximum.at(highest, index, asked.offsets.ravel()[order])
+        for side, chosen in enumerate((asked.offsets < 0, asked.offsets > 0)):
             sides[side] += [(areas * column)[chosen].sum() for column in (columns[0], *errors)]
     if stream_digest(plain) == stream_digest(roi):
         raise HarnessError("the encoder ignored the map: the stream is bit-identical to the plain encode")
@@ -153,13 +170,27 @@ def compare(
             f"{coarser:+.2f} dB where they were taken (needs the first to be higher)"
         )
     deciles = tuple(
-        Decile(number + 1, row[1] / row[0], row[2] / row[0], _psnr(row[3], row[0], peak), _psnr(row[4], row[0], peak))
+        Decile(
+            number + 1,
+            saliency=row[1] / row[0],
+            offset_qp=row[2] / row[0],
+            offset_lowest=float(lowest[number]),
+            offset_highest=float(highest[number]),
+            psnr_plain=_psnr(row[3], row[0], peak),
+            psnr_roi=_psnr(row[4], row[0], peak),
+            qp_plain=_mean(*quantised[number, 0]),
+            qp_roi=_mean(*quantised[number, 1]),
+        )
         for number, row in enumerate(tenths)
         if row[0]
     )
-    return Comparison(*sizes, finer, coarser, deciles)
+    return Proof(*sizes, finer, coarser, deciles)
 
 
 def _psnr(squares: float, area: float, peak: float) -> float:
     """PSNR in dB of a sum of squared errors, capped at 100 where there is no error."""
     return float(min(100.0, 10 * np.log10(peak**2 * area / squares))) if squares else 100.0
+
+
+def _mean(area: float, total: float) -> float | None:
+    return float(total / area) if area else None

@@ -21,7 +21,7 @@ REGION = np.dtype([(name, "=i4") for name in ("size", "top", "bottom", "left", "
 """FFmpeg's `AVRegionOfInterest`."""
 
 
-class Attacher:
+class OffsetsAsSideData:
     """Makes pictures that carry offsets as region-of-interest side data.
 
     PyAV can read that side data but not make it; FFmpeg's `addroi` filter makes it, one region a filter, too slowly

@@ -153,7 +153,7 @@ def test_roi_encode_never_writes_over_its_source(
     target = f"npz:{clip}" if option == "--export-map" else str(clip)
     words = ["roi-encode", clip, "--model", "centre-prior", option, target]
     words += [] if option == "--out" else ["--out", tmp_path / "out.mkv"]
-    refused(words, 2, f"{clip} is the clip itself", monkeypatch, capsys)
+    refused(words, 2, f"{clip} is the clip", monkeypatch, capsys)
     assert clip.read_bytes() == before and not (tmp_path / "out.mkv").exists()
 
 

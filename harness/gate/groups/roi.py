@@ -20,7 +20,9 @@ from harness.jobs import Store, open_executor
 from harness.models.sources import CENTRE_PRIOR
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.proof import probe
-from harness.studies.roi.sweep import PLAIN, SweepPlan, bd_rates, sweep
+from harness.studies.roi.plan import PLAIN, SweepPlan
+from harness.studies.roi.sweep import sweep
+from harness.studies.roi.tables import bd_rates
 
 GROUP = "roi"
 QUALITY = "psnr_y@mask"  # weighed by human masks: independent of every map that steers

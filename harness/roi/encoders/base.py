@@ -48,17 +48,44 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class OffsetsFile:
+    """A file of offsets that an encoder reads: `write` makes it from one grid of offsets in QP per frame, and `named`
+    adds it to the encoder's options."""
+
+    write: Callable[[Path, Sequence[np.ndarray]], None]
+    named: Callable[[dict[str, str], Path], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """An encoder's own program, which is called as the encoder is named, with its options as `--name value`.
+
+    `io` gives the words that name the raw y4m and the stream, whose `suffix` is one that FFmpeg can copy from; `tags`
+    the options that state a clip's colours. `reads` is the option that its `--help` must know to take offsets, and
+    `advice` what to do where the program is not here.
+    """
+
+    io: Callable[[Path, Path], Sequence[str | Path]]
+    suffix: str
+    reads: str
+    tags: Callable[[ClipInfo], dict[str, str]] = lambda info: {}
+    advice: str = ""
+
+
+@dataclass(frozen=True)
 class Encoder:
-    """Capabilities as data: FFmpeg's `name`, and how a map reaches it: with the frames, in a file that FFmpeg hands on,
-    or in one for the encoder's own program, which `name` then is. `write_offsets` writes such a file.
+    """Capabilities as data: FFmpeg's `name`, and the route by which a map reaches it.
+
+    `side-data`: with the frames, through PyAV. `roi-file`: in an `offsets_file` that the FFmpeg program hands on.
+    `program`: in an `offsets_file` for the encoder's own `program`, which `name` then is. `none`: not at all, and
+    `refusal` says why.
 
     `block` is the offset grid in pixels, `multiple` what sides must be one of (at 2, where chroma is halved),
     `steps` what an offset may be in QP, `fraction` the QP span of a side-data `qoffset` of 1 at 8 bits, `regions`
     the most rectangles that it takes. `layouts` pairs a planar pixel format with the one that it wants instead;
     `hardware` is what must be in the machine. `presets` are its names for them, none where it has another option.
     `passes` turns the number of a pass and its file of statistics into options, None where it has no second pass.
-    `translate` turns settings into FFmpeg options, enforcing the conditions under which the encoder reads a map.
-    `refusal` says why it cannot be steered.
+    `translate` turns settings into the encoder's options, enforcing the conditions under which it reads a map.
     """
 
     name: str
@@ -76,10 +103,16 @@ class Encoder:
     layouts: tuple[tuple[str, str], ...] = ()
     hardware: str = ""
     passes: Callable[[int, Path], dict[str, str]] | None = None
-    write_offsets: Callable[[Path, Sequence[np.ndarray]], None] | None = None
+    offsets_file: OffsetsFile | None = None
+    program: Program | None = None
     translate: Callable[[Settings], dict[str, str]] = lambda settings: {}
     conditions: str = ""
     refusal: str = ""
+
+    def __post_init__(self) -> None:
+        wanted = {"roi-file": (True, False), "program": (True, True)}.get(self.route, (False, False))
+        if (self.offsets_file is not None, self.program is not None) != wanted:
+            raise ValueError(f"{self.name}: route {self.route} and what it needs do not fit")
 
     def options(self, settings: Settings) -> dict[str, str]:
         """FFmpeg options for `settings`; `InputError` with what this encoder allows when it does not take them."""

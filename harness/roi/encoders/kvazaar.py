@@ -1,18 +1,29 @@
 """libkvazaar: takes a text file of delta QPs per frame, through the FFmpeg program."""
 
-from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.roi.encoders.base import X26X_PRESETS, Encoder, OffsetsFile, Settings
 from harness.roi.export import write_kvazaar
+
+_PARAMS = "kvazaar-params"
 
 
 def _translate(settings: Settings) -> dict[str, str]:
     options = dict(settings.options)
-    params = dict(part.partition("=")[::2] for part in options.get("kvazaar-params", "").split(",") if part)
+    params = dict(part.partition("=")[::2] for part in options.get(_PARAMS, "").split(",") if part)
     if settings.bitrate is None:
         params["qp"] = f"{27 if settings.crf is None else round(settings.crf)}"
     if settings.preset:
         params = {"preset": settings.preset, **params}
-    options["kvazaar-params"] = ",".join(f"{name}={value}" for name, value in params.items())
+    options[_PARAMS] = ",".join(f"{name}={value}" for name, value in params.items())
     return options
+
+
+def _named(options: dict[str, str], offsets: Path) -> dict[str, str]:
+    if any(char in str(offsets) for char in ",="):
+        raise InputError(f"{offsets}: kvazaar's options cannot hold a path with , or = in it")
+    return {**options, _PARAMS: f"{options.get(_PARAMS, '')},roi={offsets}".lstrip(",")}
 
 
 KVAZAAR = Encoder(
@@ -22,7 +33,7 @@ KVAZAAR = Encoder(
     multiple=8,
     suffixes=(".mkv", ".mp4", ".265", ".hevc"),
     presets=X26X_PRESETS,
-    write_offsets=write_kvazaar,
+    offsets_file=OffsetsFile(write_kvazaar, _named),
     translate=_translate,
     conditions="constant frame rate; --crf is its QP",
 )

@@ -1,8 +1,13 @@
 """SVT-AV1 by its own program: takes a text file of qindex offsets per 64x64 block, which FFmpeg does not hand on."""
 
+from pathlib import Path
+
 from harness.errors import InputError
-from harness.roi.encoders.base import Encoder, Settings
+from harness.media.frames import MATRICES, PRIMARIES, TRANSFERS, ClipInfo, code_of
+from harness.roi.encoders.base import Encoder, OffsetsFile, Program, Settings
 from harness.roi.export import SVTAV1_BLOCK, SVTAV1_STEPS, write_svtav1
+
+_ROI_MAP = "roi-map-file"
 
 
 def _translate(settings: Settings) -> dict[str, str]:
@@ -16,6 +21,26 @@ def _translate(settings: Settings) -> dict[str, str]:
     return {"crf": f"{35 if settings.crf is None else round(settings.crf)}", **options}
 
 
+def _named(options: dict[str, str], offsets: Path) -> dict[str, str]:
+    return {**options, _ROI_MAP: str(offsets)}
+
+
+def _io(raw: Path, stream: Path) -> tuple[str | Path, ...]:
+    return "-i", raw, "-b", stream, "--progress", "0"
+
+
+def _tags(info: ClipInfo) -> dict[str, str]:
+    named = {
+        "matrix-coefficients": (MATRICES, info.matrix),
+        "color-primaries": (PRIMARIES, info.primaries),
+        "transfer-characteristics": (TRANSFERS, info.transfer),
+    }
+    codes = {name: code_of(names, value) for name, (names, value) in named.items()}
+    return {name: str(code) for name, code in codes.items() if code is not None} | {
+        "color-range": "1" if info.range == "pc" else "0"
+    }
+
+
 SVTAV1 = Encoder(
     "SvtAv1EncApp",
     "program",
@@ -25,7 +50,14 @@ SVTAV1 = Encoder(
     suffixes=(".mkv", ".mp4", ".ivf"),
     crfs=(1, 63),
     presets=tuple(str(number) for number in range(14)),
-    write_offsets=write_svtav1,
+    offsets_file=OffsetsFile(write_svtav1, _named),
+    program=Program(
+        _io,
+        suffix=".ivf",
+        reads=f"--{_ROI_MAP}",
+        tags=_tags,
+        advice="roi-encode with --export-map svtav1:PATH writes the map for one elsewhere",
+    ),
     translate=_translate,
     conditions="SvtAv1EncApp of 1.6 or later on PATH, constant frame rate, 8 distinct offsets",
 )

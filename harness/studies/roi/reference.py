@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from corpora.loader import ClipPair
 from harness.errors import InputError
 from harness.files import sha256_of, whole_folder
+from harness.jobs import Job
 from harness.media.open import open_clip
 from harness.media.pictures import resized
 from harness.models.sources import MapSource
@@ -26,8 +26,8 @@ def clips_with_regions(
 ) -> list[ClipPair]:
     """The videos as clips whose masks are where `reference` maps above `ABOVE`; finished masks are used again.
 
-    `frames` reads only the first so many of each. Raises `InputError` for two videos of one name, a video that cannot
-    be read, and one in which the reference finds nothing.
+    `frames` reads only the first so many of each. Raises `InputError` for two videos of one name, and a video that
+    cannot be read.
     """
     names = [video.stem for video in videos]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -40,11 +40,12 @@ def clips_with_regions(
 
 def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path, frames: int | None) -> Path:
     clip = open_clip(video)
-    asked = f"{sha256_of(video)} {reference.digest} {working} {frames} {ABOVE}"
-    done = folder / f"{video.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+    inputs = {"video": sha256_of(video), "reference": reference.digest}
+    job = Job(clips_with_regions, {"working": str(working), "frames": frames}, inputs)
+    done = folder / f"{video.stem}-{job.key[:16]}"
     if done.is_dir():
         return done
-    mapper, found = reference.open(threads=0), 0
+    mapper = reference.open(threads=0)
     with whole_folder(done) as part:
         for frame in clip:
             if frames is not None and frame.index >= frames:
@@ -52,8 +53,5 @@ def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path
             small = true_rgb(frame, working.of(frame.height, frame.width))
             saliency = np.asarray(mapper(str(frame.index), small, NATIVE), np.float32)
             mask = resized(saliency, (frame.height, frame.width)) > ABOVE
-            found += int(mask.any())
             Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(part / f"{frame.index:06d}.png")
-        if not found:
-            raise InputError(f"{video}: {reference.name} finds no region above {ABOVE} in it (name another reference)")
     return done

@@ -18,11 +18,13 @@ from harness.files import whole_file
 from harness.media.frames import Frame
 from harness.media.open import open_clip
 from harness.media.pictures import read_mask, resized
-from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource
+from harness.models.sources import CENTRE_PRIOR, CentrePrior, Mapper, MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.colour import true_rgb
-from harness.studies.roi.encode import map_source
-from harness.studies.roi.sweep import ORACLE, PLAIN, SHUFFLED, SweepPlan
+from harness.studies.roi.plan import ORACLE, PLAIN, SHUFFLED, SweepPlan, models_of
+from harness.studies.roi.run import Swept
+from harness.studies.roi.tables import bd_rates
+from harness.tables import write_table
 
 COLUMNS = 4
 _FIXED = {
@@ -34,15 +36,26 @@ _FIXED = {
 _MODELS = ("tab:blue", "tab:red", "tab:purple", "tab:cyan", "tab:pink", "tab:brown")
 
 
+def write_sweep(found: Swept, folder: Path) -> list[Path]:
+    """Write a sweep's tables and pictures into `folder`; the paths of all.
+
+    Equal sweeps give equal pictures, and tables that differ in when they were written.
+    """
+    tables = [path for table in found.tables for path in write_table(table, folder)]
+    return tables + write_sheets(found.clips, found.plan, found.rows, bd_rates(found.rows), folder, found.name)
+
+
 def write_sheets(
     clips: Sequence[ClipPair], plan: SweepPlan, rows: pd.DataFrame, rates: pd.DataFrame, folder: Path, name: str
 ) -> list[Path]:
     """Write PNGs into `folder`: per encoder and strength the curves of all clips, then a sheet per clip.
 
     `rows` and `rates` are what `sweep` and `bd_rates` returned. A sheet's curves are those of the first encoder at the
-    first strength.
+    first strength. Equal rows give equal files.
     """
     written = []
+    sources: list[MapSource] = [*models_of(plan), CentrePrior()]
+    mappers = {source.name: source.open(threads=0) for source in sources}
     for encoder, strength in itertools.product(plan.encoders, plan.strengths):
         figure = Figure(figsize=(4 * COLUMNS, 3 * len(clips) + 0.6), layout="constrained")
         figure.suptitle(f"Rate and quality, {encoder}, strength {strength:g}")
@@ -51,29 +64,30 @@ def write_sheets(
             axes[0].set_title(clip.name, loc="left")
         _legend(figure)
         written.append(_save(figure, folder / f"{name}_rd_{encoder}_{strength:g}.png"))
-    return written + [_sheet(clip, plan, rows, rates, folder / f"{name}_sheet_{clip.name}.png") for clip in clips]
+    return written + [
+        _sheet(clip, plan, mappers, rows, rates, folder / f"{name}_sheet_{clip.name}.png") for clip in clips
+    ]
 
 
-def _sheet(clip: ClipPair, plan: SweepPlan, rows: pd.DataFrame, rates: pd.DataFrame, path: Path) -> Path:
+def _sheet(
+    clip: ClipPair, plan: SweepPlan, mappers: dict[str, Mapper], rows: pd.DataFrame, rates: pd.DataFrame, path: Path
+) -> Path:
     encoder, strength = plan.encoders[0], plan.strengths[0]
     frame, mask = _middle(clip, plan.frames)
-    sources: list[MapSource] = [*map(map_source, plan.models), CentrePrior()]
     figure = Figure(figsize=(4 * COLUMNS, 8), layout="constrained")
     figure.suptitle(f"{clip.name}, {encoder}, strength {strength:g}; frame {frame.index}")
     above, below = figure.subfigures(2, 1)  # type: ignore[misc]
-    places = above.subplots(1, 1 + len(sources))
+    places = above.subplots(1, 1 + len(mappers))
     rgb = true_rgb(frame)
     places[0].imshow(rgb)
     places[0].contour(mask, [0.5], colors="lime", linewidths=1)
     places[0].set_title(f"source, {plan.region}", fontsize=9)
-    for place, source in zip(places[1:], sources, strict=True):
-        size = WorkingSize.parse(plan.working).of(frame.height, frame.width)
-        saliency = np.asarray(source.open(threads=0)(str(frame.index), true_rgb(frame, size), NATIVE))
+    small = true_rgb(frame, WorkingSize.parse(plan.working).of(frame.height, frame.width))
+    for place, (arm, mapper) in zip(places[1:], mappers.items(), strict=True):
+        saliency = np.asarray(mapper(str(frame.index), small, NATIVE))
         place.imshow(resized(saliency.astype(np.float32), rgb.shape[:2]), cmap="magma", vmin=0, vmax=1)
         place.contour(mask, [0.5], colors="lime", linewidths=1)
-        place.set_title(
-            f"{source.name}\n{_bd_rate(rates, clip.name, encoder, strength, source.name, plan.region)}", fontsize=9
-        )
+        place.set_title(f"{arm}\n{_bd_rate(rates, clip.name, encoder, strength, arm, plan.region)}", fontsize=9)
     for place in places:
         place.set_axis_off()
     axes = below.subplots(1, COLUMNS)

@@ -24,7 +24,8 @@ from harness.gate.verdict import Outcome
 from harness.jobs import Store
 from harness.jobs.executors import SerialExecutor
 from harness.models.registry import Registry
-from harness.studies.roi.sweep import bd_rates, sweep
+from harness.studies.roi.sweep import sweep
+from harness.studies.roi.tables import bd_rates
 from harness.tables import read_table
 from tests.helpers import ROOT
 from tests.helpers.models import write_student

@@ -1,0 +1,185 @@
+"""One arm of a sweep on one clip: encode at every CRF, and measure each encode against the clip and its masks."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpora.loader import images_in
+from harness.errors import InputError
+from harness.media.ffmpeg import find_ffmpeg
+from harness.media.frames import ClipInfo, Frame
+from harness.media.open import open_clip
+from harness.media.pairing import Input
+from harness.media.pictures import read_mask
+from harness.media.y4m import write_y4m
+from harness.models.model_file import ModelFile
+from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
+from harness.models.working_size import WorkingSize
+from harness.quality.libvmaf import PairedInput, measure
+from harness.quality.weighted import WeightedSums, region_of, weighted_sums
+from harness.roi.encode import check_frame, encode
+from harness.roi.encoders import Settings, find_encoder
+from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
+from harness.roi.offsets import Strength
+from harness.roi.proof import stream_digest
+from harness.saliency.colour import true_rgb
+from harness.studies.roi.plan import ORACLE, SHUFFLED
+
+SURE_QP = 2.0  # from here on an offset must change the stream: x264 skips a single step from block to block
+
+
+def measure_arm(
+    name: str,
+    frames: str,
+    masks: str,
+    encoder: str,
+    crfs: list[float],
+    preset: str | None,
+    working: str,
+    limit: int | None,
+    arm: str,
+    strength: float | None,
+    model: str | None = None,
+    sha256: str | None = None,
+    other: str | None = None,
+) -> list[dict[str, Any]]:
+    """A row per CRF: bytes, kbit/s, every quality of `METRICS`, and whether some offset had to change the stream.
+
+    The clip is decoded once, into a raw file; each pass reads from there, one frame in memory at a time.
+    """
+    able, rows = find_encoder(encoder), []
+    with tempfile.TemporaryDirectory(prefix="harness-sweep-") as folder:
+        scratch = Path(folder)
+        clip = _FirstFrames(Path(frames), limit, scratch / "reference.y4m")
+        truth = Masks.of(Path(masks), clip.info, limit)
+        if len(truth.paths) != clip.count:
+            raise InputError(f"{masks}: {len(truth.paths)} masks for {clip.count} frames (must be equal)")
+        with OffsetsOnDisk(scratch / "offsets") as kept:
+            if strength is not None:
+                mapper = _source(arm, truth, model, sha256, other).open(threads=1)
+                for _ in kept.through(
+                    offsets_of_frames(clip, mapper, WorkingSize.parse(working), Strength(strength), able)
+                ):
+                    pass
+            steered = any(float(np.abs(asked.offsets).max()) >= SURE_QP for asked in kept.read())
+            for crf in crfs:
+                out = scratch / f"{crf:g}.mkv"
+                asked: Iterable[FrameOffsets | None] = itertools.repeat(None) if strength is None else kept.read()
+                pairs = zip(clip, asked, strict=strength is not None)
+                encoded = encode(clip.info, pairs, able, Settings(crf=crf, preset=preset), out)
+                row: dict[str, Any] = {"clip": name, "encoder": encoder, "arm": arm, "strength": strength, "crf": crf}
+                row |= {"frames": clip.count, "bytes": encoded.bytes, "stream_sha256": stream_digest(out)}
+                row["steered"] = steered
+                row["kbps"] = encoded.bytes * 8 / 1000 / float(clip.count / clip.info.frame_rate)
+                rows.append(row | _qualities(clip, truth, out, scratch / "region.y4m"))
+                out.unlink()
+    return rows
+
+
+class _FirstFrames:
+    """A clip up to a limit, decoded once: every iteration reads the raw file, and gives the frames as the clip had
+    them."""
+
+    def __init__(self, path: Path, limit: int | None, raw: Path) -> None:
+        clip = open_clip(path)
+        self.info, self.raw = clip.info, raw
+        self.times: list[float] = []
+        self.count = write_y4m(raw, self._timed(itertools.islice(clip, limit)), clip.info.frame_rate)
+
+    def _timed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            check_frame(frame, self.info.path)  # a y4m would not say so
+            self.times.append(frame.time)
+            yield frame
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame, time in zip(open_clip(self.raw), self.times, strict=True):
+            yield replace(frame, time=time, matrix=self.info.matrix, range=self.info.range)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a clip's frames, read one at a time; as a source of maps, they are the oracle's."""
+
+    paths: tuple[Path, ...]
+    size: tuple[int, int]
+    name: str = ORACLE
+    digest: str = ""
+    sees: bool = False
+
+    @classmethod
+    def of(cls, folder: Path, info: ClipInfo, limit: int | None) -> Masks:
+        """Those of the first `limit` frames of a clip."""
+        return cls(tuple(images_in(folder)[:limit]), (info.height, info.width))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (read_mask(path, size=self.size) for path in self.paths)
+
+    def open(self, threads: int) -> Callable[[str, np.ndarray, WorkingSize], np.ndarray]:
+        return lambda name, rgb, working: read_mask(self.paths[int(name)], size=self.size).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A model's maps of another clip: right in every statistic, wrong in every place."""
+
+    source: ModelSource
+    clip: Path
+    name: str = SHUFFLED
+    digest: str = ""
+    sees: bool = False
+
+    def open(self, threads: int) -> Callable[[str, np.ndarray, WorkingSize], np.ndarray]:
+        mapper = self.source.open(threads)
+        pictures = itertools.chain.from_iterable(iter(open_clip(self.clip)) for _ in itertools.count())
+
+        def elsewhere(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
+            return mapper(name, true_rgb(next(pictures), (rgb.shape[0], rgb.shape[1])), working)
+
+        return elsewhere
+
+
+def _source(arm: str, truth: Masks, model: str | None, sha256: str | None, other: str | None) -> MapSource:
+    if arm == ORACLE:
+        return truth
+    if arm == CENTRE_PRIOR:
+        return CentrePrior()
+    assert model is not None and sha256 is not None
+    source = ModelSource(arm, ModelFile.known(arm, model, sha256))
+    return _Elsewhere(source, Path(other)) if arm == SHUFFLED and other else source
+
+
+def _qualities(clip: _FirstFrames, truth: Masks, out: Path, region: Path) -> dict[str, float | None]:
+    everywhere, inside = WeightedSums(), WeightedSums()
+
+    def blended() -> Iterator[Frame]:
+        nonlocal everywhere, inside
+        for frame, decoded, mask in zip(clip, open_clip(out), truth, strict=True):
+            sums = weighted_sums(frame, decoded, [np.ones(mask.shape, np.float32), mask.astype(np.float32)])
+            everywhere, inside = everywhere + sums[0], inside + sums[1]
+            yield region_of(frame, decoded, mask)
+
+    write_y4m(region, blended(), clip.info.frame_rate)
+    whole = _libvmaf(clip, out, ("xpsnr",))
+    return {
+        "psnr_y@mask": inside.psnr,
+        "ssim_y@mask": inside.ssim,
+        "vmaf@mask": _libvmaf(clip, region, ())["vmaf"],
+        "psnr_y": everywhere.psnr,
+        "ssim_y": everywhere.ssim,
+        "vmaf": whole["vmaf"],
+        "xpsnr_y": whole["xpsnr_y"],
+    }
+
+
+def _libvmaf(clip: _FirstFrames, distorted: Path, metrics: Sequence[str]) -> dict[str, float]:
+    paired = PairedInput(Input(clip.raw), Input(distorted), 0, 0, clip.count, clip.info.frame_rate)
+    log = measure(find_ffmpeg(), paired, metrics=metrics, threads=1)
+    return {metric: float(log.column(metric).mean()) for metric in log.metrics}

@@ -1,0 +1,162 @@
+"""A sweep from names to tables: the clips of a corpus or of anybody, arm by arm."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from corpora.loader import ClipPair, clip_digest, load_clips
+from harness.errors import InputError
+from harness.files import sha256_of
+from harness.jobs import Store, open_executor
+from harness.jobs.provenance import code_of
+from harness.models.sources import CentrePrior, MapSource, find_source
+from harness.models.working_size import WorkingSize
+from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, models_of
+from harness.studies.roi.reference import ABOVE, clips_with_regions
+from harness.studies.roi.sweep import measurable, sweep
+from harness.studies.roi.tables import sweep_tables
+from harness.tables import Table
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What to sweep over: clips with human masks, or anybody's videos.
+
+    The clips of `corpus`, found under `root`, all or those of `names`; or `videos`, whose region is where the map of
+    the `reference` model is above `ABOVE`.
+    """
+
+    corpus: str = "davis-2016"
+    root: Path | None = None
+    names: tuple[str, ...] = ()
+    videos: tuple[Path, ...] = ()
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.videos and self.reference is None:
+            raise InputError("--video has no masks: name an independent --reference model")
+        if self.reference is not None and not self.videos:
+            raise InputError(f"--reference is for --video: the masks of {self.corpus} are its region")
+        if self.names and self.videos:
+            raise InputError("--clip names a clip of a corpus (allowed beside --video: none, name fewer videos)")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found: all encodes of its `clips` as `rows`, the tables that are published of them, and why other
+    clips were left out, by name."""
+
+    name: str
+    plan: SweepPlan
+    clips: tuple[ClipPair, ...]
+    rows: pd.DataFrame
+    tables: tuple[Table, ...]
+    left_out: Mapping[str, str]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Mean BD-rate over clips, arm by arm."""
+        return self.tables[0].rows
+
+
+def roi_sweep(
+    plan: SweepPlan,
+    clips: Clips = Clips(),
+    *,
+    executor: str = "local",
+    store: Path = Path(".harness-jobs"),
+    name: str = "sweep",
+    progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Swept:
+    """Encode clips at several rates, steered by every arm, and compare the rates at equal quality.
+
+    Args:
+        plan: Encoders, CRFs, strengths and models; its `region` is set by what `clips` are.
+        clips: What to encode.
+        executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm`.
+        store: Folder of finished jobs, so that a rerun computes only what is missing.
+        name: First part of the names of tables and pictures.
+        progress: Hears (arms done, all).
+        announce: Hears, before the first encode, of every clip that is left out.
+
+    Returns:
+        Rows and tables, the same wherever the jobs ran; `harness.studies.roi.sheets.write_sweep` writes and draws them.
+
+    Raises:
+        InputError: An unknown model, encoder or clip, or no clip that can be measured.
+        HarnessError: An encoder does not follow a map.
+
+    Example:
+        >>> plan = SweepPlan(("saliency_student_v3",), frames=24)
+        >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
+    """
+    plan = replace(plan, region=REFERENCE if clips.videos else MASK)
+    models = models_of(plan)
+    if clips.videos:
+        assert clips.reference is not None
+        judge = find_source(clips.reference)
+        where, corpus, working = _where(judge, models), "none", WorkingSize.parse(plan.working)
+        found = clips_with_regions(clips.videos, judge, working, store / "regions", plan.frames)
+    else:
+        where, corpus, found = (
+            "inside the human mask alone",
+            clips.corpus,
+            load_clips(clips.corpus, clips.root, clips.names),
+        )
+    able, left_out = measurable(found, plan)
+    for clip, reason in left_out.items():
+        announce(f"{clip} is left out: {reason}")
+    if not able:
+        raise InputError(f"no clip can be measured ({'; '.join(f'{clip}: {why}' for clip, why in left_out.items())})")
+    rows = sweep(able, plan, lambda: open_executor(executor), Store(store), progress)
+    if clips.videos:
+        data = {f"video {clip.name}": sha256_of(clip.frames) for clip in able}
+        data[f"reference {judge.name}"] = judge.digest
+    else:
+        data = {f"{corpus}/{clip.name}": clip_digest(clip) for clip in able}
+    tables = sweep_tables(
+        rows,
+        plan,
+        name,
+        where=where,
+        corpus=corpus,
+        command=repeat_command(plan, clips, name),
+        models={source.name: source.digest for source in models},
+        data=data,
+        code=code_of(__name__),
+        left_out=left_out,
+    )
+    return Swept(name, plan, tuple(able), rows, tables, left_out)
+
+
+def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
+    """The `harness roi-sweep` that makes the same tables, with everything that decides them."""
+    options: dict[str, Sequence[object]] = {
+        "--model": plan.models,
+        "--video": clips.videos,
+        "--reference": [clips.reference],
+        "--corpus": [] if clips.videos else [clips.corpus],
+        "--root": [clips.root],
+        "--clip": clips.names,
+        "--encoder": plan.encoders,
+        "--crf": [f"{crf:.12g}" for crf in plan.crfs],
+        "--strength": [f"{strength:.12g}" for strength in plan.strengths],
+        "--preset": [plan.preset],
+        "--working-size": [plan.working],
+        "--frames": [plan.frames],
+        "--name": [name],
+    }
+    given = ((option, value) for option, values in options.items() for value in values if value is not None)
+    return shlex.join(["harness", "roi-sweep", *(str(word) for both in given for word in both)])
+
+
+def _where(judge: MapSource, models: Sequence[MapSource]) -> str:
+    steers = judge.digest in {CentrePrior().digest, *(source.digest for source in models)}
+    flattered = ", which steers too: its arm is flattered" if steers else ""
+    return f"where {judge.name} says > {ABOVE}{flattered}"

@@ -1,0 +1,30 @@
+"""`harness roi-encode` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.clips import write_clip
+from tests.helpers.commands import run
+
+
+def test_a_name_is_printed_whole_whatever_brackets_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.y4m", frames=2)
+    out = f"[x264] [bold]{'long ' * 20}[/] o.mkv"
+    done = run("roi-encode", "clip.y4m", "--model", "centre-prior", "--preset", "ultrafast", "-o", out)
+    assert done.exit_code == 0, done.output
+    assert f"{out}: 2 frames, " in done.output.splitlines()[-2]
+
+
+def test_json_has_the_offsets_and_the_quality_by_decile(tmp_path: Path) -> None:
+    clip, out = write_clip(tmp_path / "clip.y4m", frames=2), tmp_path / "out.mkv"
+    done = run("roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out, "--json")
+    found = json.loads(done.output)
+    assert found["path"] == str(out) and found["proof"]["plain_bytes"] > 0
+    for row in found["proof"]["deciles"]:
+        assert row["offset_lowest"] <= row["offset_qp"] <= row["offset_highest"]
+        assert row["psnr_plain"] > 0 and row["psnr_roi"] > 0 and row["qp_plain"] > 0 and row["qp_roi"] > 0
