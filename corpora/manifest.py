@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.files import read_toml, schema_problem
 
 HERE = Path(__file__).parent
-ROLES = ("train", "test", "clips")
+SCHEMA = HERE / "manifest.schema.json"
 
 
 @dataclass(frozen=True)
 class Source:
     """One archive: mirrors tried in turn, and what the bytes must be where that is known.
 
-    `hash` is `sha256:HEX` or `md5:HEX`, as pooch reads it.
+    `hash` is `sha256:HEX` or `md5:HEX`, as pooch reads it; `bytes` is the archive's size, `unpacked` that of its files.
     """
 
     file: str
     urls: tuple[str, ...]
     bytes: int | None = None
+    unpacked: int | None = None
     hash: str | None = None
 
 
@@ -108,25 +109,14 @@ def published_count(name: str, found: int) -> int:
 
 @cache
 def _read(path: Path) -> Manifest:
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read manifest {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
+    fields = read_toml(path)
+    if problem := schema_problem(fields, SCHEMA):
+        raise InputError(f"{path}: {problem}")
     for key, kind in (("sources", Source), ("layouts", Layout), ("variants", Variant)):
-        fields[key] = tuple(_build(kind, entry, f"{path}: {key}") for entry in fields.get(key, []))
-    manifest: Manifest = _build(Manifest, fields, str(path))
-    if manifest.role not in ROLES:
-        raise InputError(f"{path}: role {manifest.role!r} (allowed: {', '.join(ROLES)})")
-    if not manifest.layouts or not manifest.folders:
-        raise InputError(f"{path}: at least one folder name and one [[layouts]] entry are needed")
+        fields[key] = tuple(_build(kind, entry) for entry in fields.get(key, []))
+    manifest: Manifest = _build(Manifest, fields)
     return manifest
 
 
-def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise InputError(f"{where}: {str(error).replace(kind.__name__ + '.__init__() ', '')}") from error
+def _build(kind: type, fields: dict[str, Any]) -> Any:
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from corpora.loader import Corpus, Pair, clips_of, images_in
+from corpora.manifest import Layout
 
 Progress = Callable[[int, int], None]
 
@@ -74,8 +75,8 @@ def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -
     def relative(paths: list[Path]) -> tuple[str, ...]:
         return tuple(sorted(path.relative_to(corpus.folder).as_posix() for path in paths))
 
-    lines = sorted(f"{path.relative_to(corpus.folder).as_posix()} {sha}\n" for path, sha in seen.hashes.items())
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = _digest(corpus, corpus.layout, seen.hashes)
+    digests = {digest, *(_digest(corpus, layout, seen.hashes) for layout in corpus.manifest.layouts)}
     return Check(
         name=corpus.manifest.name,
         folder=str(corpus.folder),
@@ -87,8 +88,21 @@ def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -
         unreadable=relative(seen.unreadable),
         mismatched=relative(seen.mismatched),
         digest=digest,
-        variant=next((known.name for known in corpus.manifest.variants if known.digest == digest), ""),
+        variant=next((known.name for known in corpus.manifest.variants if known.digest in digests), ""),
     )
+
+
+def _digest(corpus: Corpus, layout: Layout, hashes: dict[Path, str]) -> str:
+    """SHA-256 over names and hashes of the files, named as if they lay in the folders of `layout`."""
+
+    def name(path: Path) -> str:
+        mixed = corpus.images == corpus.masks
+        masks = path.name.lower().endswith(corpus.layout.mask_suffixes) if mixed else path.is_relative_to(corpus.masks)
+        old, new = (corpus.masks, layout.masks) if masks else (corpus.images, layout.images)
+        return (Path(new) / path.relative_to(old)).as_posix()
+
+    lines = sorted(f"{name(path)} {sha}\n" for path, sha in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class _Seen:

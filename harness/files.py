@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, InputError
+
+MOST_BYTES = 1 << 30  # of a text file: a film's libvmaf log has a tenth of that
 
 
 @contextmanager
@@ -108,14 +112,77 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; `InputError` names the file when it is missing or not JSON."""
+def read_text(path: Path) -> str:
+    """Read UTF-8 text of at most `MOST_BYTES`; `InputError` names a file that is missing, too long or not UTF-8."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise InputError(f"{path} is longer than {MOST_BYTES >> 20} MiB (allowed: up to that)")
+        return content.decode("utf-8")
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except ValueError as error:  # a path that no file can have
+        raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; `InputError` names the file when it is missing or not JSON that every reader takes."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """JSON of finite numbers, whole ones below 2^64, and of text that UTF-8 can hold; `InputError` names `where`."""
+    try:
+        value = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+        if "\\u" in text:  # an escape can say half a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise InputError(f"{where} is not JSON that can be read: it is nested too deep") from error
     except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+        raise InputError(f"{where} is not JSON: {error}") from error
+    return value
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read TOML of finite numbers; `InputError` names the file when it is missing or no such TOML."""
+    text = read_text(path)
+    try:
+        return tomllib.loads(text, parse_float=_finite)
+    except RecursionError as error:
+        raise InputError(f"{path} is not TOML that can be read: it is nested too deep") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+
+
+def schema_problem(content: Any, schema: Path) -> str | None:
+    """The first thing that the JSON Schema in file `schema` finds wrong with `content`, or None."""
+    import jsonschema
+
+    try:
+        jsonschema.validate(content, read_json(schema))
+    except jsonschema.ValidationError as error:
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
+        return f"{place}: {message}"
+    except RecursionError:
+        return "top level: it is nested too deep"
+    return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= 1 << 64:
+        raise ValueError(f"{text[:20]}… is a number beyond 2^64")
+    return int(text)
 
 
 def sha256_of(path: Path) -> str:

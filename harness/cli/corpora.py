@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,9 @@ def fetch(
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder to put the set in; the user's cache by default.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Unpack whatever size an archive has; take an edition that is not known.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Download a corpus, check its bytes, unpack it. Run it again after an interruption.
@@ -70,9 +74,8 @@ def fetch(
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     if not manifest.generated:
         notes.print(f"{manifest.title}: {manifest.licence} {manifest.terms}", markup=False)
-    corpus = fetch_corpus(
-        manifest, into, note=lambda text: notes.print(text, markup=False, style="dim"), progressbar=notes.is_terminal
-    )
+    say = partial(notes.print, markup=False, style="dim")
+    corpus = fetch_corpus(manifest, into, yes=yes, note=say, progressbar=notes.is_terminal)
     if as_json:
         print_json({"name": manifest.name, "folder": str(corpus.folder)})
     else:

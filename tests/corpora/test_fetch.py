@@ -16,13 +16,13 @@ from PIL import Image
 
 from corpora.fetch import fetch, unzip
 from corpora.loader import load_clips, load_pairs, pairs_in
-from corpora.manifest import Layout, Manifest, Source, load_manifest
+from corpora.manifest import Layout, Manifest, Source, Variant, load_manifest
 from harness.errors import HarnessError, InputError
 
 
 def png() -> bytes:
     stream = io.BytesIO()
-    Image.effect_noise((16, 12), 50).save(stream, "PNG")
+    Image.linear_gradient("L").resize((16, 12)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -82,6 +82,13 @@ def manifest_for(server: Server, *paths: str, data: bytes = GOOD) -> Manifest:
     return Manifest("tiny", "Tiny", "test", 2, ("TINY",), layouts, "none", "none", "", sources=(source,))
 
 
+def unpinned(manifest: Manifest, digest: str = "", **known: int) -> Manifest:
+    """Without a hash of its archive; `digest` is that of the one known edition, by default the one of `GOOD`."""
+    lines = "".join(f"{folder}/{name}.png {sha256(png())}\n" for folder in ("images", "masks") for name in "ab")
+    edition = Variant("original", 2, digest or sha256(lines.encode()))
+    return replace(manifest, sources=(replace(manifest.sources[0], hash=None, **known),), variants=(edition,))
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -121,7 +128,7 @@ def test_an_interrupted_download_starts_clean_next_time(server: Server, tmp_path
     server.cut.add("/tiny.zip")
     manifest = manifest_for(server, "/tiny.zip")
     if not pinned:
-        manifest = replace(manifest, sources=(replace(manifest.sources[0], hash=None),))
+        manifest = unpinned(manifest)
     with pytest.raises(HarnessError, match=r"no mirror delivered"):
         fetch(manifest, tmp_path, note=quiet)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -132,8 +139,7 @@ def test_an_interrupted_download_starts_clean_next_time(server: Server, tmp_path
 
 def test_a_size_is_checked_where_only_that_is_known(server: Server, tmp_path: Path) -> None:
     server.files["/tiny.zip"] = GOOD
-    manifest = manifest_for(server, "/tiny.zip")
-    manifest = replace(manifest, sources=(replace(manifest.sources[0], hash=None, bytes=len(GOOD) + 1),))
+    manifest = unpinned(manifest_for(server, "/tiny.zip"), bytes=len(GOOD) + 1)
     with pytest.raises(HarnessError, match=r"bytes instead of"):
         fetch(manifest, tmp_path, note=quiet)
 
@@ -176,3 +182,73 @@ def test_generated_sets_are_written_and_unfetchable_ones_say_where_to_go(tmp_pat
     assert len(load_pairs("synth", tmp_path)) == 24 and len(load_clips("synth-clips", tmp_path)) == 3
     with pytest.raises(InputError, match=r"HKU-IS cannot be fetched by a program: get it from https"):
         fetch(load_manifest("hku-is"), tmp_path)
+
+
+def damaged(data: bytes) -> bytes:
+    """The archive with a bit changed in the middle of its first file, whose checksum no longer holds."""
+    changed = bytearray(data)
+    changed[data.index(b"IDAT") + 8] ^= 1
+    return bytes(changed)
+
+
+def test_a_damaged_archive_that_nothing_vouches_for_is_fetched_again_once(server: Server, tmp_path: Path) -> None:
+    server.files["/tiny.zip"] = GOOD
+    manifest = unpinned(manifest_for(server, "/tiny.zip"))
+    kept = tmp_path / "archives/tiny/tiny.zip"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(damaged(GOOD))
+    notes: list[str] = []
+    assert len(load_pairs_of(fetch(manifest, tmp_path, note=notes.append).folder)) == 2
+    assert server.asked == ["/tiny.zip"] and any("damaged" in note and "again" in note for note in notes)
+
+
+def load_pairs_of(folder: Path) -> list[object]:
+    return list(pairs_in(folder / "images", folder / "masks"))
+
+
+def test_an_archive_that_stays_damaged_is_one_line_and_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.files["/tiny.zip"] = damaged(GOOD)
+    with pytest.raises(HarnessError, match=r"tiny\.zip is damaged: Bad CRC-32"):
+        fetch(unpinned(manifest_for(server, "/tiny.zip")), tmp_path, note=quiet)
+    assert server.asked == ["/tiny.zip", "/tiny.zip"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_archive_unpacks_to_what_is_stated_or_to_twenty_times_its_size(server: Server, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("TINY/images/a.png", "TINY/masks/a.png"):
+            archive.writestr(name, png())
+        archive.writestr("TINY/zeros", bytes(65 << 20))
+    bomb = stream.getvalue()
+    server.files["/tiny.zip"] = bomb
+    manifest = manifest_for(server, "/tiny.zip", data=bomb)
+    with pytest.raises(HarnessError, match=r"holds 68,157.* bytes in .* \(allowed: 67,108,864.*--yes\)"):
+        fetch(manifest, tmp_path, note=quiet)
+    assert not (tmp_path / "TINY").exists() and (tmp_path / "archives/tiny/tiny.zip").exists()
+    stated = replace(manifest, sources=(replace(manifest.sources[0], unpacked=66 << 20),))
+    assert fetch(stated, tmp_path, note=quiet).folder == tmp_path / "TINY/TINY"
+    assert fetch(manifest, tmp_path / "else", yes=True, note=quiet).folder == tmp_path / "else/TINY/TINY"
+
+
+def test_an_archive_larger_than_the_disk_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "good.zip").write_bytes(GOOD)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 10}))
+    with pytest.raises(HarnessError, match=r"has 10 free; nothing was unpacked"):
+        unzip(tmp_path / "good.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_over_plain_http_bytes_are_taken_only_where_something_says_what_they_must_be(
+    server: Server, tmp_path: Path
+) -> None:
+    server.files["/tiny.zip"] = GOOD
+    manifest = unpinned(manifest_for(server, "/tiny.zip"))
+    with pytest.raises(HarnessError, match=r"plain HTTP, and nothing says what its bytes must be"):
+        fetch(replace(manifest, variants=()), tmp_path / "blind", note=quiet)
+    assert server.asked == []
+    other = unpinned(manifest, digest="0" * 64)
+    with pytest.raises(HarnessError, match=r"no known edition of Tiny: digest .*--yes"):
+        fetch(other, tmp_path / "other", note=quiet)
+    assert [path for path in (tmp_path / "other").rglob("*") if path.is_file()] == []
+    assert fetch(other, tmp_path / "other", yes=True, note=quiet).folder.is_dir()

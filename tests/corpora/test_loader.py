@@ -72,12 +72,61 @@ def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
     assert [pair.name for pair in load_pairs(str(own), tmp_path)] == ["x"]
     broken = tmp_path / "broken.toml"
     broken.write_text(text.replace('role = "test"', 'role = "exam"'))
-    with pytest.raises(InputError, match=r"role 'exam'.*train, test, clips"):
+    with pytest.raises(InputError, match=r"broken.toml: role: 'exam' is not one of \['train', 'test', 'clips'\]"):
         load_manifest(str(broken))
     broken2 = tmp_path / "broken2.toml"
     broken2.write_text(text.replace('title = "Mine"\n', "colour = 3\n"))
     with pytest.raises(InputError, match=r"broken2.toml.*colour"):
         load_manifest(str(broken2))
+
+
+MANIFEST = {
+    "name": '"mine"', "title": '"Mine"', "role": '"test"', "count": "1", "folders": '["mine"]', "licence": '""',
+    "terms": '""', "citation": '""', "sources": '[{file = "a.zip", urls = ["https://x/a.zip"]}]',
+    "layouts": '[{images = "a", masks = "b"}]', "variants": "[]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", '"../../x"'),
+        ("name", '"a/b"'),
+        ("name", '"x\\n"'),
+        ("name", "3"),
+        ("title", "[]"),
+        ("count", '"many"'),
+        ("count", "nan"),
+        ("count", "1e400"),
+        ("folders", '["/abs"]'),
+        ("folders", '[".."]'),
+        ("folders", '"mine"'),
+        ("folders", "[" * 5000 + "]" * 5000),
+        ("sources", '[{file = "/abs", urls = ["https://x/a.zip"]}]'),
+        ("sources", '[{file = "a.zip", urls = ["file:///etc/passwd"]}]'),
+        ("sources", '[{file = "a.zip", urls = "https://x/a.zip"}]'),
+        ("sources", '[{file = "a.zip", urls = [], hash = "crc:1"}]'),
+        ("sources", "[3]"),
+        ("layouts", '[{images = "../../..", masks = "b"}]'),
+        ("layouts", '[{images = "a/../b", masks = "/b"}]'),
+        ("layouts", '[{images = "a", masks = "b", image_suffixes = [1]}]'),
+        ("variants", '[{name = "x", count = 1, digest = "../x"}]'),
+    ],
+)
+def test_a_manifest_that_leaves_its_folder_or_holds_other_types_is_one_line(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    own = tmp_path / "mine.toml"
+    own.write_text("\n".join(f"{name} = {text}" for name, text in (MANIFEST | {key: value}).items()))
+    with pytest.raises(InputError, match=rf"mine\.toml(: {key}| is not TOML)") as refused:
+        load_manifest(str(own))
+    assert len(str(refused.value)) < 600 and "\n" not in str(refused.value)
+
+
+def test_a_manifest_that_is_no_utf8_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"name = '\xff'")
+    with pytest.raises(InputError, match=r"mine\.toml is not UTF-8 text"):
+        load_manifest(str(tmp_path / "mine.toml"))
 
 
 def test_the_root_may_be_the_set_or_the_folder_that_holds_it(ecssd: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from corpora.loader import find_corpus
-from corpora.manifest import load_manifest
+from corpora.manifest import Layout, Variant, load_manifest
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from corpora.verify import Check, verify
 from tests.helpers import ROOT
@@ -73,6 +74,17 @@ def test_real_editions_are_known_by_their_digest(shared: Path) -> None:
     found = check("davis-2016", shared / "corpora")
     assert found.sound and (found.count, found.expected) == (7, 50)
     assert found.variant == "seven validation sequences"
+
+
+def test_an_edition_is_known_whichever_layout_its_files_lie_in(images: Path) -> None:
+    layouts = (Layout("images", "masks"), Layout("Imgs", "Imgs", (".jpg",), (".png",)), Layout("images", "truth"))
+    first = check("synth", images)
+    manifest = replace(load_manifest("synth"), variants=(Variant("first", 3, first.digest),), layouts=layouts)
+    (images / "masks").rename(images / "truth")
+    moved = verify(find_corpus(manifest, images))
+    assert moved.variant == "first" and moved.digest != first.digest
+    (images / "truth/0001.png").write_bytes((images / "truth/0002.png").read_bytes())
+    assert verify(find_corpus(manifest, images)).variant == ""
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
