@@ -21,18 +21,19 @@ from pathlib import Path
 from corpora.loader import load_pairs
 from harness.models.working_size import WorkingSize
 from harness.studies.eval.compare import with_intervals
-from harness.studies.eval.report import write_report
-from harness.studies.eval.run import Options, evaluate
+from harness.studies.eval.report import report_tables, write_report
+from harness.studies.eval.run import EvalOptions, evaluate_pairs
 
 
 def measure(model: str, split: str, root: str, limit: int, workers: int) -> dict[str, float]:
     """One evaluation here: seconds of wall time and of processor time, peak MiB of this process and its workers."""
     pairs = {split: load_pairs(split, Path(root))}
     with tempfile.TemporaryDirectory() as scratch:
-        start, options = time.perf_counter(), Options((WorkingSize.parse("256"),))
-        done = evaluate([model], pairs, options, limit=limit, workers=workers, store=Path(scratch))
+        start, options = time.perf_counter(), EvalOptions((WorkingSize.parse("256"),))
+        done = evaluate_pairs([model], pairs, options, limit=limit, workers=workers, store=Path(scratch))
         measured = time.perf_counter() - start
-        write_report(done, *with_intervals(done), Path(scratch), "benchmark")
+        numbers, paired = with_intervals(done)
+        write_report(done, numbers, report_tables(done, numbers, paired, "benchmark"), Path(scratch))
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "evaluate": measured,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,17 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import harness
 from harness.cli.options import AsJson, Corpora, Limit, MapModels, Root, Workers, WorkingSizes
 from harness.cli.output import print_json
 from harness.cli.progress import progress
-from harness.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.studies.eval.run import MapSource, Options
+    from harness.studies.eval.run import EvalOptions
 
-PARTS = ".parts"  # of an unfinished run
 ACROSS = 2  # of 20 characters a number, in 80 columns
 Colour = Literal["rgb", "mobilesal"]
 
@@ -66,53 +64,29 @@ def run(
 
     Example: `harness eval --corpus ecssd --model production --model centre-prior --working-size 256`
     """
-    from corpora.loader import load_pairs
-    from harness.jobs.provenance import this_command
     from harness.models.registry import PRODUCTION
-    from harness.models.sources import MapFolder, find_source
     from harness.models.working_size import WorkingSize
     from harness.saliency.distort import Distortion
-    from harness.studies.eval.compare import with_intervals
-    from harness.studies.eval.report import document, summary, write_report, write_sheet
-    from harness.studies.eval.run import Options, evaluate, refuse_repeats, usual_workers
+    from harness.studies.eval.run import EvalOptions
 
     sizes = tuple(WorkingSize.parse(text) for text in working_sizes or ["native"])
     distortions = tuple(Distortion.parse(text) for text in distort or ())
-    options = Options(sizes, distortions, colour, minmax, truth_threshold)
-    refuse_repeats("corpus", [name.lower() for name in corpora])
-    for name, given in (("--sheet", sheet), ("--note", note)):
-        if given and not out:
-            raise InputError(f"{name} needs --out, the folder that it goes to")
-    pairs = {name: load_pairs(name, root) for name in corpora}
-    sources: list[MapSource] = [find_source(name) for name in models or ([] if maps else [PRODUCTION])]
-    wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
-    sources += [MapFolder.named(asked, wanted) for asked in maps or []]
+    options = EvalOptions(sizes, distortions, colour, minmax, truth_threshold)
     with progress("measuring") as report:
-        evaluation = evaluate(
-            sources,
-            pairs,
-            options,
-            limit=limit,
-            workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
-            store=out / PARTS if out else None,
-            save_maps=save_maps,
-            progress=report,
-        )
-    numbers, paired = with_intervals(evaluation)
+        found = harness.evaluate(
+            models or ([] if maps else [PRODUCTION]), corpora, options,
+            maps=maps or (), root=root, limit=limit, workers=workers, save_maps=save_maps, out=out, sheet=sheet,
+            notes=note or (), progress=report,
+        )  # fmt: skip
     if out:
-        written = write_report(evaluation, numbers, paired, out, this_command(), note or ())
-        written += (
-            write_sheet(evaluation, {name: p[:limit] for name, p in pairs.items()}, sources, out) if sheet else []
-        )
-        shutil.rmtree(out / PARTS, ignore_errors=True)
-        Console(stderr=True).print(f"{len(written)} files in {out}", highlight=False)
+        Console(stderr=True).print(f"{len(found.written)} files in {out}", highlight=False)
     if as_json:
-        print_json(document(evaluation, numbers, paired))
+        print_json(found.as_json())
     else:
-        _show(summary(numbers), evaluation.options)
+        _show(found.summary, options)
 
 
-def _show(rows: pd.DataFrame, options: Options) -> None:
+def _show(rows: pd.DataFrame, options: EvalOptions) -> None:
     """Measures down, arms across, a few at a time: all stays readable in a narrow terminal."""
     from harness.studies.eval.report import SETTING, SUMMARY
 

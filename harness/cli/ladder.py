@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+import harness
 from harness.cli.options import (
     STORE,
     AsJson,
@@ -57,18 +58,13 @@ def ladder(
 
     Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
     """
-    from corpora.loader import load_clips
     from harness.cells import markdown
-    from harness.jobs import Store as JobStore
-    from harness.jobs import open_executor
-    from harness.jobs.provenance import this_command
-    from harness.models.registry import PRODUCTION, find_model
-    from harness.studies.score.ladder import Ladder, run_ladder
-    from harness.studies.score.tables import ROWS, ladder_tables, write_ladder
+    from harness.models.registry import PRODUCTION
+    from harness.studies.score.ladder import LadderPlan
     from harness.tables import table_json
 
-    usual = Ladder()
-    plan = Ladder(
+    usual = LadderPlan()
+    plan = LadderPlan(
         encoder,
         preset or None,
         tuple(crfs or usual.crfs),
@@ -77,17 +73,15 @@ def ladder(
         tuple(vmaf_models or usual.vmaf_models),
         parse_metrics(metrics, usual.metrics),
     )
-    files = [find_model(name) for name in models or [PRODUCTION]]
-    chosen = load_clips(corpus, root, clips)
     with progress("scoring") as report:
-        rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), JobStore(store), report)
-    made = ladder_tables(rows, this_command(), corpus)
-    write_ladder(made, out)
-    tables = [table for table in made if table.name not in ROWS]
+        found = harness.ladder(
+            models or [PRODUCTION], corpus, plan,
+            root=root, clips=clips or (), executor=executor, store=store, out=out, progress=report,
+        )  # fmt: skip
     if as_json:
-        print_json({table.name: table_json(table) for table in tables})
+        print_json({table.name: table_json(table) for table in found.findings})
         return
     console = Console()
-    for table in tables:
+    for table in found.findings:
         console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
     console.print(f"tables and rows in {out}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import harness
 from harness.cli.options import (
     AsJson,
     Every,
@@ -27,11 +27,9 @@ from harness.cli.options import (
 from harness.cli.output import print_json
 from harness.cli.progress import progress
 from harness.errors import InputError
-from harness.files import check_apart, whole_file
 
 if TYPE_CHECKING:
     from harness.media.open import Clip
-    from harness.saliency.feature import FrameMeans
     from harness.studies.score.pair import Score
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
@@ -72,9 +70,8 @@ def score(
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
     """
     from harness.models.registry import PRODUCTION
-    from harness.models.session import load_model
+    from harness.studies.score.outputs import ScoreOutputs
     from harness.studies.score.pair import ScorePlan
-    from harness.studies.score.pair import score as run_score
 
     first, last = _range(frames)
     usual = ScorePlan()
@@ -90,24 +87,17 @@ def score(
         allow_highbit=allow_highbit,
         timeout=timeout or None,
     )
-    loaded = [load_model(name) for name in models or [PRODUCTION]]
-    inputs = {"reference clip": reference, "distorted clip": distorted} | {
-        f"model {model.name}": model.facts.path for model in loaded
-    }
-    outputs = {"--log": log, "--map": map_out, "--overlay": overlay}
-    check_apart(inputs, {name: path for name, path in outputs.items() if path})
-    pair = _open_pair((reference, distorted), size, pix_fmt, fps)
-    with _kept(log) as part, _pictures(map_out, overlay, pair[1]) as keep, progress("scoring") as report:
-        result = run_score(pair[0], pair[1], loaded, plan, progress=report, on_frame=keep)
-        if part:
-            result.write(part)
+    outputs = ScoreOutputs(log, map_out, overlay)
+    first_clip, second_clip = _open_pair((reference, distorted), size, pix_fmt, fps)
+    with progress("scoring") as report:
+        result = harness.score(first_clip, second_clip, models or [PRODUCTION], plan, outputs=outputs, progress=report)
     if as_json:
         print_json(result.as_json())
     else:
         _show(result)
 
 
-def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps: str | None) -> list[Clip]:
+def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps: str | None) -> tuple[Clip, Clip]:
     """Both clips; what raw video needs goes to those that are, and must not be for none."""
     from harness.media.open import RAW_SUFFIXES, open_clip
 
@@ -118,10 +108,11 @@ def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps
             kinds = ", ".join(RAW_SUFFIXES) + (" and folders of pictures" if used is rated else "")
             raise InputError(f"{name} for clips that state their own (allowed for: {kinds})")
     layout = parse_size(size) if size else None
-    return [
+    reference, distorted = (
         open_clip(path, layout if is_raw else None, pix_fmt if is_raw else None, fps if has_rate else None)
         for path, is_raw, has_rate in zip(paths, raw, rated, strict=True)
-    ]
+    )
+    return reference, distorted
 
 
 def _range(text: str | None) -> tuple[int, int | None]:
@@ -131,34 +122,6 @@ def _range(text: str | None) -> tuple[int, int | None]:
     if not match:
         raise InputError(f"frames {text!r} (allowed: A:B, A: or :B)")
     return int(match[1] or 0), int(match[2]) if match[2] else None
-
-
-def _kept(log: Path | None) -> AbstractContextManager[Path | None]:
-    """Where to write before the run is known good: an unwritable place fails now, not after the work."""
-    return whole_file(log) if log else nullcontext()
-
-
-@contextmanager
-def _pictures(map_out: Path | None, overlay: Path | None, clip: Clip) -> Iterator[Callable[[FrameMeans], None] | None]:
-    """What to do with every frame's maps, if anything."""
-    if map_out is None and overlay is None:
-        yield None
-        return
-    from harness.media.map_files import map_writer, overlay_writer
-    from harness.saliency.colour import true_rgb
-
-    rate = clip.info.frame_rate
-    with ExitStack() as files:
-        keep_map = files.enter_context(map_writer(map_out, rate)) if map_out else None
-        keep_view = files.enter_context(overlay_writer(overlay, rate)) if overlay else None
-
-        def keep(sample: FrameMeans) -> None:
-            if keep_map:
-                keep_map(sample.maps[0])
-            if keep_view:
-                keep_view(true_rgb(sample.frame), sample.maps[0])
-
-        yield keep
 
 
 def _show(result: Score) -> None:

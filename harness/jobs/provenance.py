@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.errors import InputError
@@ -151,3 +151,18 @@ def this_command() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     own = spec.name if spec and not spec.name.startswith("harness") and spec.name.startswith(OURS) else None
     return shlex.join([*(["python", "-m", own] if own else ["harness"]), *sys.argv[1:]])
+
+
+def command_line(command: str, options: Mapping[str, Iterable[object] | bool]) -> str:
+    """The words that repeat a run: a flag where an option is True, an option again for each of its values but None.
+
+    >>> command_line("eval", {"--corpus": ["ecssd"], "--root": [None], "--minmax": True, "--note": ["as is"]})
+    "harness eval --corpus ecssd --minmax --note 'as is'"
+    """
+    words = ["harness", command]
+    for name, values in options.items():
+        if isinstance(values, bool):
+            words += [name] if values else []
+        else:
+            words += [word for value in values if value is not None for word in (name, str(value))]
+    return shlex.join(words)

@@ -26,7 +26,7 @@ from harness.models.sources import ModelSource
 from harness.models.working_size import WorkingSize
 from harness.stats import FEWEST, Estimate
 from harness.studies.eval import compare
-from harness.studies.eval.run import ArmResult, Options, evaluate
+from harness.studies.eval.run import ArmResult, EvalOptions, evaluate_pairs
 
 GROUP = "accuracy"
 WORST, SHEET_HEIGHT = 6, 160
@@ -114,9 +114,9 @@ def _evaluated(context: Context, corpus: str, pairs: list[Pair]) -> tuple[ArmRes
     # file names may be equal (two folders' `best.onnx`), arms may not
     names = ("incumbent", "candidate")
     sources = [ModelSource(name, side.file) for name, side in zip(names, context.pair, strict=True)]
-    options = Options((WorkingSize.parse(context.policy.accuracy.working_size),))
+    options = EvalOptions((WorkingSize.parse(context.policy.accuracy.working_size),))
     store = context.out / "jobs" / "eval"
-    done = evaluate(sources, {corpus: pairs}, options, workers=context.workers, store=store, progress=progress)
+    done = evaluate_pairs(sources, {corpus: pairs}, options, workers=context.workers, store=store, progress=progress)
     return done.results[0], done.results[1]
 
 

@@ -52,17 +52,13 @@ def document(evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame
     }
 
 
-def write_report(
-    evaluation: Evaluation,
-    numbers: pd.DataFrame,
-    paired: pd.DataFrame,
-    out: Path,
-    command: str,
-    notes: Sequence[str] = (),
-) -> list[Path]:
-    """Write the tables of `report_tables` and figures into `out`; the written paths."""
+def write_report(evaluation: Evaluation, numbers: pd.DataFrame, tables: Sequence[Table], out: Path) -> list[Path]:
+    """Write tables, curves, and how numbers move with working size and distortion, where there are several of these.
+
+    `numbers` come from `with_intervals`, `tables` from `report_tables`; the written paths.
+    """
     written = []
-    for table in report_tables(evaluation, numbers, paired, command, notes):
+    for table in tables:
         written += write_table(table, out, ".csv.gz" if table.kind == "eval.images" else ".csv")
     written += _save(curves_figure(evaluation), out / "curves")
     for column, label in (("working_size", "working size"), ("distortion", "distortion")):

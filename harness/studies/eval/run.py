@@ -37,7 +37,7 @@ MOST_WORKERS = 16  # unless asked for more: each is a process with its own copy 
 
 
 @dataclass(frozen=True)
-class Options:
+class EvalOptions:
     """Everything that changes numbers.
 
     `minmax` stretches each map to [0, 1] first; mask pixels above `truth_threshold` (0..255) are foreground;
@@ -106,7 +106,7 @@ class Task:
     """What a worker needs to know once."""
 
     arms: tuple[Arm, ...]
-    options: Options
+    options: EvalOptions
     save_maps: Path | None = None
 
 
@@ -148,7 +148,7 @@ class Evaluation:
     results: tuple[ArmResult, ...]
     asked: Mapping[str, int]
     digests: Mapping[str, str]
-    options: Options
+    options: EvalOptions
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -181,10 +181,10 @@ def usual_workers(images: int) -> int:
     return max(1, min(len(os.sched_getaffinity(0)), images // WORTH_A_PROCESS, MOST_WORKERS))
 
 
-def evaluate(
+def evaluate_pairs(
     models: Sequence[MapSource | str],
     splits: Mapping[str, Sequence[Pair]],
-    options: Options = Options(),
+    options: EvalOptions = EvalOptions(),
     *,
     limit: int | None = None,
     workers: int = 1,
@@ -220,7 +220,7 @@ def evaluate(
     return Evaluation(tuple(results), asked, digests, options)
 
 
-def _arms(sources: Sequence[MapSource], options: Options) -> Iterator[Arm]:
+def _arms(sources: Sequence[MapSource], options: EvalOptions) -> Iterator[Arm]:
     for source in sources:
         for working in options.working_sizes if source.sees else options.working_sizes[:1]:
             for distortion in (CLEAN, *options.distortions) if source.sees else (CLEAN,):

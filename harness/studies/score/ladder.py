@@ -31,7 +31,7 @@ from harness.studies.score.pair import ScorePlan, check_names, saliency_columns,
 
 
 @dataclass(frozen=True)
-class Ladder:
+class LadderPlan:
     """Which encodes to make of every clip, and how to score them. `fps` is the rate of clips kept as folders."""
 
     encoder: str = "libx264"
@@ -53,7 +53,7 @@ class LadderRows:
     encodes: pd.DataFrame
     references: pd.DataFrame
     models: tuple[str, ...]
-    ladder: Ladder = Ladder()
+    ladder: LadderPlan = LadderPlan()
     weights: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class LadderRows:
 def run_ladder(
     clips: Sequence[ClipPair],
     models: Sequence[ModelFile],
-    ladder: Ladder,
+    ladder: LadderPlan,
     executor: Callable[[], Executor],
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -153,7 +153,7 @@ def encode_rows(
     ]
 
 
-def _check_encodes(ladder: Ladder) -> None:
+def _check_encodes(ladder: LadderPlan) -> None:
     """`InputError` unless the encoder takes each CRF once, tried on two grey frames."""
     ffmpeg, known = find_ffmpeg(), ENCODERS.get(ladder.encoder)
     ffmpeg.require(encoder=ladder.encoder)

@@ -15,12 +15,13 @@ from harness.errors import InputError
 from harness.files import write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.frames import ClipInfo, Frame
-from harness.media.open import Clip
+from harness.media.open import Clip, open_clip
 from harness.media.pairing import Pairing, as_input, pair
-from harness.models.session import SaliencyModel
+from harness.models.session import SaliencyModel, load_model
 from harness.quality.libvmaf import DEFAULT_VMAF, Log, PairedInput, as_json, check_measures, measure
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.feature import FrameMeans, extract
+from harness.studies.score.outputs import ScoreOutputs
 from harness.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -59,20 +60,53 @@ class Score:
 
 
 def score(
+    reference: Clip | Path | str,
+    distorted: Clip | Path | str,
+    models: Sequence[SaliencyModel | Path | str],
+    plan: ScorePlan = ScorePlan(),
+    *,
+    outputs: ScoreOutputs = ScoreOutputs(),
+    progress: Progress | None = None,
+) -> Score:
+    """Score a distorted clip against its reference: FFmpeg and the extractor side by side over the paired frames.
+
+    Args:
+        reference: A clip or its path.
+        distorted: The clip whose saliency is taken.
+        models: Loaded models, registry ids, `production`, or paths; none leaves `saliency_mean` out.
+        plan: Which metrics, of which frames, by which back end.
+        outputs: Files to write beside the result.
+        progress: Hears (pairs done, all pairs) of the slower of the two.
+
+    Returns:
+        The log, a value per metric and frame, with its provenance.
+
+    Raises:
+        InputError: For clips that do not match, two models of one name, an unknown metric, or an output that would
+            lose an input.
+        HarnessError: When a run fails.
+    """
+    reference, distorted = (
+        open_clip(clip) if isinstance(clip, str | Path) else clip for clip in (reference, distorted)
+    )
+    loaded = [load_model(model) if isinstance(model, str | Path) else model for model in models]
+    inputs = {"reference clip": reference.info.path, "distorted clip": distorted.info.path}
+    outputs.check_apart(inputs | {f"model {model.name}": model.facts.path for model in loaded})
+    with outputs.opened(distorted) as files:
+        found = _score(reference, distorted, loaded, plan, progress, files.keep)
+        if files.log:
+            found.write(files.log)
+    return found
+
+
+def _score(
     reference: Clip,
     distorted: Clip,
     models: Sequence[SaliencyModel],
-    plan: ScorePlan = ScorePlan(),
-    *,
-    progress: Progress | None = None,
-    on_frame: Callable[[FrameMeans], None] | None = None,
+    plan: ScorePlan,
+    progress: Progress | None,
+    on_frame: Callable[[FrameMeans], None] | None,
 ) -> Score:
-    """Run FFmpeg and the extractor side by side over the paired frames.
-
-    `progress(done, total)` follows the slower of the two. `on_frame` receives every frame with its maps and needs
-    the embedded back end. Raises `InputError` for clips that do not match or models of one name, `HarnessError` when a
-    run fails.
-    """
     check_names([model.name for model in models])
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()

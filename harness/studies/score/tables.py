@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from harness.jobs.provenance import code_of
 from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
-from harness.tables import Table, write_table
+from harness.tables import Table
 
 ROWS, ROW_DIGITS = ("encodes", "references"), 8  # tables of all frames, and how exact their files are
 
@@ -59,12 +58,6 @@ def ladder_tables(rows: LadderRows, command: str, corpus: str = "clips") -> list
         for name, title, found in kinds
         if len(found)
     ]
-
-
-def write_ladder(tables: Sequence[Table], folder: Path) -> None:
-    """Write the tables, those of all frames among them."""
-    for table in tables:
-        write_table(table, folder)
 
 
 def parity_table(rows: pd.DataFrame, cases: Sequence[Case], command: str) -> Table:

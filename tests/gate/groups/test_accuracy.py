@@ -14,7 +14,7 @@ from harness.gate import run_gate
 from harness.gate.groups.accuracy import gains
 from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.verdict import Decision, Outcome, Verdict
-from harness.studies.eval.run import ArmResult, evaluate
+from harness.studies.eval.run import ArmResult, evaluate_pairs
 from tests.helpers.models import write_student
 
 COUNT = 12
@@ -87,7 +87,9 @@ def test_an_equal_map_is_not_promoted(students: dict[str, str], policy: Policy, 
 
 
 def evaluated(students: dict[str, str], names: tuple[str, str], root: Path) -> tuple[ArmResult, ArmResult]:
-    first, second = (evaluate([students[name]], {"ecssd": load_pairs("ecssd", root)}).results[0] for name in names)
+    first, second = (
+        evaluate_pairs([students[name]], {"ecssd": load_pairs("ecssd", root)}).results[0] for name in names
+    )
     return first, second
 
 

@@ -23,8 +23,8 @@ from harness.saliency.distort import Distortion
 from harness.studies.eval import curves
 from harness.studies.eval import run as workflow
 from harness.studies.eval.compare import drawn, estimates, paired, with_intervals
-from harness.studies.eval.report import SUMMARY, summary, write_report
-from harness.studies.eval.run import Options, evaluate
+from harness.studies.eval.report import SUMMARY, report_tables, summary, write_report
+from harness.studies.eval.run import EvalOptions, evaluate_pairs
 from harness.tables import json_records, published, read_table
 from tests.helpers.commands import run
 
@@ -57,9 +57,9 @@ def pairs(folder: Path) -> dict:
 def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     models = [str(folder / "model.onnx"), "centre-prior"]
-    alone = evaluate(models, pairs)
-    shared = evaluate(models, pairs, workers=2, store=tmp_path)
-    again = evaluate(models, pairs, store=tmp_path)
+    alone = evaluate_pairs(models, pairs)
+    shared = evaluate_pairs(models, pairs, workers=2, store=tmp_path)
+    again = evaluate_pairs(models, pairs, store=tmp_path)
     assert len(list(tmp_path.rglob("*.npz"))) == 3 * len(models)
     for other in (shared, again):
         pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
@@ -69,56 +69,58 @@ def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_
 
 def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, monkeypatch) -> None:
     model = str(folder / "model.onnx")
-    drifted = Options(distortions=(Distortion("jpeg", 50),))
-    evaluate([model], pairs, store=tmp_path)
-    both = evaluate([model, "centre-prior"], pairs, drifted, store=tmp_path)
-    pd.testing.assert_frame_equal(both.table(), evaluate([model, "centre-prior"], pairs, drifted).table())
+    drifted = EvalOptions(distortions=(Distortion("jpeg", 50),))
+    evaluate_pairs([model], pairs, store=tmp_path)
+    both = evaluate_pairs([model, "centre-prior"], pairs, drifted, store=tmp_path)
+    pd.testing.assert_frame_equal(both.table(), evaluate_pairs([model, "centre-prior"], pairs, drifted).table())
     assert len(list(tmp_path.iterdir())) == 3
 
     opened = []
     monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source))
-    evaluate([model], pairs, drifted, store=tmp_path)
+    evaluate_pairs([model], pairs, drifted, store=tmp_path)
     assert not opened, "all is measured already"
 
 
 def test_a_source_is_opened_once_for_all_its_arms(folder, pairs, monkeypatch) -> None:
     opened, whole = [], ModelSource.open
     monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads))
-    evaluate([str(folder / "model.onnx")], pairs, Options(tuple(map(WorkingSize.parse, ("16", "24", "native")))))
+    evaluate_pairs(
+        [str(folder / "model.onnx")], pairs, EvalOptions(tuple(map(WorkingSize.parse, ("16", "24", "native"))))
+    )
     assert len(opened) == 1
 
 
 def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     model = [str(folder / "model.onnx")]
-    whole = evaluate(model, pairs)
+    whole = evaluate_pairs(model, pairs)
 
     def killed(done: int, total: int) -> None:
         if done >= 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(model, pairs, store=tmp_path, progress=killed)
+        evaluate_pairs(model, pairs, store=tmp_path, progress=killed)
     measured = []
     real = workflow.read_pair
     monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
-    resumed = evaluate(model, pairs, store=tmp_path)
+    resumed = evaluate_pairs(model, pairs, store=tmp_path)
     assert measured == ["02", "03", "04"]
     pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
 
 
 def test_parts_of_another_version_of_the_measures_are_not_reused(pairs, tmp_path, monkeypatch) -> None:
-    evaluate(["centre-prior"], pairs, store=tmp_path)
+    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
     monkeypatch.setattr(metrics, "VERSION", metrics.VERSION + 1)
     measured = []
     real = workflow.read_pair
     monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
-    evaluate(["centre-prior"], pairs, store=tmp_path)
+    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
     assert len(measured) == IMAGES
 
 
 def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monkeypatch) -> None:
-    result = evaluate(["centre-prior"], pairs).results[0]
+    result = evaluate_pairs(["centre-prior"], pairs).results[0]
     weights = np.random.default_rng(0).integers(0, 3, (4, IMAGES)).astype(np.float32)
     whole = {key: result.curves.sums(key, weights) for key in result.curves.shapes}
     monkeypatch.setattr(curves, "CHUNK", 2)
@@ -129,10 +131,10 @@ def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monke
 
 
 def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, tmp_path) -> None:
-    direct = evaluate([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
+    direct = evaluate_pairs([str(folder / "model.onnx")], pairs, save_maps=tmp_path)
     saved = tmp_path / "model" / "native" / "none"
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
-    through = evaluate([MapFolder.named(f"saved={saved}", wanted)], pairs)
+    through = evaluate_pairs([MapFolder.named(f"saved={saved}", wanted)], pairs)
     with pytest.raises(InputError, match=r"are called 'none' \(allowed: NAME=DIR"):
         MapFolder.named(str(saved), wanted)
     ours, theirs = direct.results[0].headline(), through.results[0].headline()
@@ -142,20 +144,20 @@ def test_saved_maps_evaluate_like_the_model_up_to_their_rounding(folder, pairs, 
 
 def test_options_change_what_they_name(folder, pairs) -> None:
     model = [str(folder / "model.onnx")]
-    raw, stretched = evaluate(model, pairs), evaluate(model, pairs, Options(minmax=True))
+    raw, stretched = evaluate_pairs(model, pairs), evaluate_pairs(model, pairs, EvalOptions(minmax=True))
     assert raw.table()["mae_mean"][0] != stretched.table()["mae_mean"][0]
     assert raw.table()["plcc_mean"][0] == pytest.approx(stretched.table()["plcc_mean"][0])
-    extractor = evaluate(model, pairs, Options(colour="mobilesal"))
+    extractor = evaluate_pairs(model, pairs, EvalOptions(colour="mobilesal"))
     assert extractor.table()["mae_mean"][0] != raw.table()["mae_mean"][0]
-    sizes = evaluate(model, pairs, Options((WorkingSize.parse("16"), WorkingSize.parse("native")))).table()
+    sizes = evaluate_pairs(model, pairs, EvalOptions((WorkingSize.parse("16"), WorkingSize.parse("native")))).table()
     assert sizes["working_size"].tolist() == ["16", "native"]
     assert sizes["mae_mean"][0] != sizes["mae_mean"][1]
 
 
 @pytest.mark.parametrize("texts", [("crf=23", "crf=51"), ("jpeg=80", "jpeg=5")])
 def test_stronger_compression_moves_the_map_further(folder, pairs, texts) -> None:
-    options = Options(distortions=tuple(map(Distortion.parse, texts)))
-    table = evaluate([str(folder / "model.onnx")], pairs, options).table()
+    options = EvalOptions(distortions=tuple(map(Distortion.parse, texts)))
+    table = evaluate_pairs([str(folder / "model.onnx")], pairs, options).table()
     assert table["distortion"].tolist() == ["none", *texts]
     clean, mild, strong = table["drift_mae_mean"]
     assert np.isnan(clean)
@@ -165,7 +167,7 @@ def test_stronger_compression_moves_the_map_further(folder, pairs, texts) -> Non
 def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_path) -> None:
     twin = tmp_path / "twin.onnx"
     write_placeholder(twin)
-    evaluation = evaluate([str(folder / "model.onnx"), str(twin), "centre-prior"], pairs)
+    evaluation = evaluate_pairs([str(folder / "model.onnx"), str(twin), "centre-prior"], pairs)
     numbers, paired = with_intervals(evaluation)
     known = numbers.dropna(subset=["low"])
     means = known[known["measure"].isin(["iou_mean@0.5", "plcc_mean", "mae_mean", "wf_mean"])]
@@ -187,9 +189,9 @@ def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
             pixels = np.zeros(mask.size[::-1], np.uint8)
         pixels[:object_height] = 255
         Image.fromarray(pixels).save(root / "masks" / f"{stem}.png")
-    options = Options(distortions=(Distortion.parse("jpeg=50"),))
+    options = EvalOptions(distortions=(Distortion.parse("jpeg=50"),))
     pairs = {"discs": pairs_in(root / "images", root / "masks")}
-    evaluation = evaluate([str(root / "model.onnx"), "centre-prior"], pairs, options)
+    evaluation = evaluate_pairs([str(root / "model.onnx"), "centre-prior"], pairs, options)
     numbers, paired = with_intervals(evaluation)
     model = numbers.query("model == 'model' and distortion == 'jpeg=50'").set_index("measure")["defined"]
     sizes = [model[f"iou_{name}_mean@0.5"] for name in ("small", "medium", "large")]
@@ -209,7 +211,7 @@ def test_every_arm_is_compared_with_every_model_before_it_whatever_that_sees(fol
     settings = {("16", "none"), ("16", "jpeg=50"), ("native", "none"), ("native", "jpeg=50")}
     for first in (maps, model):
         second = model if first is maps else maps
-        evaluation = evaluate([first, "centre-prior", second], pairs, Options(sizes, distortions))
+        evaluation = evaluate_pairs([first, "centre-prior", second], pairs, EvalOptions(sizes, distortions))
         rows = with_intervals(evaluation)[1].query("measure == 'mae_mean'")
         found = rows.groupby(["model", "against"])[["working_size", "distortion"]].apply(
             lambda part: set(part.itertuples(index=False, name=None))
@@ -231,7 +233,7 @@ def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -
     from harness.stats import Statistics, resampling
 
     how = Statistics(resamples=3, seed=9, small=2)
-    result = evaluate(["centre-prior"], pairs).results[0]
+    result = evaluate_pairs(["centre-prior"], pairs).results[0]
     draws = drawn(result, how).draws
     (weights,) = resampling(IMAGES, how)
     mapper = find_source("centre-prior").open(1)
@@ -248,7 +250,7 @@ def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -
 
 
 def test_one_image_has_no_interval_and_no_p_value(folder, pairs) -> None:
-    evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs, limit=1)
+    evaluation = evaluate_pairs([str(folder / "model.onnx"), "centre-prior"], pairs, limit=1)
     numbers, differences = with_intervals(evaluation)
     assert np.isfinite(numbers.query("measure == 'iou_mean@0.5'")["value"]).all()
     assert numbers[["low", "high"]].isna().all(axis=None)
@@ -256,8 +258,8 @@ def test_one_image_has_no_interval_and_no_p_value(folder, pairs) -> None:
 
 
 def test_differences_are_over_the_images_that_both_define(folder, pairs) -> None:
-    first = drawn(evaluate([str(folder / "model.onnx")], pairs).results[0])
-    second = drawn(evaluate([str(folder / "model.onnx")], pairs).results[0])
+    first = drawn(evaluate_pairs([str(folder / "model.onnx")], pairs).results[0])
+    second = drawn(evaluate_pairs([str(folder / "model.onnx")], pairs).results[0])
     best = second.arm.rows["plcc"].nlargest(3).index
     second.arm.rows.loc[best, "plcc"] = np.nan
     found = paired(first, second)["plcc_mean"]
@@ -323,7 +325,7 @@ def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkey
     from harness.cli.eval import _show
 
     monkeypatch.setenv("COLUMNS", "80")
-    evaluation = evaluate([str(folder / "model.onnx"), "centre-prior"], pairs)
+    evaluation = evaluate_pairs([str(folder / "model.onnx"), "centre-prior"], pairs)
     rows = summary(with_intervals(evaluation)[0])
     _show(rows, evaluation.options)
     printed = capsys.readouterr().out
@@ -335,8 +337,9 @@ def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkey
 
 def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
     for name in ("a", "b"):
-        evaluation = evaluate([str(folder / "model.onnx")], pairs)
-        write_report(evaluation, *with_intervals(evaluation), tmp_path / name, "command")
+        evaluation = evaluate_pairs([str(folder / "model.onnx")], pairs)
+        numbers, paired = with_intervals(evaluation)
+        write_report(evaluation, numbers, report_tables(evaluation, numbers, paired, "command"), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         if path.suffix != ".svg":  # matplotlib salts its identifiers
             first, second = (WRITTEN.sub(b"", (tmp_path / name / path.name).read_bytes()) for name in "ab")
@@ -375,14 +378,14 @@ def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> 
     root = _copy(folder, tmp_path)
     spoil(root)
     with pytest.raises(InputError, match=message):
-        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
+        evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
 
 
 def test_a_worker_process_refuses_by_name_too(folder, tmp_path) -> None:
     root = _copy(folder, tmp_path)
     _spoil_mask_size(root)
     with pytest.raises(InputError, match=r"01\.png: mask is 10x10"):
-        evaluate(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=2)
+        evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=2)
 
 
 def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
@@ -417,17 +420,17 @@ def _resize_maps(root: Path, side: int | None) -> list[str]:
 def test_maps_of_another_shape_are_refused_and_of_another_scale_are_not(folder, tmp_path, pairs) -> None:
     root = _copy(folder, tmp_path)
     source = MapFolder.at(root / "maps", _resize_maps(root, None))
-    assert evaluate([source], pairs).results[0].headline()["iou_mean@0.5"] > 0.3
+    assert evaluate_pairs([source], pairs).results[0].headline()["iou_mean@0.5"] > 0.3
     source = MapFolder.at(root / "maps", _resize_maps(root, 40))
     with pytest.raises(InputError, match=r"0[1-4]\.png: map is 40x40, its picture 57x4[1-4] \(allowed"):
-        evaluate([source], {"discs": pairs["discs"][1:]})
+        evaluate_pairs([source], {"discs": pairs["discs"][1:]})
 
 
 def test_maps_go_by_the_name_they_are_given(folder, pairs, monkeypatch) -> None:
     wanted = [f"discs/{pair.name}" for pair in pairs["discs"]]
     monkeypatch.chdir(folder)
     assert MapFolder.named("maps", wanted).name == "maps"
-    assert evaluate([MapFolder.named("u2net=maps", wanted)], pairs).table()["model"].tolist() == ["u2net"]
+    assert evaluate_pairs([MapFolder.named("u2net=maps", wanted)], pairs).table()["model"].tolist() == ["u2net"]
     monkeypatch.chdir(folder / "maps")
     for asked in (".", "=.", "a/b=."):
         with pytest.raises(InputError, match=r"allowed: NAME=DIR, a name without '/'"):
@@ -442,7 +445,7 @@ def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:
             return lambda name, rgb, working: np.full(rgb.shape[:2], np.nan, np.float32)
 
     with pytest.raises(InputError, match=r"broken on .*00\.png: map holds NaN"):
-        evaluate([Broken()], pairs)
+        evaluate_pairs([Broken()], pairs)
 
 
 @pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a", "crf=23,33", "jpeg=" + "9" * 5000])
@@ -453,4 +456,4 @@ def test_a_bad_distortion_says_what_is_allowed(text: str) -> None:
 
 def test_two_models_of_one_name_are_refused(pairs) -> None:
     with pytest.raises(InputError, match="two models are called 'centre-prior'"):
-        evaluate(["centre-prior", "centre-prior"], pairs)
+        evaluate_pairs(["centre-prior", "centre-prior"], pairs)

@@ -13,7 +13,7 @@ from harness.jobs import Store, open_executor
 from harness.models.model_file import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import Statistics, pearson_by_group
-from harness.studies.score.ladder import Ladder, LadderRows, encode_rows, run_ladder
+from harness.studies.score.ladder import LadderPlan, LadderRows, encode_rows, run_ladder
 from harness.studies.score.tables import ROWS, ladder_tables, model_agreement, stability
 from harness.tables import read_table, table_json
 from tests.helpers import VECTORS
@@ -45,7 +45,7 @@ def clips(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(clips, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("jobs"))
-    ladder = Ladder(preset="ultrafast", crfs=(20, 44), metrics=("psnr",))
+    ladder = LadderPlan(preset="ultrafast", crfs=(20, 44), metrics=("psnr",))
     return run_ladder(clips, [TINY], ladder, lambda: open_executor("local:1"), store), store, ladder
 
 
@@ -147,7 +147,7 @@ def test_flicker_is_what_moves_where_the_mask_stands_still():
 
 def test_missing_codec_is_one_line_before_any_work(clips, tmp_path):
     with pytest.raises(InputError, match="has no encoder 'libnever'"):
-        run_ladder(clips, [TINY], Ladder(encoder="libnever"), lambda: pytest.fail("ran"), Store(tmp_path))
+        run_ladder(clips, [TINY], LadderPlan(encoder="libnever"), lambda: pytest.fail("ran"), Store(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -166,12 +166,12 @@ def test_missing_codec_is_one_line_before_any_work(clips, tmp_path):
 )
 def test_what_would_not_be_applied_is_refused_before_any_work(clips, tmp_path, settings, words):
     with pytest.raises(InputError, match=words):
-        run_ladder(clips, [TINY], Ladder(**settings), lambda: pytest.fail("ran"), Store(tmp_path))
+        run_ladder(clips, [TINY], LadderPlan(**settings), lambda: pytest.fail("ran"), Store(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_encoders_without_a_map_keep_their_own_range_of_crfs(clips):
-    ladder = Ladder(encoder="libsvtav1", preset="12", crfs=(60,), metrics=())
+    ladder = LadderPlan(encoder="libsvtav1", preset="12", crfs=(60,), metrics=())
     found = run_ladder(clips[:1], [TINY], ladder, lambda: open_executor("local:1"))
     assert found.encodes["crf"].tolist() == [60] * 5
 

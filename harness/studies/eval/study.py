@@ -1,0 +1,147 @@
+"""An evaluation from names to files: corpora are found, models opened, maps measured, tables and figures written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from corpora.loader import Pair, load_pairs
+from harness.errors import InputError
+from harness.jobs.provenance import command_line
+from harness.models.sources import MapFolder, MapSource, find_source
+from harness.studies.eval.compare import with_intervals
+from harness.studies.eval.report import document, report_tables, summary, write_report, write_sheet
+from harness.studies.eval.run import EvalOptions, Evaluation, evaluate_pairs, refuse_repeats, usual_workers
+from harness.tables import Table
+
+PARTS = ".parts"  # of an unfinished run
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found: the sums behind every number, the numbers with intervals, and paired differences of
+    every two models, as tables too; and the files that were written."""
+
+    evaluation: Evaluation
+    numbers: pd.DataFrame
+    paired: pd.DataFrame
+    tables: tuple[Table, ...]
+    written: tuple[Path, ...] = ()
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm: `value [low, high]` of the usual numbers."""
+        return summary(self.numbers)
+
+    def as_json(self) -> dict[str, Any]:
+        """Options, digests and all rows, for a script."""
+        return document(self.evaluation, self.numbers, self.paired)
+
+
+def evaluate(
+    models: Sequence[str],
+    corpora: Sequence[str],
+    options: EvalOptions = EvalOptions(),
+    *,
+    maps: Sequence[str] = (),
+    root: Path | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    save_maps: Path | None = None,
+    out: Path | None = None,
+    sheet: bool = False,
+    notes: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluated:
+    """Measure saliency maps against human masks.
+
+    Args:
+        models: Registry ids, `production`, paths to .onnx files, or `centre-prior`.
+        corpora: Image sets by name, such as `ecssd`.
+        options: Everything else that changes numbers: working sizes, distortions, colour, threshold of the masks.
+        maps: Folders of PNG maps that any method made, `DIR` or `NAME=DIR`, with `DIR/[CORPUS/]IMAGE.png`.
+        root: Where the corpora lie; else `HARNESS_CORPORA`, then the cache.
+        limit: Only the first so many images of each corpus.
+        workers: Processes, which change no number; else as many as the images are worth.
+        save_maps: Folder for every map, as PNG.
+        out: Folder for tables, per-image rows and figures; a run that was stopped is taken up there.
+        sheet: Also write a sheet of best, median and worst images, which shows the corpus's pictures.
+        notes: Printed under the tables.
+        progress: Hears (images done, all).
+
+    Returns:
+        Numbers with 95 % intervals and paired differences; equal input gives equal numbers.
+
+    Raises:
+        InputError: For an unknown or refused model, an absent corpus, a picture that cannot be measured (none is
+            skipped), or a sheet or notes without `out`.
+    """
+    refuse_repeats("corpus", [name.lower() for name in corpora])
+    for name, given in (("--sheet", sheet), ("--note", notes)):
+        if given and not out:
+            raise InputError(f"{name} needs --out, the folder that it goes to")
+    pairs = {name: load_pairs(name, root) for name in corpora}
+    sources = [*map(find_source, models), *_folders(maps, pairs, limit)]
+    evaluation = evaluate_pairs(
+        sources,
+        pairs,
+        options,
+        limit=limit,
+        workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
+        store=out / PARTS if out else None,
+        save_maps=save_maps,
+        progress=progress,
+    )
+    numbers, paired = with_intervals(evaluation)
+    command = repeat_command(models, corpora, options, maps, root, limit, out, sheet, notes)
+    tables = tuple(report_tables(evaluation, numbers, paired, command, notes))
+    if out is None:
+        return Evaluated(evaluation, numbers, paired, tables)
+    written = write_report(evaluation, numbers, tables, out)
+    if sheet:
+        written += write_sheet(evaluation, {name: found[:limit] for name, found in pairs.items()}, sources, out)
+    shutil.rmtree(out / PARTS, ignore_errors=True)
+    return Evaluated(evaluation, numbers, paired, tables, tuple(written))
+
+
+def repeat_command(
+    models: Sequence[str],
+    corpora: Sequence[str],
+    options: EvalOptions,
+    maps: Sequence[str] = (),
+    root: Path | None = None,
+    limit: int | None = None,
+    out: Path | None = None,
+    sheet: bool = False,
+    notes: Sequence[str] = (),
+) -> str:
+    """The `harness eval` that makes the same tables, with everything that decides them."""
+    usual = EvalOptions()
+    return command_line(
+        "eval",
+        {
+            "--corpus": corpora,
+            "--root": [root],
+            "--model": models,
+            "--maps": maps,
+            "--working-size": options.working_sizes,
+            "--distort": options.distortions,
+            "--colour": [options.colour] if options.colour != usual.colour else [],
+            "--minmax": options.minmax,
+            "--truth-threshold": [options.truth_threshold] if options.truth_threshold != usual.truth_threshold else [],
+            "--limit": [limit],
+            "--sheet": sheet,
+            "--out": [out],
+            "--note": notes,
+        },
+    )
+
+
+def _folders(maps: Sequence[str], pairs: Mapping[str, Sequence[Pair]], limit: int | None) -> list[MapSource]:
+    wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
+    return [MapFolder.named(asked, wanted) for asked in maps]
