@@ -1,5 +1,12 @@
+from .models.session import SaliencyModel as SaliencyModel
 from .models.session import load_model as load_model
+from .models.working_size import WorkingSize as WorkingSize
+from .saliency.distort import Distortion as Distortion
+from .studies.eval.run import EvalOptions as EvalOptions
 from .studies.eval.study import evaluate as evaluate
+from .studies.score.ladder import LadderPlan as LadderPlan
+from .studies.score.outputs import ScoreOutputs as ScoreOutputs
+from .studies.score.pair import ScorePlan as ScorePlan
 from .studies.score.pair import score as score
 from .studies.score.run import ladder as ladder
 from .version import __version__ as __version__

@@ -26,7 +26,7 @@ def test_examples_of_docstrings(name: str) -> None:
 @pytest.mark.parametrize("page", ["api.md"])
 def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ```python blocks, in order and in one session, in a folder that holds `corpora/synth` and `synth-clips`."""
-    write_images(tmp_path / "corpora", ImageOptions(count=6, size=(96, 64)))
+    write_images(tmp_path / "corpora", ImageOptions(size=(96, 64)))
     write_clips(tmp_path / "corpora", ClipOptions(count=1, size=(160, 96), frames=6))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HARNESS_CORPORA", raising=False)

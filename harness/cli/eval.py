@@ -17,7 +17,6 @@ from harness.cli.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.studies.eval.run import EvalOptions
 
 ACROSS = 2  # of 20 characters a number, in 80 columns
 Colour = Literal["rgb", "mobilesal"]
@@ -65,13 +64,10 @@ def run(
     Example: `harness eval --corpus ecssd --model production --model centre-prior --working-size 256`
     """
     from harness.models.registry import PRODUCTION
-    from harness.models.working_size import WorkingSize
-    from harness.saliency.distort import Distortion
-    from harness.studies.eval.run import EvalOptions
 
-    sizes = tuple(WorkingSize.parse(text) for text in working_sizes or ["native"])
-    distortions = tuple(Distortion.parse(text) for text in distort or ())
-    options = EvalOptions(sizes, distortions, colour, minmax, truth_threshold)
+    sizes = tuple(harness.WorkingSize.parse(text) for text in working_sizes or ["native"])
+    distortions = tuple(harness.Distortion.parse(text) for text in distort or ())
+    options = harness.EvalOptions(sizes, distortions, colour, minmax, truth_threshold)
     with progress("measuring") as report:
         found = harness.evaluate(
             models or ([] if maps else [PRODUCTION]), corpora, options,
@@ -86,7 +82,7 @@ def run(
         _show(found.summary, options)
 
 
-def _show(rows: pd.DataFrame, options: EvalOptions) -> None:
+def _show(rows: pd.DataFrame, options: harness.EvalOptions) -> None:
     """Measures down, arms across, a few at a time: all stays readable in a narrow terminal."""
     from harness.studies.eval.report import SETTING, SUMMARY
 

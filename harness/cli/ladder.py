@@ -60,11 +60,10 @@ def ladder(
     """
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
-    from harness.studies.score.ladder import LadderPlan
     from harness.tables import table_json
 
-    usual = LadderPlan()
-    plan = LadderPlan(
+    usual = harness.LadderPlan()
+    plan = harness.LadderPlan(
         encoder,
         preset or None,
         tuple(crfs or usual.crfs),

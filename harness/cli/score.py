@@ -70,12 +70,10 @@ def score(
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
     """
     from harness.models.registry import PRODUCTION
-    from harness.studies.score.outputs import ScoreOutputs
-    from harness.studies.score.pair import ScorePlan
 
     first, last = _range(frames)
-    usual = ScorePlan()
-    plan = ScorePlan(
+    usual = harness.ScorePlan()
+    plan = harness.ScorePlan(
         vmaf_models=tuple(vmaf_models or usual.vmaf_models),
         metrics=parse_metrics(metrics, usual.metrics),
         backend=backend,
@@ -87,7 +85,7 @@ def score(
         allow_highbit=allow_highbit,
         timeout=timeout or None,
     )
-    outputs = ScoreOutputs(log, map_out, overlay)
+    outputs = harness.ScoreOutputs(log, map_out, overlay)
     first_clip, second_clip = _open_pair((reference, distorted), size, pix_fmt, fps)
     with progress("scoring") as report:
         result = harness.score(first_clip, second_clip, models or [PRODUCTION], plan, outputs=outputs, progress=report)

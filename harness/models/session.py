@@ -105,6 +105,9 @@ def load_model(asked: str | Path | ModelFile, threads: int = 0) -> SaliencyModel
         asked: What `find_model` takes or has found; a `Path` is never taken for a registry id.
         threads: Threads of one inference; 0 for one for each core.
 
+    Returns:
+        The model, open; equal files share one session in a process.
+
     Raises:
         InputError: For an unknown name, a file that is not the one that the registry has, or one that the extractor
             would refuse.
