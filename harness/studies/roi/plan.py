@@ -37,8 +37,9 @@ class SweepPlan:
     region: str = MASK
 
     def __post_init__(self) -> None:
-        for name in ("crfs", "strengths"):  # jobs go by what they were given, and 22 is 22.0
-            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        whole = (int(crf) if float(crf).is_integer() else float(crf) for crf in self.crfs)
+        object.__setattr__(self, "crfs", tuple(whole))  # jobs go by what they were given, and 22 is 22.0
+        object.__setattr__(self, "strengths", tuple(map(float, self.strengths)))
         if len(set(self.crfs)) < MIN_POINTS:
             raise InputError(f"{len(set(self.crfs))} CRFs (allowed: {MIN_POINTS} or more different ones, for BD-rate)")
         if not self.models:
