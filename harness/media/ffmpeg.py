@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import queue
 import re
@@ -19,14 +20,18 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from harness.errors import HarnessError, InputError
-from harness.media.programs import kill, running
+from harness.media.programs import ask, kill, running
 
 STALL_SECONDS = 300.0
+RETRY_SECONDS = 60.0  # until a program that failed is asked again: it may have been the moment
 BITEXACT = {"fflags": "+bitexact"}  # a container without random ids: equal content is an equal file
 _EMPTY_WORDS = re.compile(
     r"Conversion failed!|Exiting .*|Error while filtering.*|.*Terminating thread.*|"
     r"(\[AVFilterGraph\] )?Error initializing filters|Error : .*|Error opening (input|output) files?: .*"
 )
+
+log = logging.getLogger(__name__)
+_passed_over: dict[str, float] = {}  # programs that failed, and the time from which on to ask them again
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class FFmpeg:
     @functools.cached_property
     def encoders(self) -> frozenset[str]:
         """Names of its video encoders."""
-        return frozenset(re.findall(r"^ V[.A-Z]{5} (\S+)", _ask(self.path, "-encoders"), re.MULTILINE)) - {"="}
+        return frozenset(
+            re.findall(r"^ V[.A-Z]{5} (\S+)", ask([self.path, "-hide_banner", "-encoders"]), re.MULTILINE)
+        ) - {"="}
 
     @functools.cached_property
     def filters(self) -> frozenset[str]:
         """Names of its filters."""
-        return frozenset(re.findall(r"^ [.A-Z|]{2,3} (\S+) +\S*->", _ask(self.path, "-filters"), re.MULTILINE))
+        return frozenset(
+            re.findall(r"^ [.A-Z|]{2,3} (\S+) +\S*->", ask([self.path, "-hide_banner", "-filters"]), re.MULTILINE)
+        )
 
     def require(self, *, encoder: str | None = None, filter: str | None = None) -> None:
         """`InputError` when this FFmpeg lacks a named encoder or filter."""
@@ -82,47 +91,35 @@ class FFmpeg:
 
 
 def find_ffmpeg() -> FFmpeg:
-    """`HARNESS_FFMPEG`, else the one on PATH if it has libvmaf, else the one inside imageio-ffmpeg.
+    """`HARNESS_FFMPEG`, else the one on PATH if it works and has libvmaf, else the one inside imageio-ffmpeg.
 
-    Raises `InputError` when `HARNESS_FFMPEG` names something that is not FFmpeg.
+    A warning names the one on PATH when it does not work. Raises `InputError` when `HARNESS_FFMPEG` names something
+    that is not FFmpeg.
     """
-    return _find(os.environ.get("HARNESS_FFMPEG"), shutil.which("ffmpeg"))
-
-
-@functools.cache
-def _find(named: str | None, on_path: str | None) -> FFmpeg:
+    named, on_path = os.environ.get("HARNESS_FFMPEG"), shutil.which("ffmpeg")
     if named:
         path = shutil.which(named)
         if not path:
             raise InputError(f"HARNESS_FFMPEG={named}: no such program")
         return _introduce(Path(path), "HARNESS_FFMPEG")
-    if on_path:
-        candidate = _introduce(Path(on_path), "PATH")
-        if "libvmaf" in candidate.filters:
-            return candidate
+    if on_path and time.monotonic() >= _passed_over.get(on_path, 0):
+        try:
+            candidate = _introduce(Path(on_path), "PATH")
+            if "libvmaf" in candidate.filters:
+                return candidate
+        except InputError as error:
+            if on_path not in _passed_over:
+                log.warning("harness: %s: using the FFmpeg of imageio-ffmpeg (HARNESS_FFMPEG names another)", error)
+            _passed_over[on_path] = time.monotonic() + RETRY_SECONDS
     return _introduce(Path(imageio_ffmpeg.get_ffmpeg_exe()), "imageio-ffmpeg")
 
 
+@functools.cache
 def _introduce(path: Path, found: str) -> FFmpeg:
-    match = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
+    match = re.match(r"ffmpeg version (\S+)", ask([path, "-version"]))
     if not match:
         raise InputError(f"{path} ({found}) does not answer -version as FFmpeg does")
     return FFmpeg(path, match[1], found)
-
-
-@functools.cache
-def _ask(path: Path, *question: str) -> str:
-    try:
-        answer = subprocess.run(
-            [path, "-hide_banner", *question] if question != ("-version",) else [path, "-version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"{path} does not run: {error}") from error
-    return answer.stdout
 
 
 def filter_text(name: str, **options: object) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from harness.errors import InputError
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
+ANSWER_SECONDS, ANSWER_BYTES = 15.0, 4 << 20  # of a program that is asked what it is
 
 
 @contextlib.contextmanager
@@ -45,14 +48,40 @@ def running(
         kill(child)
 
 
+def ask(command: Sequence[str | Path], seconds: float = ANSWER_SECONDS, both: bool = False) -> str:
+    """What a program answers on stdout, with `both` on stderr as well, to a question such as `-version`.
+
+    Raises `InputError` when it does not start, fails, or has not ended its answer after `seconds` or `ANSWER_BYTES`.
+    """
+    said = b""
+    try:
+        stderr = subprocess.STDOUT if both else subprocess.DEVNULL
+        with running(command, stdout=subprocess.PIPE, stderr=stderr) as child, selectors.DefaultSelector() as ready:
+            assert child.stdout
+            ready.register(child.stdout, selectors.EVENT_READ)
+            end = time.monotonic() + seconds
+            while len(said) <= ANSWER_BYTES and ready.select(max(0.0, end - time.monotonic())):
+                if not (block := os.read(child.stdout.fileno(), 1 << 16)):
+                    code = child.wait(max(0.1, end - time.monotonic()))
+                    break
+                said += block
+            else:
+                raise InputError(
+                    f"{command[0]} does not end its answer to {command[-1]} (after {seconds:g} s or 4 MiB)"
+                )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(f"{command[0]} does not run: {getattr(error, 'strerror', None) or error}") from error
+    if code:
+        raise InputError(f"{command[0]} fails when it is asked {command[-1]} (exit code {code})")
+    return said.decode(errors="replace")
+
+
 def find_program(name: str, option: str) -> Path:
     """A program on PATH whose `--help` knows `option`; `InputError` when there is none."""
     found = shutil.which(name)
     if not found:
         raise InputError(f"no program {name} on PATH (needs one that knows {option})")
-    with running([found, "--help"], stdout=subprocess.PIPE) as child:
-        said = b"".join(child.communicate())
-    if option.encode() not in said:
+    if option not in ask([found, "--help"], both=True):
         raise InputError(f"{found} knows no {option} (needs a later version)")
     return Path(found)
 

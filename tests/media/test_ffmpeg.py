@@ -12,6 +12,7 @@ import pytest
 
 from harness.errors import HarnessError, InputError
 from harness.media.ffmpeg import find_ffmpeg, last_words
+from harness.media.programs import ask
 from tests.helpers import ROOT
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=25", "-f", "null", "-"]
@@ -36,11 +37,51 @@ def test_the_named_ffmpeg_wins_and_must_be_one(monkeypatch):
     monkeypatch.setenv("HARNESS_FFMPEG", str(default.path))
     assert find_ffmpeg().found == "HARNESS_FFMPEG"
     monkeypatch.setenv("HARNESS_FFMPEG", sys.executable)
-    with pytest.raises(InputError, match="does not answer -version as FFmpeg does"):
+    with pytest.raises(InputError, match="fails when it is asked -version"):
         find_ffmpeg()
     monkeypatch.setenv("HARNESS_FFMPEG", "/absent/ffmpeg")
     with pytest.raises(InputError, match="HARNESS_FFMPEG=/absent/ffmpeg: no such program"):
         find_ffmpeg()
+
+
+BROKEN = {
+    "failing": ("echo 'ffmpeg version 9'; exit 127", "fails when it is asked -version (exit code 127)"),
+    "binary": ("head -c 300 /dev/urandom", "does not answer -version as FFmpeg does"),
+    "silent": ("sleep 600", "does not end its answer to -version"),
+    "endless": ("exec cat /dev/zero", "does not end its answer to -version"),
+    "half": ("[ $1 = -version ] && echo 'ffmpeg version 9' || kill -9 $$", "fails when it is asked -filters"),
+    "no program": ("", "does not run: Exec format error"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_program_on_the_path_is_named_and_passed_over(monkeypatch, tmp_path, caplog, kind):
+    body, said = BROKEN[kind]
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{body}\n" if body else "\0\1\2")
+    program.chmod(0o755)
+    monkeypatch.delenv("HARNESS_FFMPEG", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(ask, "__defaults__", (1.0, False))
+    began = time.monotonic()
+    assert find_ffmpeg().found == find_ffmpeg().found == "imageio-ffmpeg"
+    assert time.monotonic() - began < 10
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert str(program) in line and said in line and "imageio-ffmpeg" in line
+
+
+def test_a_program_that_failed_once_is_asked_again(monkeypatch, tmp_path):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    bundled = find_ffmpeg().path
+    monkeypatch.delenv("HARNESS_FFMPEG", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert find_ffmpeg().found == "imageio-ffmpeg"
+    program.write_text(f'#!/bin/sh\nexec {bundled} "$@"\n')
+    assert find_ffmpeg().found == "imageio-ffmpeg"  # not asked for each file of a run
+    monkeypatch.setattr(time, "monotonic", lambda later=time.monotonic() + 61: later)
+    assert find_ffmpeg().path == program
 
 
 def test_missing_codec_is_named_before_anything_runs():
