@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from corpora.loader import Pair
-from harness.errors import InputError
+from harness.media.pictures import opened
 
 SIDE = 16
 NEAR = 30  # of 256 bits; 99 % of re-encoded DUTS-TR stays below, 63 million pairs of other pictures stay above
@@ -23,12 +23,9 @@ def difference_hash(image: Path) -> np.ndarray:
 
     Source: N. Krawetz, "Kind of Like That" (dHash), 2013. Raises `InputError` for a file that is no picture.
     """
-    try:
-        with Image.open(image) as picture:
-            picture.draft("L", (4 * SIDE, 4 * SIDE))
-            small = picture.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
-    except OSError as error:
-        raise InputError(f"cannot decode {image}: {error}") from error
+    with opened(image) as picture:
+        picture.draft("L", (4 * SIDE, 4 * SIDE))
+        small = picture.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     grey = np.asarray(small, np.int16)
     both = np.stack((grey, grey[:, ::-1]))
     return np.packbits((both[:, :, 1:] > both[:, :, :-1]).reshape(2, -1), axis=1).view(np.uint64)

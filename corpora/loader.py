@@ -113,8 +113,7 @@ def pairs_in(
     images: Path, masks: Path, image_suffixes: Iterable[str] = (), mask_suffixes: Iterable[str] = ()
 ) -> list[Pair]:
     """All pairs of two folders, sorted by image file name; unpaired files are an `InputError`."""
-    found = {path.stem: path for path in images_in(images, image_suffixes)}
-    truth = {path.stem: path for path in images_in(masks, mask_suffixes)}
+    found, truth = _by_stem(images_in(images, image_suffixes)), _by_stem(images_in(masks, mask_suffixes))
     _refuse_unpaired(found.keys() ^ truth.keys(), images, masks, "files")
     if not found:
         raise InputError(f"{images}: no images found (allowed: {', '.join(image_suffixes or IMAGE_SUFFIXES)})")
@@ -225,6 +224,15 @@ def _content_when(path: Path, size: int, changed: int) -> str:
 
 def _names_of(unit: str) -> list[str]:
     return [name for name in manifest_names() if load_manifest(name).unit == unit]
+
+
+def _by_stem(paths: list[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if found.setdefault(path.stem, path) != path:
+            both = f"{found[path.stem].name} and {path.name}"
+            raise InputError(f"{path.parent}: {both} share a stem, by which pictures and masks are paired (remove one)")
+    return found
 
 
 def _refuse_unpaired(alone: set[str], images: Path, masks: Path, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -10,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
 
 from corpora.loader import Corpus, Pair, clips_of, images_in
 from corpora.manifest import Layout
+from harness.errors import InputError
+from harness.media.pictures import read_mask, read_rgb
 
 Progress = Callable[[int, int], None]
 
@@ -22,6 +25,7 @@ Progress = Callable[[int, int], None]
 class Check:
     """What `verify` found. Paths are relative to `folder`; `variant` is the known edition with this digest, or "".
 
+    `unreadable` is what the reader of pictures and masks refuses, as every command would; `reasons` say why.
     `digest` is the SHA-256 over the sorted lines `NAME SHA256` of all image and mask files.
     """
 
@@ -33,6 +37,7 @@ class Check:
     files: int
     unpaired: tuple[str, ...]
     unreadable: tuple[str, ...]
+    reasons: tuple[str, ...]
     mismatched: tuple[str, ...]
     digest: str
     variant: str
@@ -85,7 +90,8 @@ def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -
         expected=corpus.manifest.count,
         files=len(seen.hashes),
         unpaired=relative(unpaired),
-        unreadable=relative(seen.unreadable),
+        unreadable=relative(list(seen.unreadable)),
+        reasons=tuple(sorted(seen.unreadable.values())),
         mismatched=relative(seen.mismatched),
         digest=digest,
         variant=next((known.name for known in corpus.manifest.variants if known.digest in digests), ""),
@@ -110,37 +116,35 @@ class _Seen:
 
     def __init__(self) -> None:
         self.hashes: dict[Path, str] = {}
-        self.unreadable: list[Path] = []
+        self.unreadable: dict[Path, str] = {}
         self.mismatched: list[Path] = []
 
     def add(self, other: _Seen) -> None:
         self.hashes |= other.hashes
-        self.unreadable += other.unreadable
+        self.unreadable |= other.unreadable
         self.mismatched += other.mismatched
 
     def hash(self, path: Path) -> None:
         try:
             with path.open("rb") as stream:
                 self.hashes[path] = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:
-            self.unreadable.append(path)
+        except OSError as error:
+            self.unreadable[path] = f"{path}: {error.strerror}"
 
-    def size_of(self, path: Path) -> tuple[int, int] | None:
-        """Width and height of an image that decodes to its last row; None, and noted, when it does not."""
+    def size_of(self, path: Path, read: Callable[[Path], np.ndarray]) -> tuple[int, int] | None:
+        """Width and height of an image as `read` has it; None, and noted with the reason, when that refuses it."""
         self.hash(path)
         try:
-            with Image.open(path) as image:
-                image.load()
-                return image.size
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-            if path not in self.unreadable:
-                self.unreadable.append(path)
+            height, width = read(path).shape[:2]
+        except InputError as error:
+            self.unreadable[path] = str(error)
             return None
+        return width, height
 
 
 def _look_at_pair(pair: Pair) -> _Seen:
     seen = _Seen()
-    image, mask = seen.size_of(pair.image), seen.size_of(pair.mask)
+    image, mask = seen.size_of(pair.image, read_rgb), seen.size_of(pair.mask, read_mask)
     if image and mask and image != mask:
         seen.mismatched.append(pair.mask)
     return seen
@@ -156,10 +160,10 @@ def _look_at_video(video: Path, masks: Path) -> _Seen:
     try:
         with av.open(str(video)) as container:
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
-    except (OSError, ValueError, IndexError):
-        seen.unreadable.append(video)
+    except (OSError, ValueError, IndexError) as error:
+        seen.unreadable[video] = f"{video}: cannot be decoded: {error}"
         return seen
-    found = [(path, seen.size_of(path)) for path in images_in(masks)]
+    found = [(path, seen.size_of(path, read_mask)) for path in images_in(masks)]
     if len(found) != len(sizes):
         seen.mismatched.append(video)
     seen.mismatched += [path for (path, size), frame in zip(found, sizes, strict=False) if size and size != frame]
@@ -178,8 +182,10 @@ def _folders(corpus: Corpus) -> Iterator[tuple[Path, Path]]:
 
 
 def _pair(corpus: Corpus, images: Path, masks: Path) -> tuple[list[Pair], list[Path]]:
-    found = {path.stem: path for path in images_in(images, corpus.layout.image_suffixes)}
-    truth = {path.stem: path for path in images_in(masks, corpus.layout.mask_suffixes)}
-    pairs = [Pair(stem, found[stem], truth[stem]) for stem in sorted(found.keys() & truth.keys())]
-    alone = [found.get(stem) or truth[stem] for stem in found.keys() ^ truth.keys()]
-    return pairs, alone
+    """Pairs of one image and one mask of a stem, and all other files."""
+    found, truth = images_in(images, corpus.layout.image_suffixes), images_in(masks, corpus.layout.mask_suffixes)
+    counts = [Counter(path.stem for path in paths) for paths in (found, truth)]
+    sure = {stem for stem in counts[0] if counts[0][stem] == counts[1][stem] == 1}
+    by_stem = [{path.stem: path for path in paths if path.stem in sure} for paths in (found, truth)]
+    alone = [path for path in (*found, *truth) if path.stem not in sure]
+    return [Pair(stem, by_stem[0][stem], by_stem[1][stem]) for stem in sorted(sure)], alone

@@ -19,7 +19,7 @@ from harness.files import whole_file
 from harness.jobs.pools import process_pool
 from harness.media.pictures import FOREGROUND, read_mask, read_rgb
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2  # of how a file is decoded: 2 turns pictures as their EXIF says
 
 
 def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tuple[list[int], list[int]]:

@@ -109,6 +109,8 @@ def verify(
             paths: tuple[str, ...] = getattr(check, kind)
             more = " …" if len(paths) > 5 else ""
             table.add_row(kind, f"{len(paths):,}  {', '.join(paths[:5])}{more}" if paths else "0")
+        for reason in check.reasons[:5]:
+            table.add_row("", escape(reason))
         table.add_row("digest", check.digest)
         table.add_row("edition", check.variant or "unknown: no pinned digest matches")
         Console(soft_wrap=True, highlight=False).print(table)
