@@ -16,12 +16,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import ffmpeg
 import imageio_ffmpeg
 
 from harness.errors import HarnessError, InputError
 from harness.media.programs import ask, kill, running
 
+Stream = Any  # of ffmpeg-python, which has no types
 STALL_SECONDS = 300.0
 RETRY_SECONDS = 60.0  # until a program that failed is asked again: it may have been the moment
 BITEXACT = {"fflags": "+bitexact"}  # a container without random ids: equal content is an equal file
@@ -120,6 +123,22 @@ def _introduce(path: Path, found: str) -> FFmpeg:
     if not match:
         raise InputError(f"{path} ({found}) does not answer -version as FFmpeg does")
     return FFmpeg(path, match[1], found)
+
+
+def url(path: Path | str) -> str:
+    """A file's name as FFmpeg takes it for one, whatever colons, dashes or percent signs it holds."""
+    return f"file:{path}"
+
+
+def arguments(*outputs: Stream) -> list[str]:
+    """The words of one FFmpeg command line for ffmpeg-python's `outputs`, every value escaped as its place wants.
+
+    >>> grey = ffmpeg.input("color=gray", f="lavfi").filter("libvmaf", log_path="a:b.json")
+    >>> arguments(grey.output("-", f="null"))[5]
+    '[0]libvmaf=log_path=a\\\\\\\\:b.json[s0]'
+    """
+    words: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
+    return words
 
 
 def filter_text(name: str, **options: object) -> str:

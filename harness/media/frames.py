@@ -36,6 +36,7 @@ class ClipInfo:
     `matrix`, `range`, `primaries` and `transfer` say `unspecified` where the stream does.
     `variable_rate` is true where the stream's average and base rates differ.
     `audio` and `subtitles` count streams. `pixel_shape` is width over height of a pixel, 1 where none is stated.
+    `siting` is where chroma sits, as far as PyAV tells: in a y4m and a folder of pictures.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class ClipInfo:
     audio: int = 0
     subtitles: int = 0
     pixel_shape: Fraction = Fraction(1)
+    siting: str = UNSPECIFIED
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,9 @@ def pix_fmt_name(bit_depth: int, chroma: str) -> str:
     """
     stem = "gray" if chroma == "400" else f"yuv{chroma}p"
     return stem if bit_depth == 8 else f"{stem}{bit_depth}le"
+
+
+def bt709(rgb: np.ndarray) -> av.VideoFrame:
+    """RGB uint8 `[H, W, 3]` as 8-bit 4:2:0 by BT.709, limited range, chroma centred."""
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    return picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
-import av
 import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
 from harness.files import whole_file, whole_folder
-from harness.media.x264 import steady
+from harness.media.encode import VideoFile, drawn
+from harness.media.frames import Frame, bt709
+from harness.media.y4m import y4m_writer
 
 OVERLAY_SUFFIXES = (".mp4", ".mkv")
 _HEAT = np.array([255, 40, 0], np.float32)  # one hot colour: its strength is the map's value
@@ -29,8 +29,8 @@ def map_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], No
     whole or absent. Raises `InputError` for a place that cannot be written, `HarnessError` when the disk fails midway.
     """
     if path.suffix.lower() == ".y4m":
-        with whole_file(path) as part, part.open("wb") as stream:
-            yield lambda values: _append_y4m(stream, values, rate)
+        with y4m_writer(path, rate) as add:
+            yield lambda values: add(Frame(0, 0.0, grey(values), None, None, "gray", 8, "400", range="pc"))
         return
     if path.suffix:
         raise InputError(f"map {path} (allowed: a .y4m file, or a folder for PNG files)")
@@ -47,18 +47,18 @@ def overlay_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray,
     """
     if path.suffix.lower() not in OVERLAY_SUFFIXES:
         raise InputError(f"overlay {path} (allowed: {', '.join(OVERLAY_SUFFIXES)})")
-    with whole_file(path) as part, av.open(str(part), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options=steady({"crf": "20", "preset": "veryfast"}))
-        stream.pix_fmt = "yuv420p"
+    video: VideoFile | None = None
+    with whole_file(path) as part, ExitStack() as stack:
 
         def keep(rgb: np.ndarray, values: np.ndarray) -> None:
+            nonlocal video
             even = overlay(rgb, values)[: len(rgb) // 2 * 2, : rgb.shape[1] // 2 * 2]
-            if not stream.codec_context.is_open:
-                stream.height, stream.width = even.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")))
+            if video is None:
+                info = drawn(path, even.shape[0], even.shape[1], rate)
+                video = stack.enter_context(VideoFile(part, info, options={"crf": "20", "preset": "veryfast"}))
+            video.add(bt709(even), video.frames / rate)
 
         yield keep
-        container.mux(stream.encode(None))
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -71,11 +71,3 @@ def overlay(rgb: np.ndarray, values: np.ndarray) -> np.ndarray:
     weight = np.clip(values, 0, 1)[..., None] * np.float32(0.7)
     luma = rgb.mean(axis=2, dtype=np.float32)[..., None]
     return (luma * (1 - weight) + _HEAT * weight + np.float32(0.5)).astype(np.uint8)
-
-
-def _append_y4m(stream: BinaryIO, values: np.ndarray, rate: Fraction) -> None:
-    if not stream.tell():
-        height, width = values.shape
-        header = f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 Cmono XCOLORRANGE=FULL\n"
-        stream.write(header.encode())
-    stream.write(b"FRAME\n" + grey(values).tobytes())

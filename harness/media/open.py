@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -23,10 +23,11 @@ from harness.media.frames import (
     UNSPECIFIED,
     ClipInfo,
     Frame,
+    bt709,
     pix_fmt_name,
 )
 from harness.media.pictures import PICTURE_SUFFIXES, read_rgb
-from harness.media.y4m import count_y4m
+from harness.media.y4m import inspect_y4m
 
 RAW_SUFFIXES = (".yuv", ".raw")
 DEFAULT_FPS = Fraction(25)  # FFmpeg's own default where a file states no rate
@@ -71,7 +72,8 @@ def open_clip(
         return _open_raw(path, size, pix_fmt, _rate(fps))
     _refuse_options(path, "a file that states its own", size=size, pix_fmt=pix_fmt, fps=fps)
     if path.suffix.lower() == ".y4m":
-        return Clip(_describe_stream(path, frames=count_y4m(path)))
+        frames, siting = inspect_y4m(path)
+        return Clip(replace(_describe_stream(path, frames=frames), siting=siting))
     return Clip(_describe_stream(path))
 
 
@@ -271,7 +273,9 @@ def _mirrored(picture: av.VideoFrame) -> bool:
 def _describe_sequence(folder: Path, rate: Fraction) -> ClipInfo:
     paths = picture_paths(folder)
     height, width, _ = read_rgb(paths[0]).shape
-    return ClipInfo(folder, width, height, "yuv420p", 8, "420", rate, len(paths), "bt709", "tv", "bt709", "bt709")
+    tags = ("bt709", "tv", "bt709", "bt709")
+    siting = "center"  # libswscale makes a chroma sample of four pixels
+    return ClipInfo(folder, width, height, "yuv420p", 8, "420", rate, len(paths), *tags, siting=siting)
 
 
 def _sequence_frames(info: ClipInfo) -> Iterator[Frame]:
@@ -282,7 +286,4 @@ def _sequence_frames(info: ClipInfo) -> Iterator[Frame]:
                 f"clip {info.path}: {path.name} is {rgb.shape[1]}x{rgb.shape[0]}, the first is "
                 f"{info.width}x{info.height} (allowed: one size)"
             )
-        picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
-        )
-        yield _frame(picture, index, float(index / info.frame_rate), info)
+        yield _frame(bt709(rgb), index, float(index / info.frame_rate), info)

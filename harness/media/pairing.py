@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
+import ffmpeg
 
 from harness.errors import InputError
+from harness.media.ffmpeg import Stream, url
 from harness.media.frames import UNSPECIFIED, Frame
 from harness.media.open import Clip
 from harness.media.y4m import write_y4m
@@ -51,14 +54,17 @@ def pair(
 ) -> Pairing:
     """Pair reference frame `i` with distorted frame `i + offset`, then keep pairs `first` up to, not with, `last`.
 
-    Sizes, formats, ranges, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
+    Sizes, formats, ranges, matrices, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
     `InputError` that names both values.
     """
     one, two = reference.info, distorted.info
     _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}")
     _same("pixel format", one.pix_fmt, two.pix_fmt)
-    if UNSPECIFIED not in (one.range, two.range):
-        _same("colour range", one.range, two.range)
+    if (one.range == "pc") != (two.range == "pc"):  # no range stated is taken for tv, by players and FFmpeg alike
+        _same("colour range", one.range, two.range, " (a y4m of full range says XCOLORRANGE=FULL)")
+    if UNSPECIFIED not in (one.matrix, two.matrix):
+        matrices = (info.matrix.replace("smpte170m", "bt470bg") for info in (one, two))  # one matrix by two names
+        _same("colour matrix", *matrices, " (convert one first: ffmpeg -i CLIP -vf scale=out_color_matrix=NAME OUT)")
     if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
         _same("frame rate", _rate(reference), _rate(distorted))
     skip_reference, skip_distorted = max(0, -offset), max(0, offset)
@@ -76,9 +82,9 @@ def pair(
     return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first)
 
 
-def _same(what: str, reference: str, distorted: str) -> None:
+def _same(what: str, reference: str, distorted: str, remedy: str = "") -> None:
     if reference != distorted:
-        raise InputError(f"reference and distorted do not match: {what} {reference} against {distorted}")
+        raise InputError(f"reference and distorted do not match: {what} {reference} against {distorted}{remedy}")
 
 
 def _rate(clip: Clip) -> str:
@@ -100,9 +106,12 @@ class Input:
     path: Path
     options: tuple[tuple[str, str], ...] = ()
 
-    def arguments(self) -> list[str]:
-        """`-option value … -i path`."""
-        return [*(word for name, value in self.options for word in (f"-{name}", value)), "-i", str(self.path)]
+    def video(self) -> Stream:
+        """Its first video stream for ffmpeg-python, as it is stored: not turned."""
+        options: dict[str, Any] = dict(self.options)
+        if "video_size" in options:  # ffmpeg-python wants a pair
+            options["video_size"] = options["video_size"].split("x")
+        return ffmpeg.input(url(self.path), noautorotate=None, **options)["v:0"]
 
 
 def as_input(clip: Clip, scratch: Path) -> Input:
@@ -110,7 +119,8 @@ def as_input(clip: Clip, scratch: Path) -> Input:
     if clip.info.path.is_dir():
         path = scratch / f"{clip.info.path.name}.y4m"
         if not path.exists():
-            write_y4m(path, clip, clip.info.frame_rate)
+            info = clip.info
+            write_y4m(path, clip, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
         return Input(path)
     if clip.demuxer:
         return Input(clip.info.path, (("f", clip.demuxer), *clip.options))

@@ -3,34 +3,88 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.files import whole_file
-from harness.media.frames import Frame
+from harness.media.frames import UNSPECIFIED, Frame
 
-_CHROMA_TAGS = {"400": "mono", "420": "420mpeg2", "422": "422", "444": "444"}
+_SITINGS = {"420jpeg": "center", "420": "center", "420mpeg2": "left", "420paldv": "topleft"}  # under FFmpeg's names
+_CHROMA_TAGS = {"400": "mono", "422": "422", "444": "444"}
+_RANGES = {"pc": " XCOLORRANGE=FULL", "tv": " XCOLORRANGE=LIMITED", UNSPECIFIED: ""}
 
 
-def write_y4m(path: Path, frames: Iterable[Frame], rate: Fraction) -> int:
-    """Write planar frames of one format to `path`, whole or not at all; returns how many."""
+def write_y4m(
+    path: Path,
+    frames: Iterable[Frame],
+    rate: Fraction,
+    *,
+    pixel_shape: Fraction = Fraction(1),
+    siting: str = UNSPECIFIED,
+) -> int:
+    """Write planar frames of one format to `path`, whole or not at all; returns how many. As `y4m_writer` does it."""
     count = 0
-    with whole_file(path) as part, part.open("wb") as stream:
+    with y4m_writer(path, rate, pixel_shape=pixel_shape, siting=siting) as add:
         for frame in frames:
-            if not count:
-                stream.write(_header(frame, rate))
-            stream.write(b"FRAME\n")
-            for plane in (frame.y, frame.u, frame.v):
-                if plane is not None:
-                    stream.write(plane.tobytes())
+            add(frame)
             count += 1
     return count
 
 
-def count_y4m(path: Path) -> int:
-    """Frames of a y4m by its own arithmetic: decoders drop or pad a truncated last frame in silence."""
+@contextmanager
+def y4m_writer(
+    path: Path, rate: Fraction, *, pixel_shape: Fraction = Fraction(1), siting: str = UNSPECIFIED
+) -> Iterator[Callable[[Frame], None]]:
+    """Yield a function that takes frames, in order; the file is whole or absent.
+
+    The header states all that is known: size, rate, fields, pixel shape, chroma and where it sits (`siting`, under
+    FFmpeg's names; unspecified is left, video's usual), and the range, if the first frame has one: without it FFmpeg
+    takes samples for limited, and compares full ones after converting one side.
+    Raises `InputError` for a frame of another format than the first.
+    """
+    first: Frame | None = None
+    with whole_file(path) as part, part.open("wb") as stream:
+
+        def add(frame: Frame) -> None:
+            nonlocal first
+            if first is None:
+                first = frame
+                stream.write(_header(frame, rate, pixel_shape, siting))
+            elif _format(frame) != _format(first):
+                raise InputError(f"{path}: frame {frame.index} is {_format(frame)}, the first {_format(first)}")
+            stream.write(b"FRAME\n")
+            for plane in (frame.y, frame.u, frame.v):
+                if plane is not None:
+                    stream.write(plane.tobytes())
+
+        yield add
+
+
+def _format(frame: Frame) -> str:
+    return f"{frame.width}x{frame.height} {frame.pix_fmt} {frame.range}"
+
+
+def _header(frame: Frame, rate: Fraction, pixel_shape: Fraction, siting: str) -> bytes:
+    if frame.bit_depth > 8:
+        chroma = f"mono{frame.bit_depth}" if frame.chroma == "400" else f"{frame.chroma}p{frame.bit_depth}"
+    elif frame.chroma == "420":
+        chroma = {"center": "420jpeg", "topleft": "420paldv"}.get(siting, "420mpeg2")
+    else:
+        chroma = _CHROMA_TAGS[frame.chroma]
+    fields = "I?" if frame.interlaced else "Ip"  # which of two fields is first, a frame does not know
+    shape = f"A{pixel_shape.numerator}:{pixel_shape.denominator}"
+    size = f"W{frame.width} H{frame.height} F{rate.numerator}:{rate.denominator}"
+    return f"YUV4MPEG2 {size} {fields} {shape} C{chroma}{_RANGES[frame.range]}\n".encode()
+
+
+def inspect_y4m(path: Path) -> tuple[int, str]:
+    """Frames of a y4m by its own arithmetic, as decoders drop or pad a truncated last one in silence; and its siting.
+
+    Raises `InputError` for a header that is none, and for a file that ends or breaks within a frame.
+    """
     total = path.stat().st_size
     with path.open("rb") as stream:
         header = stream.readline(1024)
@@ -59,13 +113,4 @@ def count_y4m(path: Path) -> int:
             frames += 1
     if not frames:
         raise InputError(f"clip {path}: a y4m header and no frame")
-    return frames
-
-
-def _header(frame: Frame, rate: Fraction) -> bytes:
-    chroma = _CHROMA_TAGS[frame.chroma]
-    if frame.bit_depth > 8:
-        chroma = f"mono{frame.bit_depth}" if frame.chroma == "400" else f"{frame.chroma}p{frame.bit_depth}"
-    full = "FULL" if frame.range == "pc" else "LIMITED"
-    size = f"W{frame.width} H{frame.height} F{rate.numerator}:{rate.denominator}"
-    return f"YUV4MPEG2 {size} Ip A1:1 C{chroma} XCOLORRANGE={full}\n".encode()
+    return frames, _SITINGS.get(fields.get("C", "420"), UNSPECIFIED)

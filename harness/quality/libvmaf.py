@@ -14,11 +14,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import ffmpeg
 import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import read_json
-from harness.media.ffmpeg import FFmpeg, filter_text, last_words
+from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words
 from harness.media.pairing import Input
 
 DEFAULT_VMAF = "vmaf_v0.6.1"
@@ -73,20 +74,25 @@ class PairedInput:
     rate: Fraction
     every: int = 1
 
-    def arguments(self, filters: Sequence[str]) -> list[str]:
+    def arguments(self, filters: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """FFmpeg's arguments to feed the pairs, distorted first, to each of `filters`; pictures are dropped."""
-        sides = ((self.distorted, self.first_distorted, "d"), (self.reference, self.first_reference, "r"))
-        clock = f"settb=AVTB,setpts=N*{self.rate.denominator}/({self.rate.numerator}*TB)"
-        args, chains = [], []
-        for place, (source, first, side) in enumerate(sides):
-            args += ["-noautorotate", *source.arguments()]
-            copies = "".join(f"[{side}{number}]" for number in range(len(filters)))
-            cut = f"trim=start_frame={first}:end_frame={first + self.count}"
-            chains.append(f"[{place}:v:0]{cut},{clock},split={len(filters)}{copies}")
-        chains += [f"[d{number}][r{number}]{text}[out{number}]" for number, text in enumerate(filters)]
-        outputs = [f"-map [out{number}] -fps_mode passthrough -f null -".split() for number in range(len(filters))]
+        sides = [(self.distorted, self.first_distorted), (self.reference, self.first_reference)]
+        # equal chains would be one node of ffmpeg-python's: then that one feeds both sides
+        copies = {side: self._frames(*side).split() for side in sides}
+        outputs = []
+        for name, options in filters.items():
+            fed = [copies[side][f"{name} {place}"] for place, side in enumerate(sides)]
+            outputs.append(ffmpeg.filter(fed, name, **options).output("-", f="null", fps_mode="passthrough"))
         # -xerror: else FFmpeg conceals what is damaged, and the score is of its guesses
-        return ["-xerror", *args, "-filter_complex", ";".join(chains), *(word for output in outputs for word in output)]
+        return ["-xerror", *arguments(*outputs)]
+
+    def _frames(self, source: Input, first: int) -> Stream:
+        """One side's frames on a clock of their number, without colour tags: sides that differ in those, or where one
+        has none, FFmpeg would convert; what may not be compared as it is, `pair` refuses."""
+        cut = source.video().filter("trim", start_frame=first, end_frame=first + self.count)
+        clock = cut.filter("settb", expr="AVTB")
+        timed = clock.filter("setpts", expr=f"N*{self.rate.denominator}/({self.rate.numerator}*TB)")
+        return timed.filter("setparams", range="unknown", colorspace="unknown")
 
     def named(self, failure: str) -> str:
         """FFmpeg's words about a failure, with the clip that they number."""
@@ -106,37 +112,39 @@ def vmaf_column(model: str) -> str:
     return "vmaf" if model == DEFAULT_VMAF else model
 
 
-def check_measures(ffmpeg: FFmpeg, vmaf_models: Sequence[str], metrics: Sequence[str]) -> None:
+def check_measures(program: FFmpeg, vmaf_models: Sequence[str], metrics: Sequence[str]) -> None:
     """`InputError` for an unknown metric, a filter that this FFmpeg lacks, or a VMAF model that does not score."""
     for name in metrics:
         if name not in METRICS:
             raise InputError(f"unknown metric {name!r} (allowed: {', '.join(METRICS)})")
-    ffmpeg.require(filter="libvmaf")
+    program.require(filter="libvmaf")
     if "xpsnr" in metrics:
-        ffmpeg.require(filter="xpsnr")
+        program.require(filter="xpsnr")
     for name in vmaf_models:
-        refusal = vmaf_probe(ffmpeg, name)[1]
+        refusal = vmaf_probe(program, name)[1]
         if refusal:
             raise InputError(f"VMAF model {name!r}: {refusal} (allowed: libvmaf's, such as {', '.join(VMAF_MODELS)})")
 
 
 @functools.cache
-def vmaf_probe(ffmpeg: FFmpeg, model: str) -> tuple[str, str]:
+def vmaf_probe(program: FFmpeg, model: str) -> tuple[str, str]:
     """libvmaf's version, from its log of two grey frames scored with `model`, and why that failed; one is empty."""
     # some v1 models crash on 384x216 and less
-    grey = "color=gray:size=640x360:rate=25:duration=0.08,format=yuv420p,split[a][b];[a][b]"
+    source = ffmpeg.input("color=gray:size=640x360:rate=25:duration=0.08", f="lavfi")
+    grey = source.filter("format", pix_fmts="yuv420p").split()
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
         log = Path(scratch, "vmaf.json")
-        libvmaf = filter_text("libvmaf", model=f"version={model}", log_fmt="json", log_path=log)
+        options = {"model": f"version={model}", "log_fmt": "json", "log_path": log}
+        scored = ffmpeg.filter([grey[0], grey[1]], "libvmaf", **options)
         try:
-            said = ffmpeg.run(["-f", "lavfi", "-i", grey + libvmaf, "-f", "null", "-"], timeout=60)
+            said = program.run(arguments(scored.output("-", f="null")), timeout=60)
         except HarnessError as error:
             return "", str(error)
         return (str(read_json(log)["version"]), "") if log.exists() else ("", last_words(said.splitlines()))
 
 
 def measure(
-    ffmpeg: FFmpeg,
+    program: FFmpeg,
     paired: PairedInput,
     vmaf_models: Sequence[str] = (DEFAULT_VMAF,),
     metrics: Sequence[str] = ("psnr", "ssim", "xpsnr"),
@@ -150,7 +158,7 @@ def measure(
 
     Raises `InputError` as `check_measures` does, `HarnessError` when FFmpeg fails or its log is not whole and finite.
     """
-    check_measures(ffmpeg, vmaf_models, metrics)
+    check_measures(program, vmaf_models, metrics)
     with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
         log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
         options: dict[str, Any] = {
@@ -164,12 +172,12 @@ def measure(
             options["model"] = "|".join(f"version={name}:name={vmaf_column(name)}" for name in vmaf_models)
         if features := [f"name={FEATURES[name]}" for name in metrics if name in FEATURES]:
             options["feature"] = "|".join(features)
-        compared = [filter_text("libvmaf", **options)]
+        compared: dict[str, dict[str, Any]] = {"libvmaf": options}
         if "xpsnr" in metrics:
-            compared.append(filter_text("xpsnr", stats_file=xpsnr_path, eof_action=_AT_END))
+            compared["xpsnr"] = {"stats_file": xpsnr_path, "eof_action": _AT_END}
         args = paired.arguments(compared)
         try:
-            said = ffmpeg.run(args, progress=progress, total=paired.count, timeout=timeout, stop=stop)
+            said = program.run(args, progress=progress, total=paired.count, timeout=timeout, stop=stop)
         except HarnessError as error:
             raise HarnessError(paired.named(str(error))) from error
         if not log_path.exists():

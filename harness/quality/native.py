@@ -16,11 +16,13 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO, Protocol
 
+import ffmpeg
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.media.ffmpeg import FFmpeg, filter_text, last_words
+from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words, url
 from harness.media.frames import Frame
+from harness.media.pairing import Input
 from harness.media.programs import running
 from harness.media.y4m import write_y4m
 from harness.quality.libvmaf import PairedInput, read_log
@@ -75,9 +77,9 @@ class VmafProgram:
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
             clip = Path(scratch, "distorted.y4m")
             first, count = paired.first_distorted, paired.count
-            cut = ["-vf", f"trim=start_frame={first}:end_frame={first + count}", "-fps_mode", "passthrough"]
-            write = ["-noautorotate", *paired.distorted.arguments(), "-map", "0:v:0", *cut]
-            self.ffmpeg.run([*write, "-f", "yuv4mpegpipe", "-strict", "-1", clip], timeout=timeout, stop=stop)
+            cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
+            written = cut.output(url(clip), f="yuv4mpegpipe", strict=-1, fps_mode="passthrough")
+            self.ffmpeg.run(arguments(written), timeout=timeout, stop=stop)
             log = Path(scratch, "log.json")
             return self._score(clip, model, log, paired.scored, paired.every, timeout, stop)
 
@@ -124,7 +126,7 @@ class NativeFFmpeg:
         with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
             clip = _probe_clip(Path(scratch))
             try:
-                self._score(["-i", str(clip), "-lavfi", "split[a][b];[a][b]"], model, Path(scratch), range(2), 1, 60)
+                self._score(Input(clip).video(), model, Path(scratch), range(2), 1, 60)
             except HarnessError as error:
                 return str(error)
         return None
@@ -134,17 +136,16 @@ class NativeFFmpeg:
     ) -> dict[int, float]:
         """See `NativeExtractor`; the distorted side serves as both inputs."""
         first, count = paired.first_distorted, paired.count
-        cut = f"[0:v:0]trim=start_frame={first}:end_frame={first + count},split[a][b];[a][b]"
+        cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
         with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
-            feed = ["-noautorotate", *paired.distorted.arguments(), "-lavfi", cut]
-            return self._score(feed, model, Path(scratch), paired.scored, paired.every, timeout, stop)
+            return self._score(cut, model, Path(scratch), paired.scored, paired.every, timeout, stop)
 
     def _score(
         self,
-        feed: list[str],
+        frames: Stream,
         model: Path,
         scratch: Path,
-        frames: Sequence[int],
+        numbers: Sequence[int],
         every: int,
         timeout: float | None,
         stop: Event | None = None,
@@ -152,10 +153,11 @@ class NativeFFmpeg:
         self.ffmpeg.require(filter="libvmaf")
         log = scratch / "log.json"
         options = {"feature": "name=mobilesal", "log_fmt": "json", "log_path": log, "n_subsample": every}
-        feed = [*feed[:-1], feed[-1] + filter_text("libvmaf", **options)]
+        sides = frames.split()
+        scored = ffmpeg.filter([sides[0], sides[1]], "libvmaf", **options)
         env = {MODEL_VARIABLE: str(model)}
-        self.ffmpeg.run([*feed, "-f", "null", "-"], timeout=timeout, env=env, stop=stop)
-        return _column(log, frames)
+        self.ffmpeg.run(arguments(scored.output("-", f="null")), timeout=timeout, env=env, stop=stop)
+        return _column(log, numbers)
 
 
 def choose(asked: str, ffmpeg: FFmpeg, model: Path) -> tuple[NativeExtractor | None, str]:

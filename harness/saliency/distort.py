@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import HarnessError, InputError
-from harness.media.frames import Frame
-from harness.media.x264 import steady
+from harness.media.encode import encoder_options
+from harness.media.frames import Frame, bt709
 from harness.saliency.colour import contract_rgb, true_rgb
 
 _LIMITS = {"crf": (0, 51), "jpeg": (1, 95)}
@@ -69,7 +69,8 @@ def x264_intra(rgb: np.ndarray, crf: int) -> np.ndarray:
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuv420p"
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
-    encoder.options = steady({"crf": str(crf), "preset": "medium", "x264-params": "keyint=1:bframes=0:log-level=error"})
+    options = {"crf": str(crf), "preset": "medium", "x264-params": "keyint=1:bframes=0:log-level=error"}
+    encoder.options = encoder_options("libx264", options)
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = [*encoder.encode(picture), *encoder.encode(None)]
@@ -86,9 +87,7 @@ def as_extractor_reads(rgb: np.ndarray) -> np.ndarray:
 
 def _yuv420(rgb: np.ndarray) -> av.VideoFrame:
     even = np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(even), "rgb24").reformat(
-        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
-    )
+    return bt709(even)
 
 
 def _frame(picture: av.VideoFrame) -> Frame:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import av
 import numpy as np
 
 from corpora.loader import ClipPair, clip_digest
@@ -19,10 +18,10 @@ from harness.gate.evidence import Evidence
 from harness.gate.intervals import exactly, mean_of, spread_of
 from harness.gate.rules import PARITY
 from harness.gate.verdict import Measurement
+from harness.media.encode import encode_frames
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import Frame
+from harness.media.frames import ClipInfo, Frame
 from harness.media.open import open_clip
-from harness.media.x264 import steady
 from harness.models.session import SaliencyModel
 from harness.quality.native import COLUMN, choose
 from harness.saliency.feature import extract
@@ -79,7 +78,7 @@ def _clip_means(clip: ClipPair, models: list[SaliencyModel], context: Context) -
     with tempfile.TemporaryDirectory(prefix="harness-gate-") as scratch:
         for crf in context.policy.feature.crf:
             path = Path(scratch, f"{crf}.mkv")
-            _encode(islice(source, count), path, crf)
+            _encode(islice(source, count), source.info, path, crf)
             found.append(_mean(islice(open_clip(path), 0, count, EVERY), models))
     return np.array(found)
 
@@ -94,7 +93,8 @@ def _parity(clip: ClipPair, model: SaliencyModel, native: str, context: Context)
     """The largest difference of `saliency_mean` between native and embedded extractor on an encode's frames."""
     with tempfile.TemporaryDirectory(prefix="harness-gate-") as scratch:
         path = Path(scratch, "clip.mkv")
-        _encode(islice(open_clip(clip.frames), context.profile.frames), path, context.policy.feature.crf[0])
+        source = open_clip(clip.frames)
+        _encode(islice(source, context.profile.frames), source.info, path, context.policy.feature.crf[0])
         encode = open_clip(path)
         native_means, embedded_means = (
             score(encode, encode, [model], ScorePlan(vmaf_models=(), metrics=("psnr",), backend=name)).log.column(
@@ -110,20 +110,8 @@ def _mean(frames: Iterable[Frame], models: list[SaliencyModel]) -> np.ndarray:
     return np.array([sample.means for sample in extract(frames, models)]).mean(axis=0)
 
 
-def _encode(frames: Iterator[Frame], path: Path, crf: int) -> None:
-    with av.open(str(path), "w") as container:
-        stream = None
-        for frame in frames:
-            picture = frame.picture()
-            if stream is None:
-                options = steady({"crf": str(crf), "preset": PRESET})
-                stream = container.add_stream(ENCODER, rate=25, options=options)
-                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.pix_fmt
-            picture.pts = None
-            container.mux(stream.encode(picture))
-        if stream is None:
-            raise HarnessError(f"nothing to encode into {path.name}: no frames")
-        container.mux(stream.encode())
+def _encode(frames: Iterable[Frame], info: ClipInfo, path: Path, crf: int) -> None:
+    encode_frames(path, frames, info, ENCODER, {"crf": str(crf), "preset": PRESET})
 
 
 def _measurements(means: np.ndarray, context: Context) -> list[Measurement]:

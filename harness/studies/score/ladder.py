@@ -10,16 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ffmpeg
 import numpy as np
 import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
 from harness.jobs import Job, Store, run_jobs
-from harness.media.ffmpeg import find_ffmpeg
+from harness.media.encode import encoder_options
+from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
 from harness.media.open import open_clip
 from harness.media.pictures import read_mask
-from harness.media.x264 import steady_words
 from harness.media.y4m import write_y4m
 from harness.models.model_file import ModelFile
 from harness.models.session import SaliencyModel, load_model
@@ -137,10 +138,11 @@ def encode_rows(
         source = open_clip(frames, fps=fps if Path(frames).is_dir() else None)
         if Path(frames).is_dir():
             lossless = Path(scratch, "source.y4m")
-            write_y4m(lossless, source, source.info.frame_rate)
+            info = source.info
+            write_y4m(lossless, source, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
-        _encode(["-i", str(source.info.path)], encoder, preset, crf, encoded)
+        _encode(ffmpeg.input(url(source.info.path))["v:0"], encoder, preset, crf, encoded)
         plan = ScorePlan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
@@ -155,9 +157,10 @@ def encode_rows(
 
 def _check_encodes(ladder: LadderPlan) -> None:
     """`InputError` unless the encoder takes each CRF once, tried on two grey frames."""
-    ffmpeg, known = find_ffmpeg(), ENCODERS.get(ladder.encoder)
-    ffmpeg.require(encoder=ladder.encoder)
-    grey = ["-f", "lavfi", "-i", "color=gray:size=256x144:rate=25:duration=0.08,format=yuv420p"]
+    known = ENCODERS.get(ladder.encoder)
+    find_ffmpeg().require(encoder=ladder.encoder)
+    source = ffmpeg.input("color=gray:size=256x144:rate=25:duration=0.08", f="lavfi")
+    grey = source.filter("format", pix_fmts="yuv420p")
     with tempfile.TemporaryDirectory(prefix="harness-ladder-") as scratch:
         for crf in ladder.crfs:
             if ladder.crfs.count(crf) > 1:
@@ -170,11 +173,11 @@ def _check_encodes(ladder: LadderPlan) -> None:
                 raise InputError(f"{ladder.encoder} at CRF {crf}, preset {ladder.preset}: {error}") from error
 
 
-def _encode(feed: list[str], encoder: str, preset: str | None, crf: int, out: Path) -> None:
-    speed = ["-preset", preset] if preset else []
-    said = find_ffmpeg().run(
-        [*feed, "-map", "0:v:0", "-c:v", encoder, *speed, "-crf", str(crf), *steady_words(encoder), out]
-    )
+def _encode(video: Stream, encoder: str, preset: str | None, crf: int, out: Path) -> None:
+    """By the program and not by PyAV: a ladder takes any encoder with a CRF, and PyAV's FFmpeg lacks many of them."""
+    options = {"crf": str(crf), **({"preset": preset} if preset else {})}
+    encode = video.output(url(out), **{"c:v": encoder, **encoder_options(encoder, options)})
+    said = find_ffmpeg().run(arguments(encode))
     unused = re.search(r"AVOption (\S+) .*has not been used for any stream", said)
     if unused:
         raise InputError(

@@ -165,7 +165,8 @@ def test_a_clip_that_is_absent_or_short_decides_nothing(tmp_path: Path):
 def test_encodes_repeat_to_the_byte(pictures, tmp_path):
     packets = []
     for name in ("one.mkv", "two.mkv", "three.mkv"):
-        feature._encode(iter(open_clip(pictures)), tmp_path / name, 43)
+        clip = open_clip(pictures)
+        feature._encode(clip, clip.info, tmp_path / name, 43)
         with av.open(str(tmp_path / name)) as container:
             packets.append([bytes(packet) for packet in container.demux(video=0)])
     assert packets[0] == packets[1] == packets[2]
