@@ -15,6 +15,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 
 from harness.errors import InputError
+from harness.media.ffmpeg import url
 from harness.media.frames import (
     MATRICES,
     PRIMARIES,
@@ -154,7 +155,7 @@ def _frame_bytes(layout: av.VideoFormat) -> int:
 
 def _open(path: Path, demuxer: str | None, options: dict[str, str]) -> av.container.InputContainer:
     try:
-        container = av.open(str(path), format=demuxer, options=options)
+        container = av.open(url(path), format=demuxer, options=options)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"clip {path} is not a video that FFmpeg can open: {reason}") from error

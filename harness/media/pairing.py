@@ -63,8 +63,9 @@ def pair(
     if (one.range == "pc") != (two.range == "pc"):  # no range stated is taken for tv, by players and FFmpeg alike
         _same("colour range", one.range, two.range, " (a y4m of full range says XCOLORRANGE=FULL)")
     if UNSPECIFIED not in (one.matrix, two.matrix):
-        matrices = (info.matrix.replace("smpte170m", "bt470bg") for info in (one, two))  # one matrix by two names
-        _same("colour matrix", *matrices, " (convert one first: ffmpeg -i CLIP -vf scale=out_color_matrix=NAME OUT)")
+        remedy = " (convert one first: ffmpeg -i CLIP -vf scale=out_color_matrix=NAME OUT)"
+        first_matrix, second_matrix = (info.matrix.replace("smpte170m", "bt470bg") for info in (one, two))  # BT.601
+        _same("colour matrix", first_matrix, second_matrix, remedy)
     if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
         _same("frame rate", _rate(reference), _rate(distorted))
     skip_reference, skip_distorted = max(0, -offset), max(0, offset)
@@ -95,7 +96,7 @@ def count_frames(clip: Clip) -> int:
     """Frames of a clip: as stated, else counted by reading its packets without decoding."""
     if clip.info.frames is not None:
         return clip.info.frames
-    with av.open(str(clip.info.path)) as container:
+    with av.open(url(clip.info.path)) as container:
         return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
 
 

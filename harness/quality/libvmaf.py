@@ -87,12 +87,12 @@ class PairedInput:
         return ["-xerror", *arguments(*outputs)]
 
     def _frames(self, source: Input, first: int) -> Stream:
-        """One side's frames on a clock of their number, without colour tags: sides that differ in those, or where one
-        has none, FFmpeg would convert; what may not be compared as it is, `pair` refuses."""
+        """One side's frames on a clock of their number, and under the same colour tags as the other's: where sides
+        differ in those, or one has none, FFmpeg converts one. What may not be compared as it is, `pair` refuses."""
         cut = source.video().filter("trim", start_frame=first, end_frame=first + self.count)
         clock = cut.filter("settb", expr="AVTB")
         timed = clock.filter("setpts", expr=f"N*{self.rate.denominator}/({self.rate.numerator}*TB)")
-        return timed.filter("setparams", range="unknown", colorspace="unknown")
+        return timed.filter("setparams", range="pc", colorspace="unknown")  # pc: some decoders' formats imply it
 
     def named(self, failure: str) -> str:
         """FFmpeg's words about a failure, with the clip that they number."""

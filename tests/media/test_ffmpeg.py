@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 
+import ffmpeg
 import psutil
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.media.ffmpeg import find_ffmpeg, last_words
+from harness.media.ffmpeg import arguments, find_ffmpeg, last_words, url
 from harness.media.programs import ask
 from tests.helpers import ROOT
 
@@ -147,3 +148,37 @@ def test_last_words_prefer_errors_and_drop_the_empty_ones():
     said = ["[error] [libx264 @ 0x1] invalid preset 'x'", "[error] noise", "[error] [out#0] Nothing was written"]
     assert last_words(said) == "[libx264] invalid preset 'x' | [out#0] Nothing was written"
     assert last_words([]) == "it said nothing"
+
+
+NAMES = [
+    "a:b",
+    "it's",
+    "[x264]",
+    "a,b;c",
+    "50%d %05d",
+    "two  words ",
+    "back\\slash\\",
+    "k=v:l=w",
+    "-dash",
+    '#|&$"~',
+    "ünï",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_filter_gets_the_very_value_whatever_it_holds(tmp_path, name):
+    log = tmp_path / name / "stats.log"
+    log.parent.mkdir()
+    sides = ffmpeg.input("testsrc=size=64x48:rate=25:duration=0.2", f="lavfi").split()
+    compared = ffmpeg.filter([sides[0], sides[1]], "psnr", stats_file=log)
+    find_ffmpeg().run(arguments(compared.output("-", f="null")))
+    assert log.read_text().count("psnr_avg:inf") == 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_read_and_written_under_the_very_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    source = ffmpeg.input("testsrc=size=64x48:rate=25:duration=0.2", f="lavfi").filter("format", pix_fmts="yuv420p")
+    find_ffmpeg().run(arguments(source.output(url(f"{name}.mkv"), **{"c:v": "ffv1"})))
+    find_ffmpeg().run(arguments(ffmpeg.input(url(f"{name}.mkv"))["v:0"].output(url(f"{name}.y4m"))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.mkv", f"{name}.y4m"])

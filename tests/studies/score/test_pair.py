@@ -124,6 +124,20 @@ def test_clips_out_of_step_are_refused_with_both_values(tmp_path, change, words)
         pair(clip(tmp_path / "r.y4m"), clip(tmp_path / "d.y4m", **change))
 
 
+def test_colours_that_differ_are_refused_as_the_samples_mean_other_things(tmp_path):
+    frames = list(clip(tmp_path / "r.y4m"))
+    write_y4m(tmp_path / "pc.y4m", [replace(frame, range="pc") for frame in frames], Fraction(25))
+    plain, full = open_clip(tmp_path / "r.y4m"), open_clip(tmp_path / "pc.y4m")
+    assert plain.info.range == "unspecified"
+    with pytest.raises(InputError, match=r"colour range pc against unspecified \(a y4m of full range says XCOLORRANGE"):
+        pair(full, plain)
+    tagged = {name: replace(plain, info=replace(plain.info, matrix=name, range="tv")) for name in ("bt709", "bt470bg")}
+    with pytest.raises(InputError, match=r"colour matrix bt709 against bt470bg \(convert one first"):
+        pair(tagged["bt709"], tagged["bt470bg"])
+    same = replace(plain, info=replace(plain.info, matrix="smpte170m"))
+    assert pair(tagged["bt470bg"], same).count == pair(tagged["bt709"], plain).count == 6
+
+
 def test_shortest_and_ranges_are_explicit(tmp_path):
     reference = clip(tmp_path / "r.y4m", 6)
     distorted = clip(tmp_path / "d.y4m", 4)
