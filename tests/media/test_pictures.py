@@ -17,6 +17,7 @@ from corpora.loader import Corpus, Pair, pairs_in
 from corpora.manifest import load_manifest
 from corpora.verify import verify
 from harness.errors import InputError
+from harness.files import sha256_of
 from harness.media.open import open_clip
 from harness.media.pictures import read_grey, read_mask, read_rgb
 from harness.studies.eval.run import read_pair
@@ -248,7 +249,7 @@ def check(root: Path, pair: Pair) -> None:
 
 
 def ladder(root: Path, pair: Pair) -> None:
-    model = ["tiny", str(VECTORS / "mobilesal_tiny.onnx")]
+    model = ["tiny", str(VECTORS / "mobilesal_tiny.onnx"), sha256_of(VECTORS / "mobilesal_tiny.onnx")]
     reference_rows("a", str(pair.image.parent), [model], "25", str(pair.mask.parent))
 
 
