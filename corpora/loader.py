@@ -6,12 +6,11 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from corpora.manifest import Layout, Manifest, load_manifest, manifest_names
+from corpora.memo import digests_of
 from harness.errors import InputError
-from harness.files import sha256_of
 
 __all__ = [
     "ClipPair",
@@ -192,34 +191,23 @@ def listing_digest(pairs: list[Pair]) -> str:
 
 
 def content_digest(pairs: Iterable[Pair]) -> str:
-    """SHA-256 over the names and the content of all files, in their order; a file is read once per process."""
-    digest = hashlib.sha256()
-    for pair in pairs:
-        for path in (pair.image, pair.mask):
-            digest.update(f"{path.parent.name}/{path.name} {_content(path)}\n".encode())
-    return digest.hexdigest()
+    """SHA-256 over the names and the content of all files, in their order; a file is read again when it was changed."""
+    paths = [path for pair in pairs for path in (pair.image, pair.mask)]
+    lines = (f"{path.parent.name}/{path.name} {sha}\n" for path, sha in zip(paths, digests_of(paths), strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def clip_digest(*clips: ClipPair) -> str:
-    """SHA-256 over the names and the content of clips and their masks; a file is read once per process."""
-    digest = hashlib.sha256()
+    """SHA-256 over the names and the content of clips and their masks; files are read as in `content_digest`."""
+    named: list[tuple[str, Path]] = []
     for clip in clips:
         if clip.frames.is_file():
-            digest.update(f"{clip.name} {_content(clip.frames)}\n".encode())
+            named.append((clip.name, clip.frames))
         for folder in (clip.frames, clip.masks) if clip.frames.is_dir() else (clip.masks,):
-            for path in images_in(folder):
-                digest.update(f"{clip.name} {path.name} {_content(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _content(path: Path) -> str:
-    about = path.stat()
-    return _content_when(path, about.st_size, about.st_mtime_ns)
-
-
-@cache
-def _content_when(path: Path, size: int, changed: int) -> str:
-    return sha256_of(path)
+            named += [(f"{clip.name} {path.name}", path) for path in images_in(folder)]
+    shas = digests_of([path for _, path in named])
+    lines = (f"{name} {sha}\n" for (name, _), sha in zip(named, shas, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _names_of(unit: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from corpora.loader import Pair, listing_digest
+from corpora.loader import Pair, content_digest
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.jobs.pools import process_pool
@@ -83,8 +83,11 @@ def decoded_set(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DecodedSet:
-    """The decoded pairs at `short_side`, from `cache` or decoded into it (one file each, renamed when whole)."""
-    key = f"{listing_digest(list(pairs))[:16]}-{len(pairs)}-{short_side}-v{CACHE_VERSION}"
+    """The decoded pairs at `short_side`, from `cache` or decoded into it (one file each, renamed when whole).
+
+    The cache goes by the files' content: a mask that was repaired in place is decoded again.
+    """
+    key = f"{content_digest(pairs)[:16]}-{len(pairs)}-{short_side}-v{CACHE_VERSION}"
     index_file = cache / f"{key}.json"
     if not index_file.exists():
         _decode_into(list(pairs), short_side, cache, key, progress)

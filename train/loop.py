@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from corpora.loader import Pair, listing_digest
+from corpora.loader import Pair, content_digest, listing_digest
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, whole_file, write_json
 from harness.jobs.memory import keep_freed_memory
@@ -236,6 +236,7 @@ def _claim(
         "recipe": recipe.as_dict(),
         "pairs": len(pairs),
         "listing_sha256": listing_digest(pairs),
+        "content_sha256": content_digest(pairs),
         "world_size": world,
     }
     if start_from:
@@ -246,6 +247,7 @@ def _claim(
         if not resume:
             raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
         found["recipe"] = Recipe(**found["recipe"]).as_dict()  # keys that the run did not know yet: their defaults
+        found.setdefault("content_sha256", described["content_sha256"])
         for key, value in described.items():
             if found.get(key) != value:
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
