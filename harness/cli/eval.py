@@ -32,7 +32,7 @@ def run(
     models: MapModels = None,
     maps: Annotated[
         list[str] | None,
-        typer.Option("--maps", metavar="[NAME=]DIR", help="PNG maps at DIR/[CORPUS/]IMAGE.png; repeatable."),
+        typer.Option("--maps", metavar="[NAME=]DIR", help="Maps of any method at DIR/[CORPUS/]IMAGE; repeatable."),
     ] = None,
     root: Root = None,
     working_sizes: WorkingSizes = None,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from corpora.memo import digests_of
 from harness.errors import InputError
-from harness.media.pictures import read_grey, resized
+from harness.media.pictures import opened, read_grey, resized
+from harness.models.map_names import find_maps
 from harness.models.model_file import ModelFile
 from harness.models.registry import find_model
 from harness.models.session import load_model
@@ -104,12 +106,16 @@ def _bell(length: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MapFolder:
-    """8-bit grey PNG maps of any method and scale, at `<split>/<stem>.png`, or `<stem>.png` if `flat`."""
+    """Grey maps of any method, as `find_maps` finds them; those of another size are scaled to the truth's, bilinearly.
+
+    `files` has the map of every picture by its name, `sizes` says how large they are.
+    """
 
     name: str
     folder: Path
-    flat: bool
     digest: str
+    files: Mapping[str, Path] = field(repr=False, compare=False)
+    sizes: str
     sees: bool = False
 
     @classmethod
@@ -124,37 +130,34 @@ class MapFolder:
     def at(cls, folder: Path, wanted: list[str], name: str | None = None) -> MapFolder:
         """Check that every picture `split/stem` in `wanted` has its map; tables call it `name` [default: the folder's].
 
-        One split's maps may lie in `folder` itself. `InputError` counts the maps that are missing.
+        Raises `InputError` as `find_maps` does, and for a name that tables could not tell from something else.
         """
         name = folder.name if name is None else name
         if name in ("", "none", "-") or "/" in name:  # what tables print for no distortion and no size is no name
             raise InputError(f"maps in {str(folder)!r} are called {name!r} (allowed: NAME=DIR, a name without '/')")
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of maps")
-        splits = {picture.rpartition("/")[0] for picture in wanted}
-        flat = len(splits) == 1 and not folder.joinpath(*splits).is_dir()
-        files = {picture: _file(picture, flat) for picture in wanted}
-        missing = [file for file in files.values() if not (folder / file).is_file()]
-        if missing:
-            found = f"{len(missing)} of {len(wanted)} maps are missing, the first is {missing[0]}"
-            hint = "" if len(splits) == 1 else " (allowed for several splits: a folder each, named like the split)"
-            raise InputError(f"{folder}: {found}{hint}")
-        facts = [(picture, (folder / file).stat()) for picture, file in files.items()]
-        listing = "\n".join(f"{picture} {stat.st_size} {stat.st_mtime_ns}" for picture, stat in facts)
-        return cls(name, folder, flat, hashlib.sha256(listing.encode()).hexdigest())
+        files = find_maps(folder, wanted)
+        shas = digests_of(list(files.values()))
+        listing = "\n".join(f"{picture} {sha}" for picture, sha in zip(files, shas, strict=True))
+        return cls(name, folder, hashlib.sha256(listing.encode()).hexdigest(), files, _sizes(files.values()))
 
     def open(self, threads: int) -> Mapper:
         def read(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-            path = self.folder / _file(name, self.flat)
-            saliency = read_grey(path)
+            saliency = read_grey(self.files[name])
             (height, width), (rows, columns) = rgb.shape[:2], saliency.shape
-            if abs(columns * height - rows * width) > width + height:  # more than a pixel of rounding in each side
-                found = f"map is {columns}x{rows}, its picture {width}x{height}"
-                raise InputError(f"{path}: {found} (allowed: that or another size of the same aspect ratio)")
+            if (rows, columns) == (width, height) != (height, width):
+                found = f"the map is {columns}x{rows}, its picture {width}x{height}"
+                raise InputError(f"{self.files[name]}: {found} (turn it by 90 degrees; any other size is scaled)")
             return resized(saliency, (height, width))
 
         return read
 
 
-def _file(picture: str, flat: bool) -> str:
-    return f"{picture.rpartition('/')[2] if flat else picture}.png"
+def _sizes(paths: Iterable[Path]) -> str:
+    """`320x320`, or how many sizes there are."""
+    sizes = set()
+    for path in paths:
+        with opened(path) as image:
+            sizes.add(image.size)
+    return "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"of {len(sizes)} sizes"

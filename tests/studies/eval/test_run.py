@@ -398,7 +398,7 @@ def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
 def test_one_flat_folder_cannot_serve_two_splits(folder, tmp_path, pairs) -> None:
     root = _copy(folder, tmp_path)
     one, two = ([f"{split}/{pair.name}" for pair in pairs["discs"]] for split in ("discs", "more"))
-    assert MapFolder.at(root / "maps", one).flat
+    assert MapFolder.at(root / "maps", one).files["discs/00"] == root / "maps/00.png"
     with pytest.raises(InputError, match=r"10 of 10 maps are missing, the first is discs/00\.png .*a folder each"):
         MapFolder.at(root / "maps", one + two)
     for split in ("discs", "more"):
@@ -406,24 +406,7 @@ def test_one_flat_folder_cannot_serve_two_splits(folder, tmp_path, pairs) -> Non
     (root / "maps" / "more" / "02.png").unlink()  # one of that name lies in the folder above
     with pytest.raises(InputError, match=r"1 of 10 maps are missing, the first is more/02\.png"):
         MapFolder.at(root / "maps", one + two)
-    assert not MapFolder.at(root / "maps", one).flat
-
-
-def _resize_maps(root: Path, side: int | None) -> list[str]:
-    for path in (root / "maps").iterdir():
-        image = Image.open(path)
-        size = (side, side) if side else (round(image.width * 0.31), round(image.height * 0.31))
-        image.resize(size).save(path)
-    return [f"discs/{path.stem}" for path in (root / "maps").iterdir()]
-
-
-def test_maps_of_another_shape_are_refused_and_of_another_scale_are_not(folder, tmp_path, pairs) -> None:
-    root = _copy(folder, tmp_path)
-    source = MapFolder.at(root / "maps", _resize_maps(root, None))
-    assert evaluate_pairs([source], pairs).results[0].headline()["iou_mean@0.5"] > 0.3
-    source = MapFolder.at(root / "maps", _resize_maps(root, 40))
-    with pytest.raises(InputError, match=r"0[1-4]\.png: map is 40x40, its picture 57x4[1-4] \(allowed"):
-        evaluate_pairs([source], {"discs": pairs["discs"][1:]})
+    assert MapFolder.at(root / "maps", one).files["discs/00"] == root / "maps/discs/00.png"
 
 
 def test_maps_go_by_the_name_they_are_given(folder, pairs, monkeypatch) -> None:
