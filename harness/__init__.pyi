@@ -4,6 +4,12 @@ from .models.working_size import WorkingSize as WorkingSize
 from .saliency.distort import Distortion as Distortion
 from .studies.eval.run import EvalOptions as EvalOptions
 from .studies.eval.study import evaluate as evaluate
+from .studies.roi.encode import Steering as Steering
+from .studies.roi.encode import roi_encode as roi_encode
+from .studies.roi.plan import SweepPlan as SweepPlan
+from .studies.roi.run import Clips as Clips
+from .studies.roi.run import roi_sweep as roi_sweep
+from .studies.roi.sheets import write_sweep as write_sweep
 from .studies.score.ladder import LadderPlan as LadderPlan
 from .studies.score.outputs import ScoreOutputs as ScoreOutputs
 from .studies.score.pair import ScorePlan as ScorePlan

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import harness
 from harness.cli.options import AsJson, Fps, MapModel, PixFmt, Size, parse_size
 from harness.cli.output import print_json, say
 from harness.cli.progress import stages
@@ -65,20 +66,17 @@ def roi_encode(
     """
     from harness.media.open import open_clip
     from harness.models.registry import PRODUCTION
-    from harness.models.sources import find_source
-    from harness.models.working_size import WorkingSize
-    from harness.roi.encoders import Settings, find_encoder
+    from harness.roi.encoders import Settings
     from harness.roi.export import EXPORTS
     from harness.roi.offsets import Strength
-    from harness.studies.roi.encode import Steering, parse_share, steer
+    from harness.studies.roi.encode import parse_share
 
-    chosen = find_encoder(encoder)
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs):
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
     settings = Settings(crf, bitrate, preset, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
-    steering = Steering(find_source(model or PRODUCTION), WorkingSize.parse(working_size), knob, smoothing)
+    steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing)
     export = None
     if export_map:
         name, _, path = export_map.partition(":")
@@ -86,13 +84,15 @@ def roi_encode(
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
     opened = open_clip(clip, parse_size(size) if size else None, pix_fmt, fps)
-    target = out or Path(f"{clip.stem}.roi{chosen.suffixes[0]}")
     with stages() as report:
 
         def show(stage: str, done: int) -> None:
             report(stage, done, opened.info.frames)
 
-        result = steer(opened, target, chosen, settings, steering, preview, export, show)
+        result = harness.roi_encode(
+            opened, model or PRODUCTION, out,
+            encoder=encoder, settings=settings, steering=steering, preview=preview, export=export, progress=show,
+        )  # fmt: skip
     proof = result.proof
     if as_json:
         print_json({**dataclasses.asdict(result), "path": str(result.path)})

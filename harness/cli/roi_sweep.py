@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import harness
 from harness.cli.options import (
     STORE,
     ClipCorpus,
@@ -66,12 +67,9 @@ def roi_sweep(
     """
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
-    from harness.studies.roi import run
-    from harness.studies.roi.plan import SweepPlan
-    from harness.studies.roi.sheets import write_sweep
 
-    usual = SweepPlan((PRODUCTION,))
-    plan = SweepPlan(
+    usual = harness.SweepPlan((PRODUCTION,))
+    plan = harness.SweepPlan(
         tuple(models or usual.models),
         tuple(encoders or usual.encoders),
         tuple(crfs or usual.crfs),
@@ -80,13 +78,13 @@ def roi_sweep(
         working_size,
         frames,
     )
-    chosen = run.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
+    chosen = harness.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
     with progress("arms encoded and measured") as report:
-        found = run.roi_sweep(
+        found = harness.roi_sweep(
             plan, chosen, executor=executor, store=store, name=name, progress=report,
             announce=lambda line: say(line, to_stderr=True),
         )  # fmt: skip
-    written = write_sweep(found, out)
+    written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")
     say(f"curves and sheets in {out}: {names}", to_stderr=True)

@@ -10,12 +10,11 @@ import numpy as np
 from PIL import Image
 
 from corpora.loader import ClipPair
-from harness.media.open import open_clip
 from harness.models.sources import CentrePrior, Mapper
 from harness.models.working_size import NATIVE
-from harness.roi.encoders import Settings, find_encoder
+from harness.roi.encoders import Settings
 from harness.roi.offsets import Strength
-from harness.studies.roi.encode import Steered, Steering, steer
+from harness.studies.roi.encode import Steered, Steering, roi_encode
 
 FAST = {"libx264": "veryfast", "libx265": "ultrafast", "libkvazaar": "ultrafast"}
 
@@ -34,8 +33,9 @@ class FlatMap:
 
 def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **more: Any) -> Steered:
     settings = more.pop("settings", Settings(preset=FAST.get(encoder)))
-    steering = Steering(source or CentrePrior(), NATIVE, more.pop("knob", Strength(4)), 1.0)
-    return steer(open_clip(clip), out, find_encoder(encoder), settings, steering, **more)
+    steering = Steering(NATIVE, more.pop("knob", Strength(4)), 1.0)
+    source = source or CentrePrior()
+    return roi_encode(clip, source, out, encoder=encoder, settings=settings, steering=steering, **more)
 
 
 def draw_clip(root: Path, name: str, seed: int, empty: bool = False) -> ClipPair:

@@ -14,14 +14,14 @@ from harness.files import check_apart, check_writable, whole_file
 from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pictures import PICTURE_SUFFIXES
-from harness.models.sources import MapSource
+from harness.models.sources import MapSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.roi.copied_streams import check_copied_streams
 from harness.roi.encode import Encoded, Pass, check_frame, check_suffix, encode
-from harness.roi.encoders import Encoder, Settings
+from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
-from harness.roi.offsets import Knob, Share
+from harness.roi.offsets import Knob, Share, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
@@ -30,17 +30,21 @@ from harness.saliency.colour import true_rgb
 Progress = Callable[[str, int], None]
 """Hears the stage and the frames done in it."""
 
+USUAL_SIZE, USUAL_STRENGTH = WorkingSize.parse("448x256"), Strength(4.0)
+
 
 @dataclass(frozen=True)
 class Steering:
-    """How maps become offsets: where they come from, at which size, how strongly, and how steadily.
+    """How maps become offsets.
 
-    `weight` is the newest map's share in the average over time, 1 for none.
+    Attributes:
+        working: The size at which the model sees a frame.
+        knob: How strongly: a `Strength` in QP, or a `Share` of the bits for a share of the pixels.
+        weight: The newest map's share in the average over time, 1 for none.
     """
 
-    source: MapSource
-    working: WorkingSize
-    knob: Knob
+    working: WorkingSize = USUAL_SIZE
+    knob: Knob = USUAL_STRENGTH
     weight: float = 0.5
 
     def __post_init__(self) -> None:
@@ -58,65 +62,84 @@ class Steered:
     proof: Proof
 
 
-def steer(
-    clip: Clip,
-    out: Path,
-    encoder: Encoder,
-    settings: Settings,
-    steering: Steering,
+def roi_encode(
+    clip: Clip | Path | str,
+    model: MapSource | str,
+    out: Path | None = None,
+    *,
+    encoder: str = "libx264",
+    settings: Settings = Settings(),
+    steering: Steering = Steering(),
     preview: Path | None = None,
     export: tuple[str, Path] | None = None,
     progress: Progress = lambda stage, done: None,
 ) -> Steered:
-    """Probe, encode with the map, encode plainly, compare; `out` appears only once the proof holds.
+    """Encode a clip with a saliency map steering the encoder, and prove against the plain encode that it did.
 
-    `preview` gets a picture of the middle frame, or a video of all, by its suffix: with the map that steered, block by
-    block. `export` is a format of `EXPORTS` and a path for the offsets.
-    Raises `InputError` when something is refused, `HarnessError` when the encoder did not follow the map, or its
-    program is absent and only `export` could be written, and `InconclusiveError` when the offsets move no bits.
+    Args:
+        clip: A clip or its path.
+        model: Where maps come from: a registry id, `production`, a path to an .onnx file, `centre-prior`, or a source.
+        out: The encode, which appears only once the proof holds; else the clip's name with `.roi` in this folder.
+        encoder: One of `harness.roi.encoders.ENCODERS` by FFmpeg's name.
+        settings: Quality or bitrate, preset and raw options.
+        steering: How maps become offsets.
+        preview: A picture of the middle frame, or a video of all, by its suffix: with the map that steered, block by
+            block.
+        export: A format of `harness.roi.export.EXPORTS` and a path, for the offsets.
+        progress: Hears the stage and the frames done in it.
+
+    Returns:
+        The encode's path, and the proof: PSNR and bytes against the plain encode, by decile of saliency.
+
+    Raises:
+        InputError: Something is refused: a clip, a model, a setting, a path.
+        HarnessError: The encoder did not follow the map, or its program is absent and only `export` could be written.
+        InconclusiveError: The offsets move no bits.
     """
-    out = Path(out)
+    able, source = find_encoder(encoder), find_source(model) if isinstance(model, str) else model
+    clip = open_clip(clip) if isinstance(clip, str | Path) else clip
+    out = Path(out or f"{clip.info.path.stem}.roi{able.suffixes[0]}")
     if preview:
         check_preview(preview)
     if export:
         check_export(*export)
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
-    encoder.check(clip.info)
-    encoder.options(settings)
-    check_suffix(out, encoder)
+    able.check(clip.info)
+    able.options(settings)
+    check_suffix(out, able)
     if clip.info.audio or clip.info.subtitles:
         check_copied_streams(clip.info.path, out)
     check_frame(next(iter(clip)), clip.info.path)
-    mapper = steering.source.open(threads=0)
-    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, encoder, steering.weight)
-    if export and encoder.route == "program":
-        _need_program(clip, steered, encoder, steering.knob, export, progress)
-    found = probe(encoder, settings)
+    mapper = source.open(threads=0)
+    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)
+    if export and able.route == "program":
+        _need_program(clip, steered, able, steering.knob, export, progress)
+    found = probe(able, settings)
     with (
         whole_file(out) as temporary,
         tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
         OffsetsOnDisk(Path(folder) / "offsets") as kept,
     ):
         copy_from = clip.info.path if clip.info.audio or clip.info.subtitles else None
-        passes = _Passes(clip, encoder, settings, progress)
+        passes = _Passes(clip, able, settings, progress)
         roi = passes.encode(
             "with the map", kept.through(steered), lambda: zip(clip, kept.read(), strict=True), temporary, copy_from
         )
-        check_offsets(kept.read(), steering.knob, encoder, clip.info.path)
-        plain_path = Path(folder) / f"plain{encoder.suffixes[0]}"
+        check_offsets(kept.read(), steering.knob, able, clip.info.path)
+        plain_path = Path(folder) / f"plain{able.suffixes[0]}"
         plain = passes.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
-        proof = prove(clip, plain_path, temporary, kept.read(), encoder.block, (plain.bytes, roi.bytes))
+        proof = prove(clip, plain_path, temporary, kept.read(), able.block, (plain.bytes, roi.bytes))
         if export:
-            _export(export, kept.read(), clip, encoder, steering.knob)
-        titles = _titles(steering, encoder, proof)
+            _export(export, kept.read(), clip, able, steering.knob)
+        titles = _titles(source, steering, able, proof)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(asked.offsets).max()) for asked in kept.read())
-            frames = _panels(clip, open_clip(temporary), kept.read(), encoder.block)
+            frames = _panels(clip, open_clip(temporary), kept.read(), able.block)
             write_preview_video(preview, frames, titles, clip.info.frame_rate, limit)
         elif preview:
             middle = roi.frames // 2
-            panels = next(_panels(clip, open_clip(temporary), kept.read(), encoder.block, middle))
+            panels = next(_panels(clip, open_clip(temporary), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
     return Steered(out, roi.frames, found, proof)
 
@@ -212,11 +235,11 @@ def _panels(
             yield Panels(true_rgb(frame), asked.means, asked.offsets, block, true_rgb(other))
 
 
-def _titles(steering: Steering, encoder: Encoder, proof: Proof) -> tuple[str, str, str, str]:
+def _titles(source: MapSource, steering: Steering, encoder: Encoder, proof: Proof) -> tuple[str, str, str, str]:
     change = 100 * (proof.roi_bytes / proof.plain_bytes - 1)
     return (
         "source",
-        f"saliency map ({steering.source.name} at {steering.working})",
+        f"saliency map ({source.name} at {steering.working})",
         f"QP offsets ({steering.knob}, zero mean over the clip's area)",
         f"{encoder.name} encode ({change:+.1f} % bits; "
         f"{proof.finer_psnr_change:+.2f} dB inside, {proof.coarser_psnr_change:+.2f} dB outside)",

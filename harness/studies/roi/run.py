@@ -86,7 +86,7 @@ def roi_sweep(
         announce: Hears, before the first encode, of every clip that is left out.
 
     Returns:
-        Rows and tables, the same wherever the jobs ran; `harness.studies.roi.sheets.write_sweep` writes and draws them.
+        Rows and tables, the same wherever the jobs ran; `harness.write_sweep` writes and draws them.
 
     Raises:
         InputError: An unknown model, encoder or clip, or no clip that can be measured.

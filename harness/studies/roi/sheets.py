@@ -37,9 +37,17 @@ _MODELS = ("tab:blue", "tab:red", "tab:purple", "tab:cyan", "tab:pink", "tab:bro
 
 
 def write_sweep(found: Swept, folder: Path) -> list[Path]:
-    """Write a sweep's tables and pictures into `folder`; the paths of all.
+    """Write a sweep's tables and pictures.
 
-    Equal sweeps give equal pictures, and tables that differ in when they were written.
+    Args:
+        found: What `roi_sweep` found.
+        folder: Where; files of the same names are replaced.
+
+    Returns:
+        The paths of all. Equal sweeps give equal pictures, and tables that differ in when they were written.
+
+    Raises:
+        InputError: The folder cannot be written.
     """
     tables = [path for table in found.tables for path in write_table(table, folder)]
     return tables + write_sheets(found.clips, found.plan, found.rows, bd_rates(found.rows), folder, found.name)

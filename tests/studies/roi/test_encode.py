@@ -29,7 +29,7 @@ from harness.roi.encoders import Settings, find_encoder
 from harness.roi.frame_offsets import offsets_of_frames
 from harness.roi.offsets import Share, Strength, block_areas, block_means
 from harness.roi.preview import Panels
-from harness.studies.roi.encode import Steering, parse_share, steer
+from harness.studies.roi.encode import Steering, parse_share, roi_encode
 from tests.helpers import ROOT
 from tests.helpers.clips import write_clip
 from tests.helpers.roi import FlatMap, run
@@ -358,9 +358,14 @@ def test_a_preview_shows_the_map_that_steered(name: str, tmp_path: Path, monkeyp
     soft = (replace(frame, y=frame.y // 6 + 90) for frame in open_clip(write_clip(tmp_path / "hard.y4m")))  # no cuts
     write_y4m(tmp_path / "clip.y4m", soft, Fraction(25))
     clip = open_clip(tmp_path / "clip.y4m")
-    encoder, steering = find_encoder("libx264"), Steering(Wandering(), NATIVE, Strength(8), 0.5)
-    steer(clip, tmp_path / "out.mkv", encoder, Settings(preset="veryfast"), steering, tmp_path / name)
-    asked = [each for _, each in offsets_of_frames(clip, Wandering().open(1), NATIVE, Strength(8), encoder, 0.5)]
+    settings, steering = Settings(preset="veryfast"), Steering(NATIVE, Strength(8), 0.5)
+    roi_encode(
+        clip, Wandering(), tmp_path / "out.mkv", settings=settings, steering=steering, preview=tmp_path / name
+    )  # fmt: skip
+    asked = [
+        each
+        for _, each in offsets_of_frames(clip, Wandering().open(1), NATIVE, Strength(8), find_encoder("libx264"), 0.5)
+    ]
     if name == "look.png":
         asked = asked[4:5]
     assert len(shown) == len(asked)
