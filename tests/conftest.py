@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.media.open import Clip
+from harness.models.session import SaliencyModel, load_model
+from tests.helpers import TINY
+from tests.helpers.clips import noisy_clip
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -38,3 +43,15 @@ def pictures(tmp_path: Path) -> Path:
     for index, picture in enumerate(noise):
         Image.fromarray(picture).resize((318, 242), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.png")
     return folder
+
+
+@pytest.fixture
+def pair_of_clips(tmp_path: Path) -> tuple[Clip, Clip]:
+    """A reference and a noisy copy of it, six frames of 64x64."""
+    return noisy_clip(tmp_path / "r.y4m"), noisy_clip(tmp_path / "d.y4m", noise=12)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SaliencyModel:
+    """The smallest student of the contract's layout, open."""
+    return load_model(TINY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import av
 import numpy as np
 
 from harness.media.frames import Frame, pix_fmt_name
+from harness.media.open import open_clip
+from harness.media.y4m import write_y4m
 
 
 def write_video(path, count=6, width=64, height=48, rate=30, options=None, **tags):
@@ -70,3 +73,17 @@ def synthetic(width, height, chroma, seed, depth=8):
 
     u, v = (plane(-(-width // across), -(-height // down), salt) for salt in (1, 2))
     return Frame(0, 0.0, plane(width, height, 0), u, v, pix_fmt_name(depth, chroma), depth, chroma)
+
+
+def noisy_clip(path, count=6, noise=0, size=(64, 64), rate=Fraction(25), depth=8, chroma="420"):
+    """A y4m of synthetic frames, their luma spoiled by up to `noise`; opened."""
+    rng = np.random.default_rng(5)
+
+    def frames():
+        for index in range(count):
+            frame = synthetic(*size, chroma, index, depth)
+            spoiled = np.clip(frame.y.astype(int) + rng.integers(-noise, noise + 1, frame.y.shape), 0, 2**depth - 1)
+            yield replace(frame, index=index, y=spoiled.astype(frame.y.dtype))
+
+    write_y4m(path, frames(), rate)
+    return open_clip(path)
