@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any, Protocol, cast
 
 import av
 import ffmpeg
+import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.media.ffmpeg import BITEXACT, arguments, find_ffmpeg, url
-from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
+from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, bt709, code_of
 from harness.media.x264 import steady
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
@@ -153,9 +155,26 @@ def state_pixel_shape(path: Path, info: ClipInfo) -> None:
         find_ffmpeg().run(arguments(ffmpeg.input(url(path)).output(url(shaped), **stated)))
 
 
-def drawn(path: Path, height: int, width: int, rate: Fraction) -> ClipInfo:
-    """A clip of pictures that are drawn here, and so are 8-bit 4:2:0 by BT.709, limited range."""
-    return ClipInfo(path, width, height, "yuv420p", 8, "420", rate, None, "bt709", "tv", "bt709", "bt709")
+@contextmanager
+def drawn_video(path: Path, rate: Fraction, crf: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that takes drawings, RGB uint8 `[H, W, 3]` of one size, and encodes them to look at.
+
+    H.264, 4:2:0 by BT.709 and tagged so; an odd side loses its last line. Without a drawing there is no file.
+    """
+    file: VideoFile | None = None
+    with ExitStack() as stack:
+
+        def add(rgb: np.ndarray) -> None:
+            nonlocal file
+            height, width = (side // 2 * 2 for side in rgb.shape[:2])
+            if file is None:
+                tags = ("bt709", "tv", "bt709", "bt709")
+                info = ClipInfo(path, width, height, "yuv420p", 8, "420", rate, None, *tags)
+                options = {"crf": str(crf), "preset": "veryfast"}
+                file = stack.enter_context(VideoFile(path, info, options=options))
+            file.add(bt709(rgb[:height, :width]), file.frames / rate)
+
+        yield add
 
 
 def reason(error: av.FFmpegError) -> str:

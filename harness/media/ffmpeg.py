@@ -141,20 +141,6 @@ def arguments(*outputs: Stream) -> list[str]:
     return words
 
 
-def filter_text(name: str, **options: object) -> str:
-    """One filter of a `-filter_complex`, its values escaped for both of FFmpeg's parsers.
-
-    >>> filter_text("libvmaf", log_path="a:b.json", n_threads=2)
-    'libvmaf=log_path=a\\\\\\\\:b.json:n_threads=2'
-    """
-
-    def escaped(value: object) -> str:
-        once = re.sub(r"([\\':])", r"\\\1", str(value))
-        return re.sub(r"([\\'\[\],;])", r"\\\1", once)
-
-    return f"{name}=" + ":".join(f"{key}={escaped(value)}" for key, value in options.items())
-
-
 def last_words(lines: Iterable[str]) -> str:
     """The first and the last error of FFmpeg's stderr that say something: the cause and the end, without addresses."""
     said = [re.sub(r" @ 0x[0-9a-f]+", "", line).strip() for line in lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -13,8 +13,8 @@ from PIL import Image
 
 from harness.errors import InputError
 from harness.files import whole_file, whole_folder
-from harness.media.encode import VideoFile, drawn
-from harness.media.frames import Frame, bt709
+from harness.media.encode import drawn_video
+from harness.media.frames import Frame
 from harness.media.y4m import y4m_writer
 
 OVERLAY_SUFFIXES = (".mp4", ".mkv")
@@ -47,18 +47,8 @@ def overlay_writer(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray,
     """
     if path.suffix.lower() not in OVERLAY_SUFFIXES:
         raise InputError(f"overlay {path} (allowed: {', '.join(OVERLAY_SUFFIXES)})")
-    video: VideoFile | None = None
-    with whole_file(path) as part, ExitStack() as stack:
-
-        def keep(rgb: np.ndarray, values: np.ndarray) -> None:
-            nonlocal video
-            even = overlay(rgb, values)[: len(rgb) // 2 * 2, : rgb.shape[1] // 2 * 2]
-            if video is None:
-                info = drawn(path, even.shape[0], even.shape[1], rate)
-                video = stack.enter_context(VideoFile(part, info, options={"crf": "20", "preset": "veryfast"}))
-            video.add(bt709(even), video.frames / rate)
-
-        yield keep
+    with whole_file(path) as part, drawn_video(part, rate, crf=20) as add:
+        yield lambda rgb, values: add(overlay(rgb, values))
 
 
 def grey(values: np.ndarray) -> np.ndarray:

@@ -51,8 +51,3 @@ def steady(options: dict[str, str]) -> dict[str, str]:
     if re.search(r"(^|:)(no-?)?asm\b", given) or not without_avx512():
         return options
     return {**options, OPTION: ":".join(filter(None, [options.get(OPTION), without_avx512()]))}
-
-
-def steady_words(encoder: str) -> list[str]:
-    """The same for an FFmpeg command line: nothing for other encoders."""
-    return [word for name, value in steady({}).items() for word in (f"-{name}", value)] if encoder == "libx264" else []

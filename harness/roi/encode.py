@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 
 from harness.errors import HarnessError, InputError
-from harness.files import whole_file
-from harness.media.ffmpeg import BITEXACT, find_ffmpeg
-from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, code_of
+from harness.media.encode import VideoFile, Written, reason, state_pixel_shape
+from harness.media.frames import ClipInfo, Frame
 from harness.media.prefetch import prefetch
 from harness.roi.copied_streams import CopiedStreams
 from harness.roi.encoders.base import Encoder, Settings
@@ -22,7 +19,6 @@ from harness.roi.frame_offsets import FrameOffsets
 from harness.roi.offsets_file import encode_by_file
 from harness.roi.side_data import OffsetsAsSideData
 
-VARIABLE_TIME_BASE = Fraction(1, 90_000)
 DEPTH = 4  # frames made before the encoder asks for them
 
 
@@ -32,14 +28,6 @@ class Pass:
 
     number: int
     statistics: Path
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What came out: `bytes` of video packets and the number of frames."""
-
-    bytes: int
-    frames: int
 
 
 def check_suffix(out: Path, encoder: Encoder) -> None:
@@ -73,7 +61,7 @@ def encode(
     progress: Callable[[int], None] | None = None,
     copy_from: Path | None = None,
     one_of_two: Pass | None = None,
-) -> Encoded:
+) -> Written:
     """Encode to `out`, steered where a frame has offsets; audio and subtitles are copied from `copy_from`.
 
     `one_of_two` makes this the first or the second of two passes over the same frames and offsets.
@@ -90,11 +78,11 @@ def encode(
     try:
         # a thread of its own, so that saliency overlaps with encoding
         with closing(prefetch(_checked(frames, info.path), DEPTH)) as fit:
-            encoded = Encoded(*run(info, fit, encoder, settings, options, out, report, copy_from))
-        _shape_pixels(info, out)
-        return encoded
+            written = run(info, fit, encoder, settings, options, out, report, copy_from)
+        state_pixel_shape(out, info)
+        return written
     except av.FFmpegError as error:
-        raise HarnessError(f"{encoder.name} failed on {info.path}: {_said(error)} (with {settings})") from error
+        raise HarnessError(f"{encoder.name} failed on {info.path}: {reason(error)} (with {settings})") from error
 
 
 def _checked(
@@ -103,21 +91,6 @@ def _checked(
     for frame, asked in frames:
         check_frame(frame, path)
         yield frame, asked
-
-
-def _shape_pixels(info: ClipInfo, out: Path) -> None:
-    """State the shape of the pixels in the container: PyAV cannot, and VP8, VP9 and AV1 do not in the stream."""
-    with av.open(str(out)) as container:
-        if (container.streams.video[0].sample_aspect_ratio or 1) == info.pixel_shape:
-            return
-    shape = info.pixel_shape * Fraction(info.width, info.height)
-    words = ["-map", "0", "-c", "copy", "-aspect", f"{shape.numerator}:{shape.denominator}"]
-    with whole_file(out) as shaped:
-        find_ffmpeg().run(["-i", out, *words, "-fflags", BITEXACT["fflags"], shaped])
-
-
-def _said(error: av.FFmpegError) -> str:
-    return f"{error.strerror or error}".strip()
 
 
 def _through_side_data(
@@ -129,82 +102,25 @@ def _through_side_data(
     out: Path,
     progress: Callable[[int], None],
     copy_from: Path | None,
-) -> tuple[int, int]:
-    if encoder.name not in av.codecs_available:
-        raise InputError(f"{encoder.name} is not in this PyAV's FFmpeg (allowed: encoders that it has)")
-    time_base = VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate
+) -> Written:
     side_data = OffsetsAsSideData(info, encoder)
-    total = count = 0
-    with av.open(str(out), "w", options=BITEXACT) as container, CopiedStreams(copy_from) as copied:
-        stream = _add_stream(container, info, encoder, settings, options, time_base)
-        copied.announce(container)
-
-        def write(picture: av.VideoFrame | None) -> None:
-            nonlocal total
-            for packet in stream.encode(picture):
-                total += packet.size
-                if packet.dts is not None:
-                    copied.copy_until(container, float(packet.dts * packet.time_base))
-                container.mux(packet)
-
+    with CopiedStreams(copy_from) as copied, _opened(info, encoder, settings, options, out, copied) as file:
+        encoder.refuse_ignored(file.said, settings)
         for frame, asked in frames:
             picture = frame.picture() if asked is None else side_data.picture(frame, asked.offsets)
-            picture.pts = round(frame.time / time_base)
-            picture.time_base = time_base
-            _tag(picture, info)
-            write(picture)
-            count += 1
-            progress(count)
-        write(None)
-        copied.copy_until(container, float("inf"))
-    return total, count
+            file.add(picture, frame.time)
+            progress(file.frames)
+    return Written(file.bytes, file.frames)
 
 
-def _add_stream(
-    container: Any,
-    info: ClipInfo,
-    encoder: Encoder,
-    settings: Settings,
-    options: dict[str, str],
-    time_base: Fraction,
-) -> av.VideoStream:
-    stream: av.VideoStream = container.add_stream(encoder.name, rate=info.frame_rate, options=options)
-    stream.width, stream.height = info.width, info.height
-    stream.pix_fmt = dict(encoder.layouts).get(info.pix_fmt, info.pix_fmt)
-    stream.codec_context.time_base = time_base
-    stream.codec_context.sample_aspect_ratio = info.pixel_shape
-    stream.codec_context.bit_rate = (settings.bitrate or 0) * 1000
-    _tag(stream.codec_context, info)
-    encoder.refuse_ignored(_open(stream.codec_context, encoder, settings), settings)
-    unknown = sorted(stream.codec_context.options)
-    if unknown:
-        raise InputError(f"{encoder.name} knows no option {unknown[0]!r} (allowed: FFmpeg's options of {encoder.name})")
-    return stream
-
-
-def _open(context: Any, encoder: Encoder, settings: Settings) -> list[str]:
-    """Open the encoder; its warnings. `InputError` when it does not open."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
+def _opened(
+    info: ClipInfo, encoder: Encoder, settings: Settings, options: dict[str, str], out: Path, copied: CopiedStreams
+) -> VideoFile:
+    """The output, its encoder open; `InputError` when it does not open."""
+    layout = dict(encoder.layouts).get(info.pix_fmt)
     try:
-        with av.logging.Capture() as logs:
-            context.open()
+        return VideoFile(out, info, encoder.name, options, pix_fmt=layout, bitrate=settings.bitrate, beside=copied)
     except av.FFmpegError as error:
         if encoder.hardware:
-            raise InputError(f"{encoder.name} does not open: {_said(error)} (needs {encoder.hardware})") from error
-        raise InputError(f"{encoder.name} refuses {settings}: {_said(error)}") from error
-    finally:
-        av.logging.set_level(level)
-    return [text.strip() for _, _, text in logs]
-
-
-def _tag(target: Any, info: ClipInfo) -> None:
-    for attribute, names, value in (
-        ("colorspace", MATRICES, info.matrix),
-        ("color_range", RANGES, info.range),
-        ("color_primaries", PRIMARIES, info.primaries),
-        ("color_trc", TRANSFERS, info.transfer),
-    ):
-        code = code_of(names, value)
-        if code is not None and hasattr(target, attribute):
-            setattr(target, attribute, code)
+            raise InputError(f"{encoder.name} does not open: {reason(error)} (needs {encoder.hardware})") from error
+        raise InputError(f"{encoder.name} refuses {settings}: {reason(error)}") from error

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
+import ffmpeg
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.media.ffmpeg import BITEXACT, filter_text, find_ffmpeg
+from harness.media.encode import Written, encoder_options
+from harness.media.ffmpeg import BITEXACT, Stream, arguments, find_ffmpeg, url
 from harness.media.frames import UNSPECIFIED, ClipInfo, Frame
 from harness.media.programs import find_program, running
 from harness.media.y4m import write_y4m
 from harness.roi.encoders.base import Encoder, OffsetsFile, Program, Settings
 from harness.roi.frame_offsets import FrameOffsets
-
-Words = list[str | Path]
 
 
 def program_of(encoder: Encoder) -> Path:
@@ -39,8 +38,8 @@ def encode_by_file(
     out: Path,
     progress: Callable[[int], None],
     copy_from: Path | None,
-) -> tuple[int, int]:
-    """Encode to `out`; bytes of video and number of frames. Errors as in `encode`.
+) -> Written:
+    """Encode to `out`. Errors as in `encode`.
 
     The frames go through a y4m beside `out`, and their offsets, where they have any, through a file beside that.
     """
@@ -48,9 +47,9 @@ def encode_by_file(
         raise InputError(f"{encoder.name} gets a raw stream, and {info.path} has a variable frame rate (use libx264)")
     form, own = encoder.offsets_file, encoder.program
     assert form
-    ffmpeg, program = find_ffmpeg(), program_of(encoder) if own else None
+    program = program_of(encoder) if own else None
     if not program:
-        ffmpeg.require(encoder=encoder.name)
+        find_ffmpeg().require(encoder=encoder.name)
     suffixes = (".y4m", ".roi.txt", own.suffix if own else "")
     raw, offsets, stream = (out.with_name(out.name + suffix) for suffix in suffixes)
     try:
@@ -61,14 +60,16 @@ def encode_by_file(
             options = form.named(options, offsets)
         if own and program:
             _run(program, own, raw, stream, options)
-            source, video = stream, ["-c:v", "copy"]
+            video, options = ffmpeg.input(url(stream))["v:0"], {"c:v": "copy"}
         else:
-            source, video = raw, _ffmpeg_words(info, encoder, settings, options)
-        extra: Words = ["-i", copy_from] if copy_from is not None and copy_from.is_file() else []
-        copies = ["-map", "1:a?", "-map", "1:s?", "-c:a", "copy", "-c:s", "copy"] if extra else []
+            video, options = _tagged(ffmpeg.input(url(raw))["v:0"], info), _in_ffmpeg(encoder, settings, options)
+        streams = [video]
+        if copy_from is not None and copy_from.is_file():
+            beside = ffmpeg.input(url(copy_from))
+            streams, options = [video, beside["a?"], beside["s?"]], {**options, "c:a": "copy", "c:s": "copy"}
         try:
-            words = ["-i", source, *extra, "-map", "0:v:0", *copies, *video, *_words(BITEXACT), out]
-            said = ffmpeg.run(words, progress=progress)
+            words = arguments(ffmpeg.output(*streams, url(out), **options, **BITEXACT))
+            said = find_ffmpeg().run(words, progress=progress)
         except HarnessError as error:
             if "Unrecognized option" in str(error):
                 raise InputError(f"{encoder.name} refuses {settings}: {error}") from error
@@ -77,8 +78,8 @@ def encode_by_file(
     finally:
         for path in {raw, offsets, stream} - {out}:
             path.unlink(missing_ok=True)
-    with av.open(str(out)) as container:
-        return sum(packet.size for packet in container.demux(video=0)), count
+    with av.open(url(out)) as container:
+        return Written(sum(packet.size for packet in container.demux(video=0)), count)
 
 
 def _write(
@@ -92,26 +93,23 @@ def _write(
                 grids.append(asked.offsets.astype(np.float32))
             yield frame
 
-    count = write_y4m(raw, bare(), info.frame_rate)
+    count = write_y4m(raw, bare(), info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
     if grids:
         form.write(offsets, grids)
     return count
 
 
-def _ffmpeg_words(info: ClipInfo, encoder: Encoder, settings: Settings, options: dict[str, str]) -> list[str]:
+def _tagged(video: Stream, info: ClipInfo) -> Stream:
+    """The frames with the clip's colours, which a y4m cannot all state."""
     gamma = {"gamma22": "bt470m", "gamma28": "bt470bg"}.get(info.transfer, info.transfer)  # this filter's names
     tags = {"colorspace": info.matrix, "range": info.range, "color_primaries": info.primaries, "color_trc": gamma}
     stated = {name: value for name, value in tags.items() if value != UNSPECIFIED}
-    tagging = {"vf": filter_text("setparams", **stated)} if stated else {}
+    return video.filter("setparams", **stated) if stated else video
+
+
+def _in_ffmpeg(encoder: Encoder, settings: Settings, options: dict[str, str]) -> dict[str, str]:
     rate = {"b:v": f"{settings.bitrate}k"} if settings.bitrate else {}
-    shape = info.pixel_shape * Fraction(info.width, info.height)
-    aspect = {"aspect": f"{shape.numerator}:{shape.denominator}"} if info.pixel_shape != 1 else {}
-    options = {"c:v": encoder.name, **rate, **tagging, **aspect, **options}
-    return _words(options)
-
-
-def _words(options: dict[str, str]) -> list[str]:
-    return [word for name, value in options.items() for word in (f"-{name}", value)]
+    return {"c:v": encoder.name, **rate, **encoder_options(encoder.name, options)}
 
 
 def _run(program: Path, own: Program, raw: Path, stream: Path, options: dict[str, str]) -> None:

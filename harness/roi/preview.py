@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from harness.errors import InputError
 from harness.files import whole_file
-from harness.media.ffmpeg import BITEXACT
+from harness.media.encode import drawn_video
 from harness.media.pictures import resized
-from harness.media.x264 import steady
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
 PANEL_WIDTH, TITLE_HEIGHT = 640, 24  # of a video's panels
@@ -75,17 +72,9 @@ def write_preview_video(path: Path, frames: Iterable[Panels], titles: Titles, ra
     from matplotlib import colormaps
 
     heat, steps = ((colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8) for name in ("magma", "RdBu_r"))
-    with whole_file(path) as temporary, av.open(str(temporary), "w", options=BITEXACT) as container:
-        stream: Any = None
+    with whole_file(path) as temporary, drawn_video(temporary, rate, crf=18) as add:
         for panels in frames:
-            picture = _composed(panels, titles, heat, steps, max(1.0, limit))
-            if stream is None:
-                options = steady({"crf": "18", "preset": "veryfast"})
-                stream = container.add_stream("libx264", rate=rate, options=options)
-                stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        if stream is not None:
-            container.mux(stream.encode(None))
+            add(_composed(panels, titles, heat, steps, max(1.0, limit)))
 
 
 def _composed(panels: Panels, titles: Titles, heat: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarray:

@@ -16,6 +16,7 @@ from harness.media.encode import encode_frames, encoder_options
 from harness.media.frames import ClipInfo, Frame, bt709
 from harness.media.map_files import overlay_writer
 from harness.media.open import open_clip
+from tests.helpers import ROOT
 from tests.helpers.clips import synthetic
 
 INFO = ClipInfo(
@@ -76,6 +77,10 @@ def test_x264_is_trimmed_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode, "steady", lambda options: {**options, "x264-params": "asm=SSE2"})
     assert encoder_options("libx264", {"crf": "9"}) == {"crf": "9", "x264-params": "asm=SSE2"}
     assert encoder_options("libx265", {"crf": "9"}) == {"crf": "9"}
+    using = [path for folder in ("harness", "train") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in using if "media.x264 import" in path.read_text()] == ["encode.py"]
+    opening = [path.name for path in using if "add_stream(" in path.read_text()]
+    assert sorted(opening) == ["encode.py"], "no other place encodes"
 
 
 def test_an_overlay_is_shown_in_the_colours_it_was_drawn_in(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """FFmpeg is found, asked and run; whatever happens to it becomes one line and no process stays behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,3 +183,10 @@ def test_a_file_is_read_and_written_under_the_very_name(tmp_path, monkeypatch, n
     find_ffmpeg().run(arguments(source.output(url(f"{name}.mkv"), **{"c:v": "ffv1"})))
     find_ffmpeg().run(arguments(ffmpeg.input(url(f"{name}.mkv"))["v:0"].output(url(f"{name}.y4m"))))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.mkv", f"{name}.y4m"])
+
+
+def test_no_filter_is_joined_by_hand():
+    """Filters come from ffmpeg-python alone: nothing else writes an option that takes their text."""
+    options = re.compile(r"""["'](-lavfi|-?(vf|af|filter_complex|filter:v))["'=\]:]""")
+    found = [path for path in (ROOT / "harness").rglob("*.py") if options.search(path.read_text())]
+    assert [path.relative_to(ROOT).as_posix() for path in found] == []

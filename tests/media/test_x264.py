@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ffmpeg
 import pytest
 
 from harness.media import x264
-from harness.media.ffmpeg import find_ffmpeg
+from harness.media.encode import encoder_options
+from harness.media.ffmpeg import arguments, find_ffmpeg, url
 from harness.media.open import open_clip
 
 ENCODE_TEN = """
@@ -59,8 +61,7 @@ def test_a_choice_of_instruction_sets_stands() -> None:
 
 def test_ffmpegs_own_x264_is_given_the_same(monkeypatch: pytest.MonkeyPatch, noisy: Path, tmp_path: Path) -> None:
     monkeypatch.setattr(x264, "without_avx512", lambda: "asm=MMX2,SSE2")
-    assert x264.steady_words("libx264") == ["-x264-params", "asm=MMX2,SSE2"] and not x264.steady_words("libx265")
     assert x264.steady({"x264-params": "ref=2"})["x264-params"] == "ref=2:asm=MMX2,SSE2"
-    words = ["-i", noisy, "-c:v", "libx264", *x264.steady_words("libx264"), tmp_path / "out.mkv"]
-    find_ffmpeg().run(words)
+    options = {"c:v": "libx264", **encoder_options("libx264", {})}
+    find_ffmpeg().run(arguments(ffmpeg.input(url(noisy)).output(url(tmp_path / "out.mkv"), **options)))
     assert open_clip(tmp_path / "out.mkv").info.width == 320

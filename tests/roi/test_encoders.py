@@ -91,7 +91,8 @@ import subprocess
 import sys
 from pathlib import Path
 if "--help" in sys.argv:
-    sys.exit("knows --scratch-offsets")
+    print("knows --scratch-offsets")
+    sys.exit()
 sys.path.insert(0, {root!r})
 from tests.helpers.addroi import addroi
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.media.x264 import steady
 from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of, params_of, require_positive
 
 _AQ = "x264 reads offsets only with adaptive quantisation"
@@ -16,7 +15,7 @@ def _translate(settings: Settings) -> dict[str, str]:
         given = params_of(options, name)
         if given.get("aq-mode") == "0" or given.keys() & {"qp", "qp-constant"}:
             raise InputError(f"{name} {options[name]} with a map: {_AQ} (allowed: aq-mode 1 to 3, no qp)")
-    return steady(options)
+    return options
 
 
 def _pass(number: int, statistics: Path) -> dict[str, str]:

@@ -91,7 +91,10 @@ class _FirstFrames:
         clip = open_clip(path)
         self.info, self.raw = clip.info, raw
         self.times: list[float] = []
-        self.count = write_y4m(raw, self._timed(itertools.islice(clip, limit)), clip.info.frame_rate)
+        frames = self._timed(itertools.islice(clip, limit))
+        self.count = write_y4m(
+            raw, frames, clip.info.frame_rate, pixel_shape=clip.info.pixel_shape, siting=clip.info.siting
+        )
 
     def _timed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -166,7 +169,7 @@ def _qualities(clip: _FirstFrames, truth: Masks, out: Path, region: Path) -> dic
             everywhere, inside = everywhere + sums[0], inside + sums[1]
             yield region_of(frame, decoded, mask)
 
-    write_y4m(region, blended(), clip.info.frame_rate)
+    write_y4m(region, blended(), clip.info.frame_rate, pixel_shape=clip.info.pixel_shape, siting=clip.info.siting)
     whole = _libvmaf(clip, out, ("xpsnr",))
     return {
         "psnr_y@mask": inside.psnr,

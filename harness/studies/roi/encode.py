@@ -11,13 +11,14 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import check_apart, check_writable, whole_file
+from harness.media.encode import Written
 from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pictures import PICTURE_SUFFIXES
 from harness.models.sources import MapSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.roi.copied_streams import check_copied_streams
-from harness.roi.encode import Encoded, Pass, check_frame, check_suffix, encode
+from harness.roi.encode import Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
@@ -197,7 +198,7 @@ class _Passes:
 
     def encode(
         self, stage: str, frames: Frames, again: Callable[[], Frames], out: Path, copy_from: Path | None = None
-    ) -> Encoded:
+    ) -> Written:
         """One pass over `frames`; or a first one, thrown away, and then a second over the same from `again`."""
         info = self.clip.info
         if not self.settings.two_pass:
