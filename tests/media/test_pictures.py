@@ -21,6 +21,7 @@ from harness.files import sha256_of
 from harness.media.open import open_clip
 from harness.media.pictures import read_grey, read_mask, read_rgb
 from harness.studies.eval.run import read_pair
+from harness.studies.roi.arm import Masks
 from harness.studies.score.ladder import reference_rows
 from tests.helpers import ROOT, VECTORS
 from train.data import resized_pair
@@ -253,11 +254,16 @@ def ladder(root: Path, pair: Pair) -> None:
     reference_rows("a", str(pair.image.parent), [model], "25", str(pair.mask.parent))
 
 
+def sweep(root: Path, pair: Pair) -> None:
+    list(Masks.of(pair.mask.parent, open_clip(pair.image.parent).info, None))
+
+
 READERS: dict[str, Callable[[Path, Pair], object]] = {
     "eval": lambda root, pair: read_pair(pair, 128),
     "train and validate": lambda root, pair: resized_pair(pair.image, pair.mask, 32),
     "verify": check,
     "ladder": ladder,
+    "sweep": sweep,
 }
 
 
