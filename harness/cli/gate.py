@@ -24,13 +24,19 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    candidate: Annotated[str, typer.Option("--candidate", help="The new weights: a registry id or a path.")],
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", help="The new weights: a registry id or a path.")
+    ] = None,
     incumbent: Annotated[
         str | None,
         typer.Option("--incumbent", help="What it must beat: a registry id or a path [default: production]."),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", help="What to measure on, as the policy names it.")] = "full",
     policy: Policy = None,
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Measure nothing: judge the tables in this folder; repeatable."),
+    ] = None,
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
     workers: Workers = None,
@@ -39,25 +45,35 @@ def gate(
     """Measure a candidate against the incumbent and decide by the policy: PROMOTE, HOLD or INCONCLUSIVE.
 
     Exits 0, 1 or 3. A second run takes up what the first one finished. Nothing is promoted here.
+    --from judges tables that exist, by the same rules and to the same numbers: the evidence of a run, or with
+    --candidate any published ones.
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
-    from harness.gate import run_gate
+    from harness.errors import InputError
     from harness.gate.policy import load_policy
+    from harness.gate.run import judge_folders, run_gate
     from harness.models.registry import PRODUCTION
 
     console = Console(stderr=True)
     rules = load_policy(policy)
-    verdict = run_gate(
-        incumbent or PRODUCTION,
-        candidate,
-        out,
-        profile=profile,
-        policy=rules,
-        root=root,
-        workers=workers,
-        announce=lambda text: console.print(text, style="dim", highlight=False),
-    )
+    if tables:
+        verdict = judge_folders(
+            tables, out, policy=rules, candidate=candidate, incumbent=incumbent or PRODUCTION, profile=profile
+        )
+    elif candidate is None:
+        raise InputError("nothing to judge (allowed: --candidate MODEL, or --from FOLDER with the tables of a run)")
+    else:
+        verdict = run_gate(
+            incumbent or PRODUCTION,
+            candidate,
+            out,
+            profile=profile,
+            policy=rules,
+            root=root,
+            workers=workers,
+            announce=lambda text: console.print(text, style="dim", highlight=False),
+        )
     if as_json:
         typer.echo(verdict.text(), nl=False)
     else:
@@ -68,7 +84,8 @@ def gate(
 
 def print_verdict(verdict: Verdict) -> None:
     """The table of checks and the decision, on the terminal."""
-    from harness.gate.verdict import Outcome, interval, rule_text, shown, summary
+    from harness.gate.text import interval, rule_text, shown, summary
+    from harness.gate.verdict import Outcome
 
     console = Console(highlight=False)
     table = Table(title=f"{verdict.candidate.id} against {verdict.incumbent.id} (profile {verdict.profile})")

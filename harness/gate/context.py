@@ -1,4 +1,4 @@
-"""What every group of checks is given: the two models, the policy, where data lies and where evidence goes."""
+"""What a run of the gate works with: the two models, the policy, where data lies and where evidence goes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.gate.groups.base import Question
+from harness.gate.pair import ROLES, Entrant, Pair
 from harness.gate.policy import Policy, Profile
 from harness.gate.verdict import Side
 from harness.models.model_file import ModelFile
@@ -40,11 +42,6 @@ class Contender:
         """How a command names it: the registry id, else the path."""
         return self.file.name if self.registered else str(self.file.path)
 
-    @property
-    def side(self) -> Side:
-        """What a verdict says of it."""
-        return Side(self.file.name, self.sha256, self.file.path.name)
-
     def load(self, threads: int = 0) -> SaliencyModel:
         """Verify and open it; `InputError` when the extractor would refuse it."""
         return load_model(self.file, threads)
@@ -65,9 +62,30 @@ class Context:
     announce: Callable[[str], None] = field(default=print, repr=False)
 
     @property
-    def pair(self) -> tuple[Contender, Contender]:
-        """Incumbent, candidate."""
-        return self.incumbent, self.candidate
+    def evidence(self) -> Path:
+        """Where tables go."""
+        return self.out / "evidence"
+
+    @property
+    def files(self) -> tuple[ModelFile, ModelFile]:
+        """Both files under the names that tables have for them, incumbent first."""
+        old, new = self.question.names
+        return self.incumbent.file.renamed(old), self.candidate.file.renamed(new)
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """How a command names the two, incumbent first."""
+        return self.incumbent.asked, self.candidate.asked
+
+    @property
+    def pair(self) -> Pair:
+        """The two as tables say it."""
+        return pair_of(self.incumbent, self.candidate, self.profile.name)
+
+    @property
+    def question(self) -> Question:
+        """What the groups are asked."""
+        return self.pair.question(self.policy)
 
     @property
     def command(self) -> str:
@@ -76,14 +94,23 @@ class Context:
         words += ["--profile", self.profile.name, *_option("--policy", self.policy.file)]
         return shlex.join([*words, *_option("--root", self.root), "--out", str(self.out)])
 
-    def root_option(self, generated: bool) -> list[str]:
-        """`--root FOLDER` of the corpora: where generated ones were put, else as it was given, if it was."""
-        return _option("--root", self.corpora if generated else self.root)
-
     @property
     def corpora(self) -> Path:
         """Where generated corpora go."""
         return self.out / "corpora"
+
+
+def pair_of(incumbent: Contender, candidate: Contender, profile: str) -> Pair:
+    """Two models as a table of a pair says it: by their names, or by their roles where both have one name."""
+    both = incumbent, candidate
+    names = [one.file.name for one in both]
+    if names[0] == names[1]:
+        names = list(ROLES)
+    entrants = [
+        Entrant(name, Side(one.file.name, one.sha256, one.file.path.name), one.registered)
+        for name, one in zip(names, both, strict=True)
+    ]
+    return Pair(entrants[0], entrants[1], profile)
 
 
 def _option(name: str, value: Path | None) -> list[str]:

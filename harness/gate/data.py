@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
-from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs
+from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs, manifest_names
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.errors import InputError
 from harness.gate.context import Context
+from harness.gate.groups.base import named
+from harness.gate.policy import Profile
 from harness.media.open import open_clip
 
 DEMO_SIZE = (320, 192)
+
+
+def refuse_unknown_sets(profile: Profile, root: Path | None) -> None:
+    """Raise `InputError`, with what is allowed, for a root that is no folder or a set that is none of its kind."""
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root}: no such folder (the root of the corpora)")
+    asked = [("accuracy", corpus, "pairs") for corpus in profile.accuracy] + [("clips", profile.clips, "clips")]
+    for key, name, unit in asked:
+        place = f"profiles.{profile.name}.{key}"
+        if named(place, load_manifest, name).unit != unit:
+            names = [other for other in manifest_names() if load_manifest(other).unit == unit]
+            raise InputError(f"policy: {place}: {name} is no set of {unit} (allowed: {', '.join(names)})")
 
 
 def pairs_of(context: Context, corpus: str) -> list[Pair]:

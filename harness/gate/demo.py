@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.gate import run_gate
 from harness.gate.report import write_report
+from harness.gate.run import run_gate
 from harness.gate.verdict import Verdict
 
 INCUMBENT, CANDIDATE = "saliency_student_v1", "saliency_student_v2"

@@ -1,67 +1,61 @@
-"""What one group of checks gathered, kept in a file that a rerun takes up and a change to it invalidates."""
+"""The folder of tables that a verdict stands on: read as a whole, and kept to what the last run measured."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from harness.errors import InputError
-from harness.files import read_json, write_json
-from harness.gate.verdict import Measurement
+from harness.gate.groups.base import MISSING, Wanted
+from harness.tables import SUFFIXES, Table, read_table, table_name, write_table
+
+MANY = 1000  # rows: compressed
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Measurements of one group, with what they were made of.
+def read_tables(*folders: Path) -> list[Table]:
+    """Every table in and below `folders`, by path.
 
-    `missing` maps a rule's key, or the group's name, to why there is no measurement; `unavailable` does so for what
-    this machine lacks the means for, which a policy may do without. `tables` are rows that the report
-    shows; `pictures` are file names beside the evidence file, each with a caption.
+    Raises:
+        InputError: For a folder that is not there or holds no table, and for a table that was changed after it was
+            written.
     """
-
-    group: str
-    measurements: tuple[Measurement, ...] = ()
-    missing: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    pictures: dict[str, str] = field(default_factory=dict)
-    unavailable: dict[str, str] = field(default_factory=dict)
-
-
-def remembered(folder: Path, group: str, inputs: dict[str, Any], gather: Callable[[], Evidence]) -> Evidence:
-    """The evidence in `folder` if whole and made from the same `inputs`, else what `gather` returns, kept."""
-    path = folder / f"{group}.json"
-    key = _digest(inputs)
-    if path.exists():
-        kept, made_from = _read(path)
-        if made_from == key and not kept.missing:
-            return kept
-    evidence = gather()
-    content = asdict(evidence)
-    write_json(path, {"made_from": key, "digest": _digest(content), "evidence": content})
-    return evidence
+    found = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of tables")
+        inside = tables_in(folder)
+        if not inside:
+            raise InputError(f"{folder}: holds no table (a table is NAME.csv beside NAME.md)")
+        found += inside
+    return found
 
 
-def read_evidence(path: Path) -> Evidence:
-    """Evidence from its file; `InputError` when it was changed after it was written."""
-    return _read(path)[0]
+def tables_in(folder: Path) -> list[Table]:
+    """Every table in and below a folder, which may hold none or not exist; errors as in `read_tables`."""
+    return [read_table(path) for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES)]
 
 
-def _read(path: Path) -> tuple[Evidence, str]:
-    stored = read_json(path)
-    try:
-        content, digest, key = stored["evidence"], stored["digest"], str(stored["made_from"])
-        if _digest(content) != digest:
-            raise InputError(f"{path} was changed after it was written: remove it to measure again")
-        measurements = tuple(Measurement(**item) for item in content["measurements"])
-        return Evidence(**{**content, "measurements": measurements}), key
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is not evidence of this gate: remove it to measure again") from error
+def keep_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
+    """Write tables, and return them as they will be read: a judge sees nothing else."""
+    found = []
+    for table in tables:
+        for suffix in SUFFIXES:
+            (folder / f"{table.name}{suffix}").unlink(missing_ok=True)  # the other one may be there
+        found.append(read_table(write_table(table, folder, SUFFIXES[len(table.rows) > MANY])[0]))
+    return found
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+def missing_table(reasons: Sequence[tuple[Wanted, str]], command: str) -> Table:
+    """Why tables that were wanted are not there, for `Tables.find` to say."""
+    rows = [{"kind": wanted.kind, "data": wanted.data, "reason": reason} for wanted, reason in reasons]
+    return Table(MISSING, "missing", "What could not be measured", pd.DataFrame(rows), command)
+
+
+def drop_others(folder: Path, kept: Iterable[Table]) -> None:
+    """Remove every table that is not among `kept`: what an earlier run left behind speaks for nothing."""
+    names = {table.name for table in kept}
+    for path in sorted(folder.glob("*")):
+        if path.name.endswith((*SUFFIXES, ".md")) and table_name(path) not in names:
+            path.unlink()

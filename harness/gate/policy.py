@@ -7,7 +7,7 @@ import json
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 
@@ -17,61 +17,9 @@ from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
 SCHEMA = Path(__file__).parent / "policy.schema.json"
+HEAD = ("schema_version", "name", "statistics", "groups", "profiles")
 
-Size = tuple[int, int]  # height, width
-
-
-@dataclass(frozen=True)
-class ContractPolicy:
-    """Frame sizes that the candidate must run at."""
-
-    sizes: tuple[Size, ...]
-
-
-@dataclass(frozen=True)
-class AccuracyPolicy:
-    """One primary measure to be better at, and how much may be lost in the others."""
-
-    working_size: str
-    primary: str
-    primary_margin: float
-    size_measure: str
-    size_allowance: float
-    allowances: dict[str, float]
-
-
-@dataclass(frozen=True)
-class FeaturePolicy:
-    """What `saliency_mean` must do: differ between clips, survive compression, agree with the native extractor."""
-
-    crf: tuple[int, ...]
-    spread_above: float
-    drift_within: float
-    drift_allowance: float
-    parity_within: float
-    parity_required: bool
-
-
-@dataclass(frozen=True)
-class RoiPolicy:
-    """The encodes to make, and what the candidate's map must buy in them."""
-
-    encoder: str
-    strength: float
-    crf: tuple[int, ...]
-    weights: str
-    bdrate_allowance: float
-    centre_margin: float
-    vmaf_allowance: float
-
-
-@dataclass(frozen=True)
-class CostPolicy:
-    """Allowed ratios of the candidate's cost to the incumbent's."""
-
-    sizes: tuple[Size, ...]
-    time_ratio: float
-    memory_ratio: float
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -93,23 +41,30 @@ class Profile:
 
 @dataclass(frozen=True)
 class Policy:
-    """Everything the gate decides by. `content` is what was read, after overrides; `file` held the overrides."""
+    """Everything the gate decides by: which groups of checks there are, and a section of settings for each.
+
+    `content` is what was read, after overrides; `file` held the overrides.
+    """
 
     name: str
     statistics: Statistics
-    contract: ContractPolicy
-    accuracy: AccuracyPolicy
-    feature: FeaturePolicy
-    roi: RoiPolicy
-    cost: CostPolicy
+    groups: tuple[str, ...]
     profiles: dict[str, Profile]
-    content: dict[str, Any] = field(repr=False, compare=False)
+    content: dict[str, Any] = field(repr=False)
     file: Path | None = field(default=None, compare=False)
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the policy's canonical JSON, lower hex."""
         return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+    def section(self, kind: type[Settings], group: str) -> Settings:
+        """A group's settings, as its own frozen dataclass; `InputError` names a key that this has no field for."""
+        fields = {key: _frozen(value) for key, value in self.content[group].items()}
+        try:
+            return kind(**fields)
+        except TypeError as error:
+            raise InputError(f"policy: {group}: {str(error).rpartition('() ')[2]}") from error
 
     def profile(self, name: str) -> Profile:
         """A profile by name; `InputError` lists what the policy holds."""
@@ -121,12 +76,16 @@ class Policy:
 def load_policy(override: Path | None = None) -> Policy:
     """The shipped policy, with what `override` (TOML) changes in it.
 
-    >>> load_policy().accuracy.primary
-    'iou_mean@0.5'
+    >>> load_policy().groups
+    ('contract', 'accuracy', 'feature', 'roi', 'cost')
     """
     content = _read(DEFAULT)
     if override is not None:
-        content = _merged(content, _read(override))
+        change = _read(override)
+        known = [*content, *change.get("groups", [])]
+        if strange := [key for key in change if key not in known]:
+            raise InputError(f"{override}: {strange[0]}: no such section (allowed: {', '.join(known)})")
+        content = _merged(content, change)
     return replace(policy_of(content, str(override or DEFAULT.name)), file=override)
 
 
@@ -137,6 +96,8 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
     except jsonschema.ValidationError as error:
         place = ".".join(map(str, error.absolute_path)) or "top level"
         raise InputError(f"{origin}: {place}: {error.message}") from error
+    if absent := [name for name in content["groups"] if name in HEAD or name not in content]:
+        raise InputError(f"{origin}: groups names {absent[0]}, which has no section")
     for name, profile in content["profiles"].items():
         uncounted = sorted(set(profile["accuracy"]) - set(profile["pairs"]))
         if uncounted:
@@ -145,16 +106,9 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
     return Policy(
         name=content["name"],
         statistics=Statistics(**content["statistics"]),
-        contract=ContractPolicy(_sizes(content["contract"]["sizes"])),
-        accuracy=AccuracyPolicy(**content["accuracy"]),
-        feature=FeaturePolicy(**{**content["feature"], "crf": tuple(content["feature"]["crf"])}),
-        roi=RoiPolicy(**{**content["roi"], "crf": tuple(content["roi"]["crf"])}),
-        cost=CostPolicy(**{**content["cost"], "sizes": _sizes(content["cost"]["sizes"])}),
+        groups=tuple(content["groups"]),
         profiles={
-            name: Profile(
-                name=name,
-                **{**profile, "accuracy": tuple(profile["accuracy"]), "clip_names": tuple(profile["clip_names"])},
-            )
+            name: Profile(name, **{key: _frozen(value) for key, value in profile.items()})
             for name, profile in content["profiles"].items()
         },
         content=content,
@@ -178,5 +132,6 @@ def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _sizes(pairs: list[list[int]]) -> tuple[Size, ...]:
-    return tuple((height, width) for height, width in pairs)
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, to any depth."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import HarnessError, InputError
+from harness.gate.judge import rules_of
 from harness.gate.policy import Policy, load_policy, policy_of
-from harness.gate.rules import PARITY, judge, rules_of
+from harness.gate.rules import checks_of
 from harness.gate.verdict import Decision, Verdict, read_verdict
 from harness.models.production import Pointer, read_production, write_production
 from harness.models.registry import find_model, model_folder
@@ -84,8 +85,8 @@ def _refuse_unjust(verdict: Verdict, policy: Policy, file: Path) -> None:
     profile = policy.profile(verdict.profile)
     if not profile.promotable:
         raise HarnessError(f"{file} is partial: profile {verdict.profile} can promote nothing")
-    native = PARITY not in verdict.missing or any(item.key == PARITY for item in verdict.measurements)
-    again = judge(rules_of(policy, profile, native), verdict.measurements, policy.statistics.level, verdict.missing)
+    rules = rules_of(policy, profile, verdict.missing.keys() - {item.key for item in verdict.measurements})
+    again = checks_of(rules, verdict.measurements, policy.statistics.level, verdict.missing)
     said = {check.key: check.outcome for check in verdict.checks}
     differs = [check.name for check in again if said.get(check.key) is not check.outcome]
     if differs or len(again) != len(verdict.checks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,16 @@ import jinja2
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.gate.evidence import Evidence, read_evidence
-from harness.gate.verdict import Check, Verdict, interval, rule_text, shown, summary
+from harness.gate.evidence import tables_in
+from harness.gate.judge import table_digest
+from harness.gate.text import interval, rule_text, shown, summary
+from harness.gate.verdict import Check, Verdict
+from harness.tables import Table
 
+PICTURES = "eval.pictures"
+PLAIN = ("eval.numbers", "eval.paired", "cost.times")  # long, and for programs
+QUALITY = "psnr_y@mask"
+MOST_ROWS = 200
 TEMPLATES = Path(__file__).parent
 MIME = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 240, 44, 30  # of a chart, in SVG units
@@ -62,12 +69,20 @@ class Picture:
 
 
 def write_report(verdict: Verdict, path: Path, evidence: Path | None = None) -> Path:
-    """Write the page to `path` and return it; `evidence` is the gate's folder of that name, when there is one.
+    """Write a verdict as a page.
 
-    Raises `InputError` for evidence that was changed by hand or belongs to another verdict.
+    Args:
+        verdict: What to show.
+        path: The page, which holds everything and fetches nothing.
+        evidence: The gate's folder of that name, where there is one: its tables, curves and pictures are shown too.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: For evidence that was changed by hand or belongs to another verdict.
     """
-    gathered = _evidence_of(verdict, evidence)
-    tables = {name: rows for item in gathered for name, rows in item.tables.items() if rows}
+    tables = _evidence_of(verdict, evidence)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -82,9 +97,9 @@ def write_report(verdict: Verdict, path: Path, evidence: Path | None = None) -> 
         shown=shown,
         interval=interval,
         rule_text=rule_text,
-        charts=[*_pr_charts(tables), *_rd_charts(tables)],
-        tables=[_rows(name, rows) for name, rows in tables.items() if not name.startswith(("pr ", "rd "))],
-        pictures=[picture for item in gathered for picture in _pictures(item, evidence)],
+        charts=[chart for table in tables if table.kind in CHARTS for chart in CHARTS[table.kind](table)],
+        tables=[_rows(table) for table in tables if _worth_rows(table)],
+        pictures=[picture for table in tables if table.kind == PICTURES for picture in _pictures(table, evidence)],
     )
     write_text(path, page)
     return path
@@ -143,61 +158,65 @@ def _ticks(values: Sequence[float]) -> list[float]:
     return [round(index * step, 10) for index in range(first, max(last, first + 1) + 1)]
 
 
-def _evidence_of(verdict: Verdict, folder: Path | None) -> list[Evidence]:
+def _evidence_of(verdict: Verdict, folder: Path | None) -> list[Table]:
+    """The tables in a folder; those that were judged must be the ones that the verdict names."""
     if folder is None or not folder.is_dir():
         return []
-    groups = dict.fromkeys(check.group for check in verdict.checks)
-    found = [read_evidence(folder / f"{group}.json") for group in groups if (folder / f"{group}.json").exists()]
-    judged = {item.key: f"{item.value:.10g}" for item in verdict.measurements}
-    for evidence in found:
-        for item in evidence.measurements:
-            if judged.get(item.key) != f"{item.value:.10g}":
-                raise InputError(f"{folder}: {evidence.group}.json is not what this verdict was made from ({item.key})")
-    return found
+    tables = tables_in(folder)
+    found = {(table.kind, table.name): table_digest(table) for table in tables}
+    for judged in verdict.tables:
+        if found.get((judged.kind, judged.name)) != judged.sha256:
+            raise InputError(f"{folder}: {judged.name} is not what this verdict was made from ({judged.kind})")
+    return tables
 
 
-def _pr_charts(tables: dict[str, list[dict[str, Any]]]) -> Iterable[Chart]:
-    for name, rows in tables.items():
-        if name.startswith("pr "):
-            lines = [
-                (arm, number, [(row["recall"], row["precision"]) for row in rows if row["arm"] == arm])
-                for number, arm in enumerate(dict.fromkeys(row["arm"] for row in rows))
-            ]
-            yield line_chart(f"Precision and recall on {name[3:]}", "recall", "precision", lines)
+def _pr_charts(table: Table) -> Iterable[Chart]:
+    """One chart; rows are `{model, recall, precision}`."""
+    lines = [
+        (str(model), number, list(zip(rows["recall"], rows["precision"], strict=True)))
+        for number, (model, rows) in enumerate(table.rows.groupby("model", sort=False))
+    ]
+    yield line_chart(table.title, "recall", "precision", lines)
 
 
-def _rd_charts(tables: dict[str, list[dict[str, Any]]]) -> Iterable[Chart]:
+def _rd_charts(table: Table) -> Iterable[Chart]:
     """One chart per clip; rows are `{clip, arm, kbps, <quality>}`."""
-    for name, rows in tables.items():
-        if not name.startswith("rd "):
-            continue
-        arms = {arm: number for number, arm in enumerate(dict.fromkeys(row["arm"] for row in rows))}
-        for clip in dict.fromkeys(row["clip"] for row in rows):
-            own = sorted((row for row in rows if row["clip"] == clip), key=lambda row: row["kbps"])
-            lines = [
-                (arm, number, [(row["kbps"], row["quality"]) for row in own if row["arm"] == arm])
-                for arm, number in arms.items()
-            ]
-            yield line_chart(f"{clip}", "kbit/s", name[3:], lines)
+    arms = {arm: number for number, arm in enumerate(table.rows["arm"].unique())}
+    for clip, rows in table.rows.groupby("clip", sort=False):
+        ordered = rows.sort_values("kbps")
+        lines = [
+            (str(arm), number, list(zip(own["kbps"], own[QUALITY], strict=True)))
+            for arm, number in arms.items()
+            if len(own := ordered[ordered["arm"] == arm])
+        ]
+        yield line_chart(str(clip), "kbit/s", QUALITY, lines)
 
 
-def _rows(name: str, rows: list[dict[str, Any]]) -> Rows:
-    columns = tuple(dict.fromkeys(key for row in rows for key in row))
-    cells = tuple(tuple(_cell(row.get(column)) for column in columns) for row in rows)
-    return Rows(name, columns, cells)
+def _worth_rows(table: Table) -> bool:
+    """Small tables of what was found, not those about the run itself or for programs."""
+    drawn = table.kind in (PICTURES, *CHARTS, *PLAIN)
+    return 0 < len(table.rows) <= MOST_ROWS and not drawn and not table.kind.startswith("gate.")
+
+
+def _rows(table: Table) -> Rows:
+    cells = tuple(tuple(_cell(value) for value in row) for row in table.rows.itertuples(index=False, name=None))
+    return Rows(table.title, tuple(map(str, table.rows.columns)), cells)
 
 
 def _cell(value: Any) -> tuple[str, str]:
     if isinstance(value, float):
-        return shown(value), repr(value)
-    return ("–", "") if value is None else (str(value), str(value))
+        return ("–", "") if math.isnan(value) else (shown(value), repr(value))
+    return str(value), str(value)
 
 
-def _pictures(evidence: Evidence, folder: Path | None) -> Iterable[Picture]:
-    for name, caption in evidence.pictures.items():
-        path = (folder or Path()) / name
+def _pictures(table: Table, folder: Path | None) -> Iterable[Picture]:
+    for name, caption in zip(table.rows["file"], table.rows["caption"], strict=True):
+        path = (folder or Path()) / Path(name).name
         try:
             content = base64.b64encode(path.read_bytes()).decode()
         except OSError as error:
             raise InputError(f"cannot read picture {path}: {error.strerror}") from error
         yield Picture(f"data:{MIME[path.suffix.lower()]};base64,{content}", caption)
+
+
+CHARTS: dict[str, Callable[[Table], Iterable[Chart]]] = {"eval.pr": _pr_charts, "roi.points": _rd_charts}

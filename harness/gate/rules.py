@@ -1,4 +1,4 @@
-"""From a policy to rules, from rules and measurements to checks: pure functions, nothing is measured here."""
+"""From rules and measurements to checks: pure functions, nothing is measured here and no policy is read."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.gate.policy import CostPolicy, FeaturePolicy, Policy, Profile, RoiPolicy
 from harness.gate.verdict import Check, Measurement, Outcome
-
-PARITY = "feature.parity"
-OBJECT_SIZES = ("small", "medium", "large")
-FACTS = {
-    "graph": "graph loads in the extractor",
-    "registry": "registry and sidecar agree",
-    "sizes": "runs at every size",
-    "finite": "map is finite",
-    "range": "map is within [0, 1]",
-}
 
 
 class Kind(StrEnum):
@@ -31,7 +20,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One declared requirement. `whole` is the number of items that a complete measurement covers."""
+    """One declared requirement.
+
+    Args:
+        group: The group that declares it.
+        name: As a verdict lists it.
+        key: The measurement that it is held against.
+        kind: How.
+        threshold: Against what.
+        primary: Whether it is of the family that shares one error level.
+        whole: How many items a complete measurement covers.
+        undefined: The share of those items that may be without a value; None where that is in the nature of the number.
+        optional: Whether it falls away where the means to measure it are absent.
+        unit: What the numbers are, for whoever prints them.
+    """
 
     group: str
     name: str
@@ -40,72 +42,12 @@ class Rule:
     threshold: float = 1.0
     primary: bool = False
     whole: int | None = None
+    undefined: float | None = None
+    optional: bool = False
     unit: str = ""
 
 
-def rules_of(policy: Policy, profile: Profile, native: bool) -> tuple[Rule, ...]:
-    """Every rule that the policy declares for a profile, in the order that a verdict lists them.
-
-    `native` says that a native `mobilesal` was found: then parity with it counts, whether or not the policy asks for
-    one to be there.
-    """
-    rules = [Rule("contract", name, f"contract.{key}", Kind.FACT, unit="fact") for key, name in FACTS.items()]
-    for corpus in profile.accuracy:
-        rules += _accuracy(policy, corpus, profile.pairs[corpus])
-    clips = len(profile.clip_names)
-    rules += _feature(policy.feature, clips, profile.frames, native) + _roi(policy.roi, clips)
-    return (*rules, *_cost(policy.cost, profile.rounds))
-
-
-def _accuracy(policy: Policy, corpus: str, whole: int) -> list[Rule]:
-    accuracy = policy.accuracy
-
-    def rule(measure: str, kind: Kind, threshold: float, primary: bool = False, whole: int | None = None) -> Rule:
-        key = f"accuracy.{corpus}.{measure}.gain"
-        return Rule("accuracy", f"{measure} gain on {corpus}", key, kind, threshold, primary, whole)
-
-    rules = [rule(accuracy.primary, Kind.SUPERIOR, accuracy.primary_margin, True, whole)]
-    rules += [rule(name, Kind.AT_LEAST, -allowed, whole=whole) for name, allowed in accuracy.allowances.items()]
-    by_size = [accuracy.size_measure.replace("{size}", size) for size in OBJECT_SIZES]
-    return rules + [rule(name, Kind.AT_LEAST, -accuracy.size_allowance) for name in by_size]
-
-
-def _feature(policy: FeaturePolicy, clips: int, frames: int, native: bool) -> list[Rule]:
-    def rule(name: str, key: str, kind: Kind, threshold: float, whole: int = clips) -> Rule:
-        return Rule("feature", name, key, kind, threshold, whole=whole)
-
-    rules = [
-        rule("spread over clips", "feature.spread", Kind.SUPERIOR, policy.spread_above),
-        rule("drift under compression", "feature.drift", Kind.AT_MOST, policy.drift_within),
-        rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, policy.drift_allowance),
-    ]
-    if native or policy.parity_required:
-        rules.append(rule("native parity", PARITY, Kind.AT_MOST, policy.parity_within, whole=frames))
-    return rules
-
-
-def _roi(policy: RoiPolicy, clips: int) -> list[Rule]:
-    def rule(name: str, key: str, kind: Kind, threshold: float, primary: bool = False) -> Rule:
-        return Rule("roi", name, key, kind, threshold, primary, whole=clips, unit="points")
-
-    encodes = clips * len(policy.crf)
-    return [
-        Rule("roi", "map moves the bits", "roi.effect", Kind.FACT, whole=encodes, unit="fact"),
-        rule("BD-rate gain", "roi.bdrate_gain", Kind.AT_LEAST, -policy.bdrate_allowance),
-        rule("gain over the centre prior", "roi.centre_gain", Kind.SUPERIOR, policy.centre_margin, primary=True),
-        rule("whole-frame VMAF gain", "roi.vmaf_gain", Kind.AT_LEAST, -policy.vmaf_allowance),
-    ]
-
-
-def _cost(policy: CostPolicy, rounds: int) -> list[Rule]:
-    rules = []
-    for height, width in policy.sizes:
-        name, key = f"time ratio at {width}x{height}", f"cost.time_ratio.{width}x{height}"
-        rules.append(Rule("cost", name, key, Kind.AT_MOST, policy.time_ratio, whole=rounds, unit="ratio"))
-    return [*rules, Rule("cost", "memory ratio", "cost.memory_ratio", Kind.AT_MOST, policy.memory_ratio, unit="ratio")]
-
-
-def judge(
+def checks_of(
     rules: Sequence[Rule],
     measurements: Iterable[Measurement],
     level: float,
@@ -155,10 +97,8 @@ def _check(
     else:
         value, low, high = item.value, item.low, item.high
         outcome, margin, reason = _bounds(rule, item)
-        if outcome is Outcome.PASS and rule.whole is not None and item.count != rule.whole:
-            outcome, reason = Outcome.INCONCLUSIVE, f"partial: {item.count or 0} of {rule.whole} items"
-        elif outcome is Outcome.PASS and p_adjusted is not None and p_adjusted > alpha:
-            outcome, reason = Outcome.INCONCLUSIVE, f"Holm-adjusted p {p_adjusted:.3g} exceeds {alpha:.3g}"
+        if outcome is Outcome.PASS and (why := _gap(rule, item) or _doubt(p_adjusted, alpha)):
+            outcome, reason = Outcome.INCONCLUSIVE, why
     return Check(
         group=rule.group,
         name=rule.name,
@@ -175,6 +115,22 @@ def _check(
         outcome=outcome,
         reason=reason,
     )
+
+
+def _gap(rule: Rule, item: Measurement) -> str:
+    """Why a measurement is of too few items to pass: what is left out could be what speaks against it."""
+    measured, defined = item.measured or 0, item.count or 0
+    if rule.whole is not None and measured != rule.whole:
+        return f"partial: {measured} of {rule.whole} items"
+    if rule.undefined is not None and measured - defined > rule.undefined * measured:
+        return f"undefined on {measured - defined} of {measured} items (the policy allows {rule.undefined:.3g} of them)"
+    return ""
+
+
+def _doubt(p_adjusted: float | None, alpha: float) -> str:
+    if p_adjusted is None or p_adjusted <= alpha:
+        return ""
+    return f"Holm-adjusted p {p_adjusted:.3g} exceeds {alpha:.3g}"
 
 
 def _bounds(rule: Rule, item: Measurement) -> tuple[Outcome, float | None, str]:

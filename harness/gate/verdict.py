@@ -17,7 +17,7 @@ from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.files import read_json, write_text
 
 SCHEMA = Path(__file__).parent / "verdict.schema.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 UNHASHED = ("created", "machine", "digest")  # what may differ between two verdicts on the same inputs
 
 
@@ -44,7 +44,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured number. `p_value` is two-sided against the value `null`; `count` says over how many items."""
+    """One measured number. `p_value` is two-sided against the value `null`.
+
+    `count` says over how many items the number is, `items` how many were measured, where some may have no value.
+    """
 
     key: str
     value: float
@@ -53,7 +56,13 @@ class Measurement:
     p_value: float | None = None
     null: float | None = None
     count: int | None = None
+    items: int | None = None
     note: str = ""
+
+    @property
+    def measured(self) -> int | None:
+        """How many items were measured, with a value or without."""
+        return self.count if self.items is None else self.items
 
     @property
     def finite(self) -> bool:
@@ -100,6 +109,17 @@ class Side:
 
 
 @dataclass(frozen=True)
+class TableRecord:
+    """A table that was judged: its kind and name, a digest of all it says, and the code that measured it."""
+
+    kind: str
+    name: str
+    sha256: str
+    code: str
+    commit: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Everything that was asked, measured and decided; `limits` says why it may not lead to a promotion."""
 
@@ -113,7 +133,8 @@ class Verdict:
     measurements: tuple[Measurement, ...]
     missing: dict[str, str]
     inputs: dict[str, str]
-    code: dict[str, Any]
+    tables: tuple[TableRecord, ...]
+    code: dict[str, str]  # of what judged: digest, commit
     versions: dict[str, str]
     commands: tuple[str, ...]
     created: str = ""
@@ -177,89 +198,13 @@ def read_verdict(path: Path) -> Verdict:
     for key in ("limits", "commands"):
         fields[key] = tuple(fields[key])
     fields["incumbent"], fields["candidate"] = Side(**fields["incumbent"]), Side(**fields["candidate"])
+    fields["tables"] = tuple(TableRecord(**item) for item in fields["tables"])
     fields["measurements"] = tuple(Measurement(**item) for item in fields["measurements"])
     fields["checks"] = tuple(Check(**{**item, "outcome": Outcome(item["outcome"])}) for item in fields["checks"])
     verdict = Verdict(**fields)
     if str(verdict.decision) != content["verdict"]:
         raise InputError(f"{path} says {content['verdict']}, but its checks say {verdict.decision}")
     return verdict
-
-
-def markdown(verdict: Verdict) -> str:
-    """The verdict as a page that people read: decision, what stands in its way, every check, provenance."""
-    lines = [f"# {verdict.decision}: {verdict.candidate.id} against {verdict.incumbent.id}", "", summary(verdict), ""]
-    lines += [f"- {limit}" for limit in verdict.limits] + [""] * bool(verdict.limits)
-    unchecked = [f"- not checked, as the policy allows: {key}: {why}" for key, why in verdict.unchecked.items()]
-    lines += unchecked + [""] * bool(unchecked)
-    lines += ["| group | check | value | interval | rule | margin | outcome | why |", "| --- " * 8 + "|"]
-    for check in verdict.checks:
-        name = f"**{check.name}** (primary)" if check.primary else check.name
-        cells = [check.group, name, shown(check.value, check.unit), interval(check), rule_text(check)]
-        cells += [shown(check.margin, check.unit), str(check.outcome), check.reason]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    lines += ["", "Inputs:", ""]
-    lines += [f"- {side}: `{model.id}`, `{model.file}`, sha256 `{model.sha256}`" for side, model in _sides(verdict)]
-    lines += [f"- policy: `{verdict.policy['name']}`, sha256 `{verdict.policy['sha256']}`, profile `{verdict.profile}`"]
-    lines += [f"- {name}: `{digest}`" for name, digest in sorted(verdict.inputs.items())]
-    lines += [f"- code: `{verdict.code.get('commit') or verdict.code['digest']}`"]
-    lines += [
-        "",
-        "Repeat with (the first line measures every group; each other one repeats the numbers of a part):",
-        "",
-        "```",
-        *verdict.commands,
-        "```",
-        "",
-        f"Digest of this verdict: `{verdict.digest}`",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def summary(verdict: Verdict) -> str:
-    """One sentence: how many checks passed, and the first that did not."""
-    count = {outcome: sum(check.outcome is outcome for check in verdict.checks) for outcome in Outcome}
-    text = f"{count[Outcome.PASS]} of {len(verdict.checks)} checks pass"
-    for outcome, word in ((Outcome.FAIL, "fail"), (Outcome.INCONCLUSIVE, "undecided")):
-        if count[outcome]:
-            first = next(check for check in verdict.checks if check.outcome is outcome)
-            text += f", {count[outcome]} {word} (first: {first.name})"
-    return text + "."
-
-
-def shown(value: float | None, unit: str = "") -> str:
-    """A number as people read it; facts as yes or no.
-
-    >>> shown(0.01234), shown(1.0, "fact"), shown(None)
-    ('0.0123', 'yes', '–')
-    """
-    if value is None:
-        return "–"
-    if unit == "fact":
-        return "yes" if value else "no"
-    return (
-        f"{value:.4f}"
-        if abs(value) < 1 and round(value, 4)
-        else f"{value:.3g}"
-        if abs(value) < 1000
-        else f"{value:.0f}"
-    )
-
-
-def interval(check: Check) -> str:
-    """`[low, high]`, or a dash."""
-    if check.low is None or check.high is None:
-        return "–"
-    return f"[{shown(check.low)}, {shown(check.high)}]"
-
-
-def rule_text(check: Check) -> str:
-    """The rule as a formula."""
-    sign = {"superior": "low >", "at_least": "low ≥", "at_most": "high ≤", "fact": "must hold"}[check.rule]
-    return sign if check.rule == "fact" else f"{sign} {check.threshold:g}"
-
-
-def _sides(verdict: Verdict) -> list[tuple[str, Side]]:
-    return [("incumbent", verdict.incumbent), ("candidate", verdict.candidate)]
 
 
 def _rounded(value: Any) -> Any:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from bjontegaard import bd_psnr as _bd_quality
 from bjontegaard import bd_rate as _bd_rate
 
 from harness.errors import InconclusiveError, InputError
@@ -46,3 +47,23 @@ def bd_rate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own overlap warning; the check above is ours
         return float(_bd_rate(*curves[0], *curves[1], method="pchip", require_matching_points=False, min_overlap=0))
+
+
+def bd_quality(
+    anchor_rates: Sequence[float],
+    anchor_quality: Sequence[float],
+    test_rates: Sequence[float],
+    test_quality: Sequence[float],
+) -> float:
+    """Points of quality that the test has above the anchor at equal rate, by PCHIP over log rate, averaged.
+
+    Raises:
+        InconclusiveError: Where the two share no rates.
+    """
+    curves = [np.asarray(values, np.float64) for values in (anchor_rates, anchor_quality, test_rates, test_quality)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own overlap warning; the check below is ours
+        found = float(_bd_quality(*curves, method="pchip", require_matching_points=False, min_overlap=0))
+    if not np.isfinite(found):
+        raise InconclusiveError("quality at equal bitrate is undefined: the rates of the two do not overlap")
+    return found

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
+from harness.gate.groups import cost
 from harness.gate.policy import load_policy, policy_of
 
 
@@ -19,9 +20,9 @@ def test_the_shipped_policy_names_its_primary_measure_and_a_promotable_profile()
 def test_an_override_changes_only_what_it_names_and_the_hash(tmp_path: Path):
     (tmp_path / "mine.toml").write_text("[cost]\ntime_ratio = 1.1\n")
     default, mine = load_policy(), load_policy(tmp_path / "mine.toml")
-    assert mine.cost.time_ratio == 1.1
-    assert mine.cost.sizes == default.cost.sizes
-    assert mine.accuracy == default.accuracy
+    assert cost.Settings.of(mine).time_ratio == 1.1
+    assert cost.Settings.of(mine).sizes == cost.Settings.of(default).sizes == ((360, 640), (1080, 1920))
+    assert mine.content["accuracy"] == default.content["accuracy"]
     assert mine.sha256 != default.sha256
 
 
@@ -33,6 +34,8 @@ def test_an_override_changes_only_what_it_names_and_the_hash(tmp_path: Path):
         ("[roi]\ncrf = [24, 28, 32]\n", "roi.crf"),
         ("[profiles.full]\naccuracy = ['duts-te', 'hku-is']\n", "no count for hku-is"),
         ("[profiles.mine]\npromotable = true\n", "profiles.mine"),
+        ("[costs]\ntime_ratio = 1.1\n", r"costs: no such section \(allowed: schema_version, "),
+        ("groups = ['contract', 'flicker']\n", "groups names flicker, which has no section"),
         ("not toml", "is not TOML"),
     ],
 )

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, InputError
+from harness.gate.groups.feature import PARITY
+from harness.gate.judge import rules_of
 from harness.gate.policy import load_policy
 from harness.gate.promote import begin, in_production, promote, rollback
-from harness.gate.rules import PARITY, judge, rules_of
+from harness.gate.rules import checks_of
 from harness.gate.verdict import Decision, Measurement, Side, Verdict, write_verdict
 from harness.models.registry import entry_for, find_model, register, sidecar_for
 from tests.helpers.gate import winning
 from tests.helpers.models import write_student
 
 POLICY = load_policy()
-RULES = rules_of(POLICY, POLICY.profile("full"), native=True)
+RULES = rules_of(POLICY, POLICY.profile("full"))
 
 
 def student(folder: Path, name: str, gain: float) -> None:
@@ -49,11 +51,12 @@ def verdict_of(models: Path, incumbent: str, candidate: str, measurements: tuple
         incumbent=side(incumbent),
         candidate=side(candidate),
         policy={"name": POLICY.name, "sha256": POLICY.sha256, "content": POLICY.content},
-        checks=judge(RULES, measurements, POLICY.statistics.level),
+        checks=checks_of(RULES, measurements, POLICY.statistics.level),
         measurements=measurements,
         missing={},
         inputs={},
-        code={"commit": None, "changed": None, "digest": "3" * 64},
+        tables=(),
+        code={"commit": "", "digest": "3" * 64},
         versions={},
         commands=(),
     )
@@ -114,8 +117,8 @@ def test_a_limited_or_partial_verdict_is_refused(models: Path):
 
 def test_a_verdict_without_native_parity_needs_its_reason(models: Path):
     others = tuple(item for item in won(models).measurements if item.key != PARITY)
-    rules = rules_of(POLICY, POLICY.profile("full"), native=False)
-    checks = judge(rules, others, POLICY.statistics.level)
+    rules = rules_of(POLICY, POLICY.profile("full"), {PARITY})
+    checks = checks_of(rules, others, POLICY.statistics.level)
     silent = dataclasses.replace(won(models), checks=checks, measurements=others)
     assert silent.decision is Decision.PROMOTE
     refused(models, silent, "does not follow from its own measurements")

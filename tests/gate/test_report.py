@@ -10,57 +10,49 @@ import subprocess
 from pathlib import Path
 
 import markupsafe
+import pandas as pd
 import pytest
 from PIL import Image
 
 from harness.errors import InputError
-from harness.gate.evidence import Evidence, remembered
-from harness.gate.policy import load_policy
+from harness.gate.evidence import keep_tables, read_tables
+from harness.gate.judge import judge
 from harness.gate.report import bar_of, line_chart, write_report
-from harness.gate.rules import judge, rules_of
-from harness.gate.verdict import Check, Measurement, Outcome, Side, Verdict
+from harness.gate.verdict import Check, Outcome, Verdict
+from harness.tables import Table
+from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables
 
-POLICY = load_policy()
+ABOUT = {"command": "harness gate", "models": {OLD.id: OLD.sha256, NEW.id: NEW.sha256}}
 
 
-@pytest.fixture
-def verdict() -> Verdict:
-    """One gain and one ratio measured, the rest missing."""
-    measurements = (
-        Measurement("accuracy.ecssd.iou_mean@0.5.gain", 0.05, 0.03, 0.07, 2e-4, 0.0, 1000),
-        Measurement("cost.time_ratio.640x360", 3.0, 2.9, 3.1, count=15),
-    )
-    return Verdict(
-        extractor="mobilesal",
-        profile="full",
-        limits=("<script>alert(1)</script>",),
-        incumbent=Side("old", "0" * 64, "old.onnx"),
-        candidate=Side("new", "1" * 64, "new.onnx"),
-        policy={"name": POLICY.name, "sha256": POLICY.sha256, "content": POLICY.content},
-        checks=judge(rules_of(POLICY, POLICY.profile("full"), native=True), measurements, POLICY.statistics.level),
-        measurements=measurements,
-        missing={},
-        inputs={"ecssd": "2" * 64},
-        code={"commit": None, "changed": None, "digest": "3" * 64},
-        versions={"numpy": "2"},
-        commands=("harness gate --incumbent old --candidate new",),
-    )
+def given() -> list[Table]:
+    """Winning tables whose pair has a name that would be a script, and what the page shows beside."""
+    pair = pair_of(new=dataclasses.replace(NEW, id="<script>alert(1)</script>"))
+    worst = [{"image": name, "gain": gain} for name, gain in (("b", -0.25), ("a", 10.0), ("c", 9.5))]
+    curve = [
+        {"model": arm, "recall": recall, "precision": 1 - recall / 2} for arm in ("x", "y") for recall in (0.1, 0.9)
+    ]
+    return [
+        *winning_tables(pair),
+        Table("eval.worst", "worst", "The worst of ECSSD", pd.DataFrame(worst), **ABOUT),
+        Table("eval.pr", "pr", "Precision and recall", pd.DataFrame(curve), **ABOUT),
+        Table("eval.pictures", "shown", "P", pd.DataFrame([{"file": "a.png", "caption": "image a"}]), **ABOUT),
+    ]
 
 
 @pytest.fixture
-def evidence(tmp_path: Path, verdict: Verdict) -> Path:
-    """What the accuracy group kept: rows to sort, a curve, a picture."""
+def evidence(tmp_path: Path) -> Path:
+    """A folder of evidence: tables, a curve, a picture."""
     folder = tmp_path / "evidence"
-    tables = {
-        "worst ecssd": [{"image": name, "gain": gain} for name, gain in (("b", -0.25), ("a", 10.0), ("c", 9.5))],
-        "pr ecssd": [
-            {"arm": arm, "recall": recall, "precision": 1 - recall / 2} for arm in ("x", "y") for recall in (0.1, 0.9)
-        ],
-    }
-    found = Evidence("accuracy", verdict.measurements[:1], tables=tables, pictures={"a.png": "image a"})
-    remembered(folder, "accuracy", {}, lambda: found)
+    keep_tables(given(), folder)
     Image.new("RGB", (8, 6), "teal").save(folder / "a.png")
     return folder
+
+
+@pytest.fixture
+def verdict(evidence: Path) -> Verdict:
+    """What the tables of the evidence say."""
+    return judge(POLICY, read_tables(evidence))
 
 
 def test_the_page_holds_everything_and_fetches_nothing(verdict: Verdict, evidence: Path, tmp_path: Path):
@@ -77,10 +69,18 @@ def test_a_report_without_evidence_still_shows_the_checks(verdict: Verdict, tmp_
 
 
 def test_evidence_of_another_verdict_is_refused(verdict: Verdict, evidence: Path, tmp_path: Path):
-    other = dataclasses.replace(verdict, measurements=verdict.measurements[1:])
-    with pytest.raises(InputError, match="is not what this verdict was made from"):
-        write_report(other, tmp_path / "report.html", evidence)
+    keep_tables(changed(given(), "cost.memory", lambda rows: rows.assign(peak_bytes=7)), evidence)
+    with pytest.raises(InputError, match=r"cost\.memory is not what this verdict was made from"):
+        write_report(verdict, tmp_path / "report.html", evidence)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_page_shows_what_any_group_brings_and_no_table_about_the_run(
+    verdict: Verdict, evidence: Path, tmp_path: Path
+):
+    keep_tables([Table("score.flicker", "flicker", "Flicker of maps", pd.DataFrame({"x": [0.5]}), **ABOUT)], evidence)
+    page = write_report(verdict, tmp_path / "report.html", evidence).read_text()
+    assert "Flicker of maps" in page and "The worst of ECSSD" in page and "gate.pair" not in page
 
 
 def test_a_bar_keeps_the_order_of_bounds_and_threshold():

@@ -1,23 +1,26 @@
-"""The gate's own measurements on real graphs, and the run as a whole where data is absent."""
+"""A run of the gate: what it measures on real graphs, what it takes up again, what it says where data is absent."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import harness.gate.policy
 from harness.errors import InputError
-from harness.gate import run_gate
-from harness.gate.evidence import Evidence, remembered
 from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.promote import begin
-from harness.gate.verdict import Decision, Measurement, Outcome, Verdict, read_verdict
+from harness.gate.run import judge_folders, run_gate
+from harness.gate.verdict import Decision, Outcome, Verdict, read_verdict
+from harness.jobs import provenance
 from harness.models.registry import entry_for, register, sidecar_for
+from harness.studies import cost
 from tests.helpers import ROOT
 from tests.helpers.commands import run
 from tests.helpers.models import write_breaking, write_student
@@ -51,6 +54,11 @@ def policy() -> Policy:
         }
     }
     return policy_of(content)
+
+
+def with_groups(policy: Policy, *groups: str) -> Policy:
+    """The same rules of these groups alone."""
+    return policy_of({**policy.content, "groups": list(groups)})
 
 
 def outcomes(verdict: Verdict, group: str) -> dict[str, Outcome]:
@@ -155,18 +163,12 @@ def test_a_root_that_is_not_there_is_refused_at_once(models: Path, policy: Polic
 def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path, policy: Policy):
     """With paths, an override and a root: what the command line makes of it is the same run."""
     override = tmp_path / "my policy.toml"
-    override.write_text("[cost]\nsizes = [[32, 48]]\n[contract]\nsizes = [[17, 21]]\n[profiles.full]\nrounds = 3\n")
+    override.write_text("groups = ['contract', 'accuracy']\n[contract]\nsizes = [[17, 21]]\n")
     candidate = write_student(tmp_path / "a path" / "third.onnx", 3.0)
     root = tmp_path / "root"
     root.mkdir()
-    verdict = run_gate(
-        "old",
-        str(candidate),
-        tmp_path / "out",
-        policy=load_policy(override),
-        root=root,
-        announce=lambda text: None,
-    )
+    rules = load_policy(override)
+    verdict = run_gate("old", str(candidate), tmp_path / "out", policy=rules, root=root, announce=lambda text: None)
     written = (tmp_path / "out" / "verdict.json").read_bytes()
     words = [sys.executable, "-m", *shlex.split(verdict.commands[0])]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
@@ -174,9 +176,6 @@ def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path,
     again = read_verdict(tmp_path / "out" / "verdict.json")
     assert (tmp_path / "out" / "verdict.json").read_bytes() != written
     assert dataclasses.replace(again, created=verdict.created).text() == verdict.text()
-    evals = [line for line in verdict.commands if line.startswith("harness eval")]
-    assert len(evals) == 2
-    assert all(f"--model '{candidate}' --working-size native --root {root} --out" in line for line in evals)
 
 
 def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_path: Path, policy: Policy):
@@ -189,40 +188,69 @@ def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_p
     assert verdict.commands[0].startswith("harness gate --incumbent old --candidate new --profile full")
 
 
-def test_a_changed_evidence_file_is_detected(models: Path, policy: Policy, tmp_path: Path):
+def test_a_changed_table_is_detected(models: Path, policy: Policy, tmp_path: Path):
     gate(policy, tmp_path / "out")
-    path = tmp_path / "out" / "evidence" / "cost.json"
-    stored = json.loads(path.read_text())
-    stored["evidence"]["measurements"][0]["value"] = 0.01
-    path.write_text(json.dumps(stored))
-    with pytest.raises(InputError, match=r"cost\.json was changed after it was written"):
+    path = tmp_path / "out" / "evidence" / "memory.csv"
+    path.write_text(path.read_text().replace("new", "old"))
+    with pytest.raises(InputError, match=r"memory\.csv is not what its record tells of: it was changed"):
         gate(policy, tmp_path / "out")
 
 
-def test_evidence_is_taken_up_only_when_made_from_the_same_inputs(tmp_path: Path):
-    calls = []
+def test_a_table_is_taken_up_only_where_measuring_again_would_give_the_same(
+    models: Path, policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    timed = []
+    times = cost.times
+    monkeypatch.setattr(cost, "times", lambda *asked: timed.append(asked) or times(*asked))
+    costs = with_groups(policy, "cost")
+    first, second = gate(costs, tmp_path / "out"), gate(costs, tmp_path / "out")
+    assert len(timed) == 1 and second.measurements == first.measurements
+    write_student(models.parent / "new.onnx", 3.0)
+    entry = entry_for("new", models.parent / "new.onnx", "A test student.", "One layer.")
+    register(entry, sidecar_for(entry, {}), models.parent / "new.onnx", models)
+    gate(costs, tmp_path / "out")
+    assert len(timed) == 2, "other weights"
+    content = json.loads(json.dumps(costs.content))
+    content["profiles"]["full"]["rounds"] = 4
+    gate(policy_of(content), tmp_path / "out")
+    assert len(timed) == 3, "another profile"
+    now = provenance.library_versions()
+    monkeypatch.setattr(provenance, "library_versions", lambda: {**now, "onnxruntime": "99.0"})
+    assert gate(policy_of(content), tmp_path / "out").versions["onnxruntime"] == "99.0"
+    assert len(timed) == 4, "another library"
 
-    def gather() -> Evidence:
-        calls.append(1)
-        return Evidence("g", (Measurement("g.k", len(calls)),))
 
-    assert remembered(tmp_path, "g", {"weights": "a"}, gather) == remembered(tmp_path, "g", {"weights": "a"}, gather)
-    assert len(calls) == 1
-    assert remembered(tmp_path, "g", {"weights": "b"}, gather).measurements[0].value == 2
+def test_what_an_earlier_run_left_behind_is_removed(models: Path, policy: Policy, tmp_path: Path):
+    gate(policy, tmp_path / "out")
+    evidence = tmp_path / "out" / "evidence"
+    assert {"times.csv", "missing.md", "contract.csv"} <= {path.name for path in evidence.iterdir()}
+    gate(with_groups(policy, "contract"), tmp_path / "out")
+    assert {path.name for path in evidence.iterdir()} == {"contract.csv", "contract.md", "pair.csv", "pair.md"}
 
 
-def test_evidence_with_gaps_is_measured_again(tmp_path: Path):
-    remembered(tmp_path, "g", {}, lambda: Evidence("g", missing={"g": "no clips"}))
-    assert remembered(tmp_path, "g", {}, lambda: Evidence("g")) == Evidence("g")
+def test_judging_again_is_the_same_verdict_and_needs_no_models(models: Path, policy: Policy, tmp_path: Path):
+    verdict = gate(policy, tmp_path / "out")
+    shutil.rmtree(models)
+    again = judge_folders([tmp_path / "out" / "evidence"], tmp_path / "again", policy=policy)
+    assert again.digest == verdict.digest
+    assert read_verdict(tmp_path / "again" / "verdict.json").digest == verdict.digest
+    with pytest.raises(InputError, match="no-such: no such folder of tables"):
+        judge_folders([tmp_path / "no-such"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no table"):
+        judge_folders([tmp_path / "empty"])
 
 
 def test_the_command_exits_with_the_decision_and_prints_its_json(
     models: Path, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("harness.gate.policy.load_policy", lambda override: policy)
-    asked = ["gate", "--incumbent", "old", "--candidate", "new", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(harness.gate.policy, "load_policy", lambda override: policy)
+    asked = ["gate", "--incumbent", "old", "--candidate", "new", "--out", tmp_path / "out"]
     done = run(*asked, "--json")
     content = json.loads(done.stdout)
     assert done.exit_code == Decision(content["verdict"]).exit_code != 0
-    table = run(*asked)
-    assert content["verdict"] in table.stdout
+    assert content["verdict"] in run(*asked).stdout
+    judged = run("gate", "--from", tmp_path / "out" / "evidence", "--out", tmp_path / "again", "--json")
+    assert json.loads(judged.stdout)["digest"] == content["digest"] and judged.exit_code == done.exit_code
+    nothing = run("gate", "--out", tmp_path / "none")
+    assert isinstance(nothing.exception, InputError) and "nothing to judge" in str(nothing.exception)

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
+from harness.gate.judge import rules_of
 from harness.gate.policy import load_policy
-from harness.gate.rules import judge, rules_of
+from harness.gate.rules import checks_of
+from harness.gate.text import markdown
 from harness.gate.verdict import (
     Decision,
     Measurement,
     Side,
     Verdict,
-    markdown,
     read_verdict,
     write_verdict,
 )
@@ -30,7 +31,7 @@ def verdict() -> Verdict:
         Measurement("cost.time_ratio.640x360", 3.0, 2.9, 3.1, count=15),
     )
     missing = {"roi": "no clips at hand"}
-    rules = rules_of(policy, policy.profile("full"), native=True)
+    rules = rules_of(policy, policy.profile("full"))
     return Verdict(
         extractor="mobilesal",
         profile="full",
@@ -38,11 +39,12 @@ def verdict() -> Verdict:
         incumbent=Side("a", "0" * 64, "a.onnx"),
         candidate=Side("b", "1" * 64, "b.onnx"),
         policy={"name": policy.name, "sha256": policy.sha256, "content": policy.content},
-        checks=judge(rules, measurements, policy.statistics.level, missing),
+        checks=checks_of(rules, measurements, policy.statistics.level, missing),
         measurements=measurements,
         missing=missing,
         inputs={"ecssd": "2" * 64},
-        code={"commit": None, "changed": None, "digest": "3" * 64},
+        tables=(),
+        code={"commit": "", "digest": "3" * 64},
         versions={"numpy": "2"},
         commands=("harness gate --incumbent a --candidate b",),
         created="2026-01-01T00:00:00+00:00",

@@ -2,180 +2,144 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
-from corpora.loader import Pair, content_digest, load_manifest
 from harness import metrics
 from harness.errors import InputError
-from harness.files import sha256_of, whole_file
-from harness.gate.context import Context
-from harness.gate.data import pairs_of
-from harness.gate.evidence import Evidence
-from harness.gate.intervals import measured
-from harness.gate.policy import Policy
-from harness.gate.rules import OBJECT_SIZES
+from harness.gate.groups.base import Question, Reading, Tables, Wanted, measured, named
+from harness.gate.policy import Policy, Profile
+from harness.gate.rules import Kind, Rule
 from harness.gate.verdict import Measurement
-from harness.media.pictures import read_grey, read_rgb
-from harness.models.sources import ModelSource
+from harness.metrics.sizes import CLASSES
 from harness.models.working_size import WorkingSize
-from harness.stats import FEWEST, Estimate
-from harness.studies.eval import compare
-from harness.studies.eval.run import ArmResult, EvalOptions, evaluate_pairs
+from harness.saliency.distort import CLEAN
+from harness.stats import Estimate
 
-GROUP = "accuracy"
-WORST, SHEET_HEIGHT = 6, 160
-
-
-def inputs(context: Context) -> dict[str, str]:
-    """A digest over the content of every image set of the profile."""
-    return {corpus: content_digest(pairs_of(context, corpus)) for corpus in context.profile.accuracy}
+NAME = "accuracy"
+PAIRED = "eval.paired"
 
 
-def gather(context: Context) -> Evidence:
-    """Paired gains on every corpus that is there; what is absent is missing for its own rules only."""
+@dataclass(frozen=True)
+class Settings:
+    """One primary measure to be better at, and how much may be lost in the others."""
+
+    working_size: str
+    primary: str
+    primary_margin: float
+    size_measure: str
+    size_allowance: float
+    undefined_share: float
+    allowances: Mapping[str, float]
+
+    @classmethod
+    def of(cls, policy: Policy) -> Settings:
+        """The policy's section."""
+        return policy.section(cls, NAME)
+
+    @property
+    def by_size(self) -> list[str]:
+        """The measure of each class of object sizes."""
+        return [self.size_measure.replace("{size}", size) for size in CLASSES]
+
+    @property
+    def measures(self) -> list[str]:
+        """Every measure that there is a rule for."""
+        return [self.primary, *self.allowances, *self.by_size]
+
+
+def check(policy: Policy, profile: Profile) -> None:
+    """A measure must exist and have a direction: without one a gain has no sign."""
+    settings = Settings.of(policy)
+    named("accuracy.working_size", WorkingSize.parse, settings.working_size)
+    for measure in settings.measures:
+        named("accuracy", lambda key: metrics.metric(key).sign, measure)
+
+
+def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
+    """Superiority in the primary measure, non-inferiority in the others and within each class of object sizes."""
+    return [rule for corpus in profile.accuracy for rule in _rules(Settings.of(policy), corpus, profile.pairs[corpus])]
+
+
+def _rules(settings: Settings, corpus: str, whole: int) -> Iterator[Rule]:
+    def rule(measure: str, kind: Kind, threshold: float, undefined: float | None, primary: bool = False) -> Rule:
+        name, key = f"{measure} gain on {corpus}", _key(corpus, measure)
+        return Rule(NAME, name, key, kind, threshold, primary, whole, undefined)
+
+    share = settings.undefined_share
+    yield rule(settings.primary, Kind.SUPERIOR, settings.primary_margin, share, primary=True)
+    for measure, allowed in settings.allowances.items():
+        yield rule(measure, Kind.AT_LEAST, -allowed, share)
+    for measure in settings.by_size:  # an image is of one class: undefined in the two others
+        yield rule(measure, Kind.AT_LEAST, -settings.size_allowance, None)
+
+
+def wanted(question: Question) -> Sequence[Wanted]:
+    """Paired differences on every corpus of the profile."""
+    settings = Settings.of(question.policy)
+    margin = settings.primary_margin
+    asked = {
+        "colour": "rgb",
+        "map range": "raw",
+        "truth": "mask > 128",
+        "statistics": question.statistics,
+        "nulls": {settings.primary: margin} if margin else {},
+    }
+    rows = {"working_size": settings.working_size, "distortion": str(CLEAN)}
+    return [Wanted(PAIRED, corpus, question.names, asked, rows) for corpus in question.profile.accuracy]
+
+
+def read(question: Question, tables: Tables) -> Reading:
+    """Paired gains on every corpus that there is a table for; what is absent is missing for its own rules only."""
+    settings = Settings.of(question.policy)
     found: list[Measurement] = []
     missing: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    tables: dict[str, list[dict]] = {"accuracy": []}
-    pictures: dict[str, str] = {}
-    for corpus in context.profile.accuracy:
+    for want in wanted(question):
         try:
-            pairs = pairs_of(context, corpus)
+            rows = _rows(tables.find(want).rows, question, want)
         except InputError as error:
-            missing |= {_key(corpus, measure): str(error) for measure in measures_of(context)}
+            missing |= {_key(want.data, measure): str(error) for measure in settings.measures}
             continue
-        digests[corpus] = content_digest(pairs)
-        first, second = _evaluated(context, corpus, pairs)
-        for measure, gain in gains(first, second, measures_of(context), context.policy).items():
-            if gain.count < FEWEST:
-                missing[_key(corpus, measure)] = f"defined for both on too few of the {len(pairs)} images"
+        for measure in settings.measures:
+            key = _key(want.data, measure)
+            if measure not in rows:
+                missing[key] = f"the table has no row of {measure}"
+            elif pd.isna(rows[measure]["low"]):
+                few = rows[measure]
+                missing[key] = f"defined for both on {few['defined']} of {few['images']} images: too few"
             else:
-                found.append(measured(_key(corpus, measure), gain))
-        tables["accuracy"] += [_summary(context, result) for result in (first, second)]
-        tables[f"pr {corpus}"] = [row for result in (first, second) for row in _pr_curve(result)]
-        rows = _side_by_side(first, second)
-        digests[f"{corpus} rows"] = _keep_rows(context, corpus, rows)
-        worst = rows[rows["iou@0.5 gain"] < 0].nsmallest(WORST, "iou@0.5 gain")
-        tables[f"worst {corpus}"] = worst.to_dict(orient="records")
-        pictures |= dict(_sheets(context, corpus, pairs, list(worst["image"])))
-    return Evidence(GROUP, tuple(found), missing, digests, tables, pictures)
+                null = settings.primary_margin if measure == settings.primary else 0.0
+                found.append(measured(key, gain(rows[measure], null), int(rows[measure]["images"])))
+    return Reading(tuple(found), missing)
 
 
-def commands(context: Context) -> tuple[str, ...]:
-    """One `harness eval` per corpus, whose paired differences are the gains; none for models of one name."""
-    if context.incumbent.file.name == context.candidate.file.name:
-        return ()
-    models = [word for side in context.pair for word in ("--model", side.asked)]
-    lines = []
-    for corpus in context.profile.accuracy:
-        words = ["harness", "eval", "--corpus", corpus, *models, "--working-size", context.policy.accuracy.working_size]
-        words += context.root_option(load_manifest(corpus).generated)
-        lines.append(shlex.join([*words, "--out", str(context.out / "repeat" / corpus)]))
-    return tuple(lines)
+def gain(row: Mapping[str, Any], null: float = 0.0) -> Estimate:
+    """A row of paired differences, positive where the model is better than the one that it is compared with.
+
+    Args:
+        row: `measure`, `difference`, `low`, `high`, `p_value`, `defined`.
+        null: What the p-value tests the gain against.
+    """
+    value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
+    if metrics.metric(row["measure"]).sign < 0:
+        value, low, high = -value, -high, -low
+    return Estimate(value, low, high, float(row["p_value"]), int(row["defined"]), null)
 
 
-def measures_of(context: Context) -> list[str]:
-    """Headline keys that the policy has rules for."""
-    accuracy = context.policy.accuracy
-    by_size = [accuracy.size_measure.replace("{size}", size) for size in OBJECT_SIZES]
-    return [accuracy.primary, *accuracy.allowances, *by_size]
-
-
-def gains(first: ArmResult, second: ArmResult, wanted: list[str], policy: Policy) -> dict[str, Estimate]:
-    """How much better `second` is than `first` in headline numbers, over the images where both have one."""
-    how, accuracy = policy.statistics, policy.accuracy
-    found = compare.paired(
-        compare.drawn(first, how), compare.drawn(second, how), how, {accuracy.primary: accuracy.primary_margin}
-    )
-    return {key: _as_gain(key, found[key].difference) for key in wanted}
-
-
-def _as_gain(key: str, found: Estimate) -> Estimate:
-    if metrics.metric(key).sign > 0:
-        return found
-    return replace(found, value=-found.value, low=-found.high, high=-found.low, null=-found.null)
-
-
-def _evaluated(context: Context, corpus: str, pairs: list[Pair]) -> tuple[ArmResult, ArmResult]:
-    told = -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal told
-        if done * 4 // total > told:
-            told = done * 4 // total
-            context.announce(f"accuracy: {done} of {total} images of {corpus}")
-
-    # file names may be equal (two folders' `best.onnx`), arms may not
-    names = ("incumbent", "candidate")
-    sources = [ModelSource(name, side.file) for name, side in zip(names, context.pair, strict=True)]
-    options = EvalOptions((WorkingSize.parse(context.policy.accuracy.working_size),))
-    store = context.out / "jobs" / "eval"
-    done = evaluate_pairs(sources, {corpus: pairs}, options, workers=context.workers, store=store, progress=progress)
-    return done.results[0], done.results[1]
+def _rows(rows: pd.DataFrame, question: Question, want: Wanted) -> dict[str, dict[str, Any]]:
+    """The candidate's differences from the incumbent by measure; `InputError` when there are none, or two of one."""
+    own = rows[(rows["split"] == want.data) & (rows["model"] == question.new) & (rows["against"] == question.old)]
+    for column, value in want.rows.items():
+        own = own[own[column] == value]
+    if own.empty:
+        raise InputError(f"the table has no rows of {question.new} against {question.old} on {want.data}")
+    if (twice := own["measure"].duplicated()).any():
+        raise InputError(f"the table has two rows of {own.loc[twice, 'measure'].iloc[0]}")
+    return {str(row["measure"]): {str(key): row[key] for key in row} for row in own.to_dict(orient="records")}
 
 
 def _key(corpus: str, measure: str) -> str:
     return f"accuracy.{corpus}.{measure}.gain"
-
-
-def _name(context: Context, result: ArmResult) -> str:
-    return (context.incumbent if result.model == "incumbent" else context.candidate).file.name
-
-
-def _summary(context: Context, result: ArmResult) -> dict:
-    numbers = result.headline()
-    kept = {measure: numbers[measure] for measure in measures_of(context) if np.isfinite(numbers[measure])}
-    return {"corpus": result.split, "model": _name(context, result), "images": result.sums.images, **kept}
-
-
-def _pr_curve(result: ArmResult) -> list[dict]:
-    """Precision and recall averaged over images, at every fourth threshold."""
-    means = result.sums.means()
-    points = zip(means["recall_curve"][::4], means["precision_curve"][::4], strict=True)
-    return [{"arm": result.model, "recall": float(recall), "precision": float(p)} for recall, p in points]
-
-
-def _side_by_side(first: ArmResult, second: ArmResult) -> pd.DataFrame:
-    rows = pd.DataFrame({"image": first.rows["image"], "object share": first.rows["object_share"]})
-    for measure in ("iou@0.5", "mae"):
-        rows[f"incumbent {measure}"], rows[f"candidate {measure}"] = first.rows[measure], second.rows[measure]
-    rows["iou@0.5 gain"] = rows["candidate iou@0.5"] - rows["incumbent iou@0.5"]
-    return rows
-
-
-def _keep_rows(context: Context, corpus: str, rows: pd.DataFrame) -> str:
-    """Write the per-image rows beside the evidence; their digest goes into the verdict."""
-    path = context.out / "evidence" / f"{corpus}-rows.csv"
-    with whole_file(path) as temporary:
-        rows.to_csv(temporary, index=False, float_format="%.10g")
-    return sha256_of(path)
-
-
-def _sheets(context: Context, corpus: str, pairs: list[Pair], names: list[str]) -> Iterator[tuple[str, str]]:
-    """One strip per image: picture, mask, incumbent's map, candidate's map."""
-    models = [side.load() for side in context.pair]
-    working = WorkingSize.parse(context.policy.accuracy.working_size)
-    by_name = {pair.name: pair for pair in pairs}
-    for name in names:
-        rgb, mask = read_rgb(by_name[name].image), read_grey(by_name[name].mask)
-        maps = [np.rint(model.map_of(rgb, working) * 255).astype(np.uint8) for model in models]
-        tiles = [_tile(Image.fromarray(array)) for array in (rgb, mask, *maps)]
-        strip = Image.new("RGB", (sum(tile.width for tile in tiles) + 4 * (len(tiles) - 1), SHEET_HEIGHT), "gray")
-        left = 0
-        for tile in tiles:
-            strip.paste(tile, (left, 0))
-            left += tile.width + 4
-        file = f"{corpus}-{name}.jpg"
-        with whole_file(context.out / "evidence" / file) as temporary:
-            strip.save(temporary, quality=85)
-        yield file, f"{corpus} {name}: picture, mask, incumbent, candidate"
-
-
-def _tile(picture: Image.Image) -> Image.Image:
-    return picture.convert("RGB").resize((max(1, round(picture.width * SHEET_HEIGHT / picture.height)), SHEET_HEIGHT))

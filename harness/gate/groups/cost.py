@@ -1,105 +1,92 @@
-"""What the candidate costs against the incumbent: time a frame, alternately in one run, and peak memory."""
+"""What the candidate costs against the incumbent: time a frame, paired in one run, and peak memory."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-import time
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from harness.errors import HarnessError
-from harness.gate.context import Contender, Context
-from harness.gate.evidence import Evidence
-from harness.gate.intervals import exactly, mean_of
-from harness.gate.policy import Size, Statistics
+from harness import stats
+from harness.errors import InputError
+from harness.gate.groups.base import Question, Reading, Tables, Wanted, exactly, measured
+from harness.gate.policy import Policy, Profile
+from harness.gate.rules import Kind, Rule
 from harness.gate.verdict import Measurement
-from harness.models.session import SaliencyModel, load_model
+from harness.studies.cost import label
 
-GROUP = "cost"
-THREADS = 1  # one thread each: a ratio that other load on the machine disturbs least
-
-
-def inputs(context: Context) -> dict[str, str]:
-    """Nothing but the weights."""
-    return {}
+NAME = "cost"
+TIMES, MEMORY = "cost.times", "cost.memory"
 
 
-def gather(context: Context) -> Evidence:
-    """Time ratios at every size of the policy, the memory ratio at the largest, and the absolute figures."""
-    models = [contender.load(THREADS) for contender in context.pair]
+@dataclass(frozen=True)
+class Settings:
+    """Allowed ratios of the candidate's cost to the incumbent's, at frame sizes in height and width."""
+
+    sizes: tuple[tuple[int, int], ...]
+    time_ratio: float
+    memory_ratio: float
+
+    @classmethod
+    def of(cls, policy: Policy) -> Settings:
+        """The policy's section."""
+        return policy.section(cls, NAME)
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Where memory is compared."""
+        return max(self.sizes, key=lambda size: size[0] * size[1])
+
+
+def check(policy: Policy, profile: Profile) -> None:
+    """Nothing that the schema does not know."""
+
+
+def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
+    """A ratio of times at every size, one of memory."""
+    settings, found = Settings.of(policy), []
+    for size in map(label, settings.sizes):
+        key, limit = f"cost.time_ratio.{size}", settings.time_ratio
+        found.append(Rule(NAME, f"time ratio at {size}", key, Kind.AT_MOST, limit, whole=profile.rounds, unit="ratio"))
+    return [*found, Rule(NAME, "memory ratio", "cost.memory_ratio", Kind.AT_MOST, settings.memory_ratio, unit="ratio")]
+
+
+def wanted(question: Question) -> Sequence[Wanted]:
+    """Times at every size and memory at the largest, both models in one run."""
+    settings = Settings.of(question.policy)
+    timed = {"sizes": settings.sizes, "rounds": question.profile.rounds}
+    return [
+        Wanted(TIMES, models=question.names, settings=timed),
+        Wanted(MEMORY, models=question.names, settings={"size": settings.largest}),
+    ]
+
+
+def read(question: Question, tables: Tables) -> Reading:
+    """The geometric mean of the rounds' ratios with its interval, and the ratio of peaks."""
+    times, memory = wanted(question)
     found: list[Measurement] = []
-    rows = []
-    for size in context.policy.cost.sizes:
-        seconds = paired_seconds(models[0], models[1], size, context.profile.rounds)
-        found += _times(seconds, size, context.policy.statistics)
-        medians = 1000 * np.median(seconds, axis=0)
-        for contender, milliseconds in zip(context.pair, medians, strict=True):
-            rows.append({"model": contender.file.name, "size": _label(size), "ms/frame": float(milliseconds)})
-    largest = max(context.policy.cost.sizes, key=lambda size: size[0] * size[1])
-    peaks = [peak_memory(contender, largest) for contender in context.pair]
-    found.append(exactly("cost.memory_ratio", peaks[1] / peaks[0], f"peak memory at {_label(largest)}"))
-    for contender, peak in zip(context.pair, peaks, strict=True):
-        rows.append({"model": contender.file.name, "size": _label(largest), "peak MiB": peak / 2**20})
-    return Evidence(GROUP, tuple(found), tables={"cost": rows})
+    missing = {}
+    try:
+        rows = tables.find(times).rows
+        found += [_time_ratio(rows, label(size), question) for size in Settings.of(question.policy).sizes]
+    except InputError as error:
+        missing = {rule.key: str(error) for rule in rules(question.policy, question.profile)[:-1]}
+    try:
+        peaks = tables.find(memory).rows.set_index("model")["peak_bytes"]
+        size = label(Settings.of(question.policy).largest)
+        ratio = float(peaks[question.new]) / float(peaks[question.old])
+        found.append(exactly("cost.memory_ratio", ratio, f"peak memory at {size}"))
+    except InputError as error:
+        missing["cost.memory_ratio"] = str(error)
+    return Reading(tuple(found), missing)
 
 
-def paired_seconds(first: SaliencyModel, second: SaliencyModel, size: Size, rounds: int) -> np.ndarray:
-    """Seconds a frame, `[rounds, 2]`: the two take turns, and every round turns their order."""
-    frame = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    models = (first, second)
-    for model in models:
-        model.maps(frame)  # the first run allocates
-    seconds = np.empty((rounds, 2))
-    for index in range(rounds):
-        for which in (0, 1) if index % 2 == 0 else (1, 0):
-            start = time.perf_counter()
-            models[which].maps(frame)
-            seconds[index, which] = time.perf_counter() - start
-    return seconds
-
-
-def peak_memory(contender: Contender, size: Size) -> int:
-    """Bytes that a process of its own holds at most while it runs one frame."""
-    command = [sys.executable, "-m", "harness.gate.groups.cost", str(contender.file.path), *map(str, size)]
-    root = Path(__file__).parents[3]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
-    if done.returncode:
-        raise HarnessError(f"measuring memory of {contender.file.name} failed: {done.stderr.strip()[-200:]}")
-    return int(done.stdout)
-
-
-def _times(seconds: np.ndarray, size: Size, how: Statistics) -> list[Measurement]:
-    """The geometric mean of the rounds' ratios, and each side's median in milliseconds."""
-    key, (first, second) = f"cost.time_ratio.{_label(size)}", 1000 * np.median(seconds, axis=0)
-    logarithm = mean_of(key, np.log(seconds[:, 1] / seconds[:, 0]), how)
-    low, high = (None if bound is None else float(np.exp(bound)) for bound in (logarithm.low, logarithm.high))
+def _time_ratio(rows: pd.DataFrame, size: str, question: Question) -> Measurement:
+    seconds = rows[rows["size"] == size].pivot(index="round", columns="model", values="seconds")
+    old, new = seconds[question.old].to_numpy(float), seconds[question.new].to_numpy(float)
+    key, found = f"cost.time_ratio.{size}", stats.mean_of(np.log(new / old), question.policy.statistics)
+    first, second = (1000 * float(np.median(taken)) for taken in (old, new))
     note = f"{first:.1f} to {second:.1f} ms a frame on one thread"
-    return [Measurement(key, float(np.exp(logarithm.value)), low, high, count=len(seconds), note=note)]
-
-
-def _label(size: Size) -> str:
-    return f"{size[1]}x{size[0]}"
-
-
-def _own_peak() -> int:
-    """Peak resident bytes of this process. `VmHWM` first: `ru_maxrss` survives exec and would report the parent's."""
-    status = Path("/proc/self/status")
-    if status.exists() and (match := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(match[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _run_one(path: str, height: str, width: str) -> None:
-    model = load_model(Path(path), THREADS)
-    model.maps(np.zeros((1, int(height), int(width), 3), np.uint8))
-    print(_own_peak())
-
-
-if __name__ == "__main__":
-    _run_one(*sys.argv[1:])
+    value, low, high = (float(np.exp(log)) for log in (found.value, found.low, found.high))
+    return measured(key, stats.Estimate(value, low, high, count=found.count), note=note)

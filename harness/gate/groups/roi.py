@@ -2,143 +2,145 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from bjontegaard import bd_psnr
 
-from corpora.loader import clip_digest, load_manifest
+from harness import stats
 from harness.errors import HarnessError, InputError
-from harness.gate.context import Context
-from harness.gate.data import clips_of
-from harness.gate.evidence import Evidence
-from harness.gate.intervals import fact, mean_of
+from harness.gate.groups.base import Question, Reading, Tables, Wanted, fact, measured, named
+from harness.gate.policy import Policy, Profile
+from harness.gate.rules import Kind, Rule
 from harness.gate.verdict import Measurement
-from harness.jobs import Store, open_executor
 from harness.models.sources import CENTRE_PRIOR
-from harness.roi.encoders import Settings, find_encoder
-from harness.roi.proof import probe
+from harness.quality.bdrate import bd_quality
+from harness.roi.encoders import Settings as EncoderSettings
+from harness.roi.encoders import find_encoder
+from harness.roi.offsets import Strength
 from harness.studies.roi.plan import PLAIN, SweepPlan
-from harness.studies.roi.sweep import sweep
-from harness.studies.roi.tables import bd_rates
 
-GROUP = "roi"
+NAME = "roi"
+POINTS, RATES = "roi.points", "roi.bdrate_by_clip"
 QUALITY = "psnr_y@mask"  # weighed by human masks: independent of every map that steers
+AS_USUAL = {"working size": SweepPlan.working, "preset": "the encoder's default"}
 
 
-def inputs(context: Context) -> dict[str, str]:
-    """A digest of the clips and their masks."""
-    return {context.profile.clips: clip_digest(*clips_of(context))}
+@dataclass(frozen=True)
+class Settings:
+    """The encodes to make, and what the candidate's map must buy in them."""
+
+    encoder: str
+    strength: float
+    crf: tuple[int, ...]
+    weights: str
+    bdrate_allowance: float
+    centre_margin: float
+    vmaf_allowance: float
+
+    @classmethod
+    def of(cls, policy: Policy) -> Settings:
+        """The policy's section."""
+        return policy.section(cls, NAME)
 
 
-def gather(context: Context) -> Evidence:
-    """Encode every clip with every arm, and compare rates at equal quality clip by clip."""
-    old, new = (side.file.name for side in context.pair)
-    if old == new:
-        return Evidence(GROUP, missing={GROUP: f"both models are called {old}: their encodes cannot be told apart"})
-    clips, plan = clips_of(context), plan_of(context)
-    told = 0
+def check(policy: Policy, profile: Profile) -> None:
+    """The encoder must exist, follow a map, and take every CRF; the strength must be one."""
+    settings = Settings.of(policy)
+    encoder = named("roi.encoder", find_encoder, settings.encoder)
+    named("roi.strength", Strength, settings.strength)
+    for crf in settings.crf:
+        named("roi.crf", encoder.options, EncoderSettings(crf=crf))
 
-    def progress(done: int, total: int) -> None:
-        nonlocal told
-        if done * 10 // total > told:
-            told = done * 10 // total
-            context.announce(f"roi: {done} of {total} arms encoded and measured")
 
-    store = Store(context.out / "jobs" / "roi")
-    rows = sweep(clips, plan, lambda: open_executor("local", context.workers), store, progress)
-    rates = bd_rates(rows)
-    found, missing = _measurements(rows, rates, old, new, context)
-    points = [
-        {"clip": row["clip"], "arm": row["arm"], "kbps": float(row["kbps"]), "quality": float(row[QUALITY])}
-        for row in rows.to_dict(orient="records")
+def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
+    """The map moves bits, and where it moves them to is worth no less than the incumbent's and more than the centre."""
+    settings, clips = Settings.of(policy), len(profile.clip_names)
+
+    def rule(name: str, key: str, kind: Kind, threshold: float, primary: bool = False) -> Rule:
+        return Rule(NAME, name, key, kind, threshold, primary, whole=clips, unit="points")
+
+    encodes = clips * len(settings.crf)
+    return [
+        Rule(NAME, "map moves the bits", "roi.effect", Kind.FACT, whole=encodes, unit="fact"),
+        rule("BD-rate gain", "roi.bdrate_gain", Kind.AT_LEAST, -settings.bdrate_allowance),
+        rule("gain over the centre prior", "roi.centre_gain", Kind.SUPERIOR, settings.centre_margin, primary=True),
+        rule("whole-frame VMAF gain", "roi.vmaf_gain", Kind.AT_LEAST, -settings.vmaf_allowance),
     ]
-    tables = {f"rd {QUALITY}": points, "BD-rate against the plain encode": _by_clip(rates)}
-    return Evidence(GROUP, tuple(found), missing, inputs(context), tables)
 
 
-def plan_of(context: Context) -> SweepPlan:
-    """The encodes to make, the candidate's first; `InputError` for an encoder, CRF or strength that is not allowed."""
-    policy, models = context.policy.roi, (context.candidate.asked, context.incumbent.asked)
-    crfs = tuple(map(float, policy.crf))  # as the command line reads them: jobs go by what they were given
-    return SweepPlan(models, (policy.encoder,), crfs, (float(policy.strength),), frames=context.profile.frames)
+def wanted(question: Question) -> Sequence[Wanted]:
+    """All encodes, and the BD-rate of every arm against the plain encode, clip by clip."""
+    settings, profile = Settings.of(question.policy), question.profile
+    rows = {"encoder": settings.encoder, "strength": settings.strength, "crf": tuple(map(float, settings.crf))}
+    rows |= {"clip": profile.clip_names, "frames": profile.frames}
+    return [Wanted(kind, profile.clips, question.names, AS_USUAL, rows) for kind in (POINTS, RATES)]
 
 
-def commands(context: Context) -> tuple[str, ...]:
-    """The `harness roi-sweep` that makes the same encodes; none for models of one name."""
-    if context.incumbent.file.name == context.candidate.file.name:
-        return ()
-    plan, profile = plan_of(context), context.profile
-    words = ["harness", "roi-sweep", "--corpus", profile.clips]
-    words += context.root_option(load_manifest(profile.clips).generated)
-    for option, values in (
-        ("--model", plan.models),
-        ("--clip", profile.clip_names),
-        ("--encoder", plan.encoders),
-        ("--crf", plan.crfs),
-        ("--strength", plan.strengths),
-        ("--working-size", (plan.working,)),
-        ("--frames", (profile.frames,)),
-        ("--out", (context.out / "repeat" / GROUP,)),
-    ):
-        words += [word for value in values for word in (option, f"{value:g}" if type(value) is float else str(value))]
-    return (shlex.join(words),)
+def read(question: Question, tables: Tables) -> Reading:
+    """Rates at equal quality and VMAF at equal rate, compared clip by clip."""
+    points, rates = (_own(tables.find(want).rows, question) for want in wanted(question))
+    _refuse_others(points, question)
+    found, missing = _gains(rates, question)
+    try:
+        vmaf = np.array([_vmaf_gain(rows, question) for _, rows in points.groupby("clip", sort=False)])
+        found.append(measured("roi.vmaf_gain", stats.mean_of(vmaf, question.policy.statistics)))
+    except (HarnessError, ValueError) as error:
+        missing["roi.vmaf_gain"] = str(error)
+    return Reading((_effect(points, question), *found), missing)
 
 
-def _measurements(
-    rows: pd.DataFrame, rates: pd.DataFrame, old: str, new: str, context: Context
-) -> tuple[list[Measurement], dict[str, str]]:
-    policy, how = context.policy.roi, context.policy.statistics
-    found, missing = [_effect(rows, new, context)], {}
+def _own(rows: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """The rows at the policy's encoder and strength, of the profile's clips; the plain arm has no strength."""
+    settings = Settings.of(question.policy)
+    own = rows[(rows["encoder"] == settings.encoder) & rows["clip"].isin(question.profile.clip_names)]
+    return own[(own["arm"] == PLAIN) | (own["strength"] == settings.strength)]
+
+
+def _refuse_others(points: pd.DataFrame, question: Question) -> None:
+    """`InputError` unless every arm that counts was encoded at the policy's CRFs and over the profile's frames."""
+    settings, profile = Settings.of(question.policy), question.profile
+    for arm in (PLAIN, question.old, question.new, CENTRE_PRIOR):
+        for clip, rows in points[points["arm"] == arm].groupby("clip", sort=False):
+            if sorted(rows["crf"]) != sorted(map(float, settings.crf)):
+                found = ", ".join(f"{crf:g}" for crf in sorted(rows["crf"]))
+                asked = ", ".join(map(str, settings.crf))
+                raise InputError(f"{arm} on {clip} was encoded at CRF {found} (the policy asks for {asked})")
+            if set(rows["frames"]) != {profile.frames}:
+                raise InputError(f"{clip} was encoded over {rows['frames'].iloc[0]} frames, not {profile.frames}")
+        if arm not in set(points["arm"]):
+            raise InputError(f"no encodes of {arm} by {settings.encoder} at strength {settings.strength:g}")
+
+
+def _gains(rates: pd.DataFrame, question: Question) -> tuple[list[Measurement], dict[str, str]]:
+    """BD-rate points below the incumbent and below the centre prior, in the quality that human masks weigh."""
+    how, margin = question.policy.statistics, Settings.of(question.policy).centre_margin
     bd_rate = rates[rates["metric"] == QUALITY].pivot(index="clip", columns="arm", values="bd_rate")
-    for key, other, null in (
-        ("roi.bdrate_gain", old, None),
-        ("roi.centre_gain", CENTRE_PRIOR, policy.centre_margin),
-    ):
-        gains = (bd_rate[other] - bd_rate[new]).to_numpy(float)
+    bd_rate = bd_rate.loc[[name for name in question.profile.clip_names if name in bd_rate.index]]
+    found, missing = [], {}
+    for key, other, null in (("roi.bdrate_gain", question.old, None), ("roi.centre_gain", CENTRE_PRIOR, margin)):
+        gains = (bd_rate[other] - bd_rate[question.new]).to_numpy(float)
         undefined = list(bd_rate.index[np.isnan(gains)])
         if undefined:  # leaving a clip out could flatter
             missing[key] = f"BD-rate is undefined on {len(undefined)} of {len(gains)} clips (first: {undefined[0]})"
         else:
-            found.append(mean_of(key, gains, how, null))
-    try:
-        vmaf = np.array([_vmaf_gain(rows[rows["clip"] == clip], old, new) for clip in bd_rate.index])
-        found.append(mean_of("roi.vmaf_gain", vmaf, how))
-    except (HarnessError, ValueError) as error:
-        missing["roi.vmaf_gain"] = str(error)
+            found.append(measured(key, stats.mean_of(gains, how, null)))
     return found, missing
 
 
-def _effect(rows: pd.DataFrame, new: str, context: Context) -> Measurement:
-    """The encoder follows a map in the probe, and no encode with the candidate's map is as large as the plain one."""
-    try:
-        probe(find_encoder(context.policy.roi.encoder), Settings(crf=float(context.policy.roi.crf[0])))
-    except HarnessError as error:
-        return fact("roi.effect", False, str(error))
-    sizes = rows.pivot_table(index=["clip", "crf"], columns="arm", values="bytes")
-    moved = sizes[new] != sizes[PLAIN]
+def _effect(points: pd.DataFrame, question: Question) -> Measurement:
+    """No encode with the candidate's map is as large as the plain one."""
+    sizes = points.pivot_table(index=["clip", "crf"], columns="arm", values="bytes")
+    moved = sizes[question.new] != sizes[PLAIN]
     note = f"{int(moved.sum())} of {len(moved)} encodes differ from the plain one"
     return fact("roi.effect", bool(moved.all()), note, count=len(moved))
 
 
-def _vmaf_gain(rows: pd.DataFrame, old: str, new: str) -> float:
-    """Whole-frame VMAF points of `new` above `old` at equal bitrate, averaged over the shared range of rates."""
+def _vmaf_gain(rows: pd.DataFrame, question: Question) -> float:
+    """Whole-frame VMAF points of the candidate above the incumbent at equal bitrate on one clip."""
     curves = []
-    for arm in (old, new):
+    for arm in question.names:
         own = rows[rows["arm"] == arm].sort_values("kbps")
-        curves += [own["kbps"].to_numpy(float), own["vmaf"].to_numpy(float)]
-    gain = float(bd_psnr(*curves, method="pchip", require_matching_points=False, min_overlap=0))
-    if not np.isfinite(gain):
-        raise InputError("VMAF at equal bitrate is undefined: the rates of the two do not overlap")
-    return gain
-
-
-def _by_clip(rates: pd.DataFrame) -> list[dict[str, Any]]:
-    found = rates[rates["metric"].isin((QUALITY, "vmaf", "psnr_y"))]
-    wide = found.pivot(index=["clip", "arm"], columns="metric", values="bd_rate").reset_index()
-    return [
-        {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
-        for row in wide.to_dict(orient="records")
-    ]
+        curves += [own["kbps"].tolist(), own["vmaf"].tolist()]
+    return bd_quality(*curves)

@@ -100,12 +100,19 @@ def _paired_means(
     return found
 
 
-def with_intervals(evaluation: Evaluation, how: Statistics = USUAL) -> tuple[pd.DataFrame, pd.DataFrame]:
+def with_intervals(
+    evaluation: Evaluation, how: Statistics = USUAL, nulls: Mapping[str, float] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tidy numbers with bounds, and paired differences of every model to each one before it at the same settings.
 
     A difference is taken on the same images and the same resamples; `p_value` is two-sided. `win_rate` is the share of
     images where the model is better (ties half), for numbers that are means of one number per image. `defined` counts
     the images that a number is over, of a difference those where both models have one.
+
+    Args:
+        evaluation: What was measured.
+        how: Level, resamples, and what counts as few.
+        nulls: What the p-value of a number's difference tests a gain against; 0 unless given.
     """
     numbers: list[dict] = []
     differences: list[dict] = []
@@ -117,7 +124,7 @@ def with_intervals(evaluation: Evaluation, how: Statistics = USUAL) -> tuple[pd.
             numbers.append({**_labels(evaluation, arm), **row})
         for other in before:
             if _comparable(other.arm, arm):
-                differences += _differences(other, own, how)
+                differences += _differences(other, own, how, nulls)
         before.append(own)
     return pd.DataFrame(numbers), pd.DataFrame(differences)
 
@@ -145,7 +152,7 @@ def _labels(evaluation: Evaluation, result: ArmResult) -> dict:
     return {**labels, "distortion": result.distortion, "images": images}
 
 
-def _differences(first: Drawn, second: Drawn, how: Statistics) -> list[dict]:
+def _differences(first: Drawn, second: Drawn, how: Statistics, nulls: Mapping[str, float] | None) -> list[dict]:
     seeing = second.arm if first.arm.working_size == "-" else first.arm
     return [
         {
@@ -163,5 +170,5 @@ def _differences(first: Drawn, second: Drawn, how: Statistics) -> list[dict]:
             "p_value": found.difference.p_value,
             "win_rate": found.win_rate,
         }
-        for key, found in paired(first, second, how).items()
+        for key, found in paired(first, second, how, nulls).items()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.jobs.provenance import code_of
 from harness.metrics.base import THRESHOLDS
 from harness.models.sources import MapSource
 from harness.models.working_size import NATIVE, WorkingSize
+from harness.stats import USUAL, Statistics
 from harness.studies.eval.run import ArmResult, Evaluation, read_pair
 from harness.tables import Table, json_records, write_table
 
@@ -68,12 +70,18 @@ def write_report(evaluation: Evaluation, numbers: pd.DataFrame, tables: Sequence
 
 
 def report_tables(
-    evaluation: Evaluation, numbers: pd.DataFrame, paired: pd.DataFrame, command: str, notes: Sequence[str] = ()
+    evaluation: Evaluation,
+    numbers: pd.DataFrame,
+    paired: pd.DataFrame,
+    command: str,
+    notes: Sequence[str] = (),
+    how: Statistics = USUAL,
+    nulls: Mapping[str, float] | None = None,
 ) -> list[Table]:
     """`summary`, `numbers`, `paired` (for two models and more) and `images` of an evaluation.
 
-    `numbers` and `paired` come from `with_intervals`; `summary` shows value and 95 % interval of the usual numbers,
-    `images` has one row per image and arm.
+    `numbers` and `paired` come from `with_intervals`, made with the same `how` and `nulls`; `summary` shows value and
+    interval of the usual numbers, `images` has one row per image and arm.
     """
     partial = {r.split: r.sums.images for r in evaluation.results if r.sums.images < evaluation.asked[r.split]}
     undefined = [
@@ -85,7 +93,8 @@ def report_tables(
         *notes,
         *(f"PARTIAL: {count} of the {evaluation.asked[split]} images of {split}" for split, count in partial.items()),
         *undefined,
-        "brackets: 95 % interval over images, 10,000 resamples, Student's t below 30; conventions: docs/measures.md",
+        f"brackets: {how.level * 100:g} % interval over images, {how.resamples:,} resamples, "
+        f"Student's t below {how.small}; conventions: docs/measures.md",
     ]
     found = [
         ("summary", "Saliency against human masks", summary(numbers)),
@@ -103,7 +112,7 @@ def report_tables(
             sources_of(evaluation),
             evaluation.digests,
             code_of("harness.studies.eval.compare"),
-            evaluation.options.described(),
+            {**evaluation.options.described(), "statistics": asdict(how), "nulls": dict(nulls or {})},
             tuple(notes),
             IMAGE_DIGITS if name == "images" else None,
         )

@@ -22,7 +22,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.pools import process_pool
-from harness.jobs.provenance import code_digest
+from harness.jobs.provenance import code_digest, library_versions
 from harness.media.pictures import read_mask, read_rgb
 from harness.metrics import Sample, Sums, Truth, drift
 from harness.models.sources import Mapper, MapSource, find_source
@@ -239,8 +239,8 @@ def _folders(task: Task, split: str, pairs: list[Pair], store: Path | None) -> l
     """Where the finished parts of each arm lie: an arm that is measured already needs no second time beside others."""
     if not store:
         return []
-    common = [metrics.VERSION, code_digest(__name__), split, content_digest(pairs), str(task.save_maps)]
-    facts = [[*common, arm.label, arm.source.digest, task.options.of_one_arm()] for arm in task.arms]
+    same = [metrics.VERSION, code_digest(__name__), library_versions(), split, content_digest(pairs)]
+    facts = [[*same, str(task.save_maps), arm.label, arm.source.digest, task.options.of_one_arm()] for arm in task.arms]
     return [store / hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:16] for fact in facts]
 
 

@@ -1,55 +1,59 @@
-"""The gate's accuracy evidence on generated pictures, with maps that are known to be better or worse."""
+"""The accuracy group on drawn pictures, with maps that are known to be better or worse, from pixels to checks."""
 
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from corpora.loader import load_pairs
-from harness.gate import run_gate
-from harness.gate.groups.accuracy import gains
-from harness.gate.policy import Policy, load_policy, policy_of
+from harness import metrics
+from harness.gate.policy import Policy, policy_of
+from harness.gate.run import judge_folders, run_gate
 from harness.gate.verdict import Decision, Outcome, Verdict
-from harness.studies.eval.run import ArmResult, evaluate_pairs
+from harness.jobs import provenance
+from harness.metrics import Sample
+from harness.studies.eval import run as evaluation
+from harness.tables import read_table
+from tests.helpers.commands import run
+from tests.helpers.gate import POLICY
 from tests.helpers.models import write_student
 
-COUNT = 12
-POLICY = load_policy()
+COUNT = 40
 
 
-@pytest.fixture
-def policy() -> Policy:
-    """The shipped rules on twelve small pictures."""
-    content = json.loads(json.dumps(load_policy().content))
-    content["contract"]["sizes"] = [[17, 21]]
-    content["cost"]["sizes"] = [[32, 48]]
-    few = {**content["profiles"]["full"], "accuracy": ["ecssd"], "pairs": {"ecssd": COUNT}, "rounds": 3}
-    content["profiles"] = {"full": few}
+def policy(**accuracy: Any) -> Policy:
+    """The shipped rules of this group alone, on forty small pictures."""
+    content = json.loads(json.dumps(POLICY.content))
+    content["groups"] = ["accuracy"]
+    content["accuracy"] |= accuracy
+    content["profiles"] = {"full": {**content["profiles"]["full"], "accuracy": ["ecssd"], "pairs": {"ecssd": COUNT}}}
     return policy_of(content)
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ECSSD's layout, drawn: a bright disc on a dark gradient, where the mask is the disc."""
-    rng = np.random.default_rng(0)
+    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("drawn") / "ECSSD"
     for folder in ("images", "ground_truth_mask"):
-        (tmp_path / "ECSSD" / folder).mkdir(parents=True)
-    y, x = np.mgrid[:48, :64]
+        (root / folder).mkdir(parents=True)
+    y, x = np.mgrid[:24, :32]
     for index in range(COUNT):
-        inside = np.hypot(y - rng.uniform(16, 32), x - rng.uniform(20, 44)) < rng.uniform(6, 16)
-        picture = np.where(inside, 230, 20 + x)[..., None] + rng.integers(0, 20, (48, 64, 3))
-        Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "ECSSD" / "images" / f"{index:04}.jpg", quality=95)
-        mask = Image.fromarray(inside.astype(np.uint8) * 255)
-        mask.save(tmp_path / "ECSSD" / "ground_truth_mask" / f"{index:04}.png")
-    return tmp_path / "ECSSD"
+        inside = np.hypot(y - rng.uniform(8, 16), x - rng.uniform(10, 22)) < rng.uniform(3, 8)
+        picture = np.where(inside, 230, 20 + x)[..., None] + rng.integers(0, 20, (24, 32, 3))
+        Image.fromarray(picture.astype(np.uint8)).save(root / "images" / f"{index:04}.jpg", quality=95)
+        Image.fromarray(inside.astype(np.uint8) * 255).save(root / "ground_truth_mask" / f"{index:04}.png")
+    return root
 
 
 @pytest.fixture
-def students(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def students(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
     """A map that finds the disc, a fainter one, the flipped one, and one that sees nothing."""
     monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "model"))
     (tmp_path / "model" / "tiny").mkdir(parents=True)
@@ -58,56 +62,105 @@ def students(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {name: str(write_student(tmp_path / f"{name}.onnx", gain)) for name, gain in gains.items()}
 
 
-def accuracy_of(verdict: Verdict) -> dict[str, Outcome]:
-    return {check.key.split(".", 2)[2]: check.outcome for check in verdict.checks if check.group == "accuracy"}
+def gate(
+    students: Mapping[str, str], names: tuple[str, str], root: Path, out: Path, rules: Policy | None = None
+) -> Verdict:
+    old, new = (students[name] for name in names)
+    return run_gate(old, new, out, policy=rules or policy(), root=root, workers=1, announce=lambda _: None)
 
 
-def compare(students: dict[str, str], candidate: str, policy: Policy, root: Path) -> Verdict:
-    out = root.parent / f"gate-{candidate}"
-    return run_gate(
-        students["good"], students[candidate], out, policy=policy, root=root, workers=1, announce=lambda _: None
-    )
+def outcomes(verdict: Verdict) -> dict[str, Outcome]:
+    return {check.key.removeprefix("accuracy.ecssd.").removesuffix(".gain"): check.outcome for check in verdict.checks}
 
 
-def test_a_flipped_map_is_held(students: dict[str, str], policy: Policy, pictures: Path):
-    verdict = compare(students, "flipped", policy, pictures)
-    outcomes = accuracy_of(verdict)
+def test_the_better_map_wins_and_the_flipped_one_is_held(
+    students: Mapping[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    better = outcomes(gate(students, ("flipped", "good"), pictures, tmp_path / "better"))
+    assert better["iou_mean@0.5"] is better["mae_mean"] is better["plcc_mean"] is Outcome.PASS
+    worse = gate(students, ("good", "flipped"), pictures, tmp_path / "worse")
+    assert worse.decision is Decision.HOLD
+    found = outcomes(worse)
+    assert found["iou_mean@0.5"] is found["plcc_mean"] is found["mae_mean"] is Outcome.FAIL
+
+
+def test_an_equal_map_is_not_promoted(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
+    verdict = gate(students, ("good", "good"), pictures, tmp_path / "out")
+    found = outcomes(verdict)
     assert verdict.decision is Decision.HOLD
-    assert outcomes["iou_mean@0.5.gain"] is outcomes["plcc_mean.gain"] is outcomes["mae_mean.gain"] is Outcome.FAIL
-
-
-def test_an_equal_map_is_not_promoted(students: dict[str, str], policy: Policy, pictures: Path):
-    verdict = compare(students, "good", policy, pictures)
-    outcomes = accuracy_of(verdict)
-    assert verdict.decision is Decision.HOLD
-    assert outcomes.pop("iou_mean@0.5.gain") is Outcome.FAIL
-    assert outcomes["maxf_mean_curve.gain"] is outcomes["mae_mean.gain"] is Outcome.PASS
+    assert found.pop("iou_mean@0.5") is Outcome.FAIL
+    assert found["maxf_mean_curve"] is found["mae_mean"] is Outcome.PASS
     assert "candidate and incumbent are the same file" in verdict.limits
-    assert verdict.inputs["ecssd"] != verdict.inputs["ecssd rows"]
 
 
-def evaluated(students: dict[str, str], names: tuple[str, str], root: Path) -> tuple[ArmResult, ArmResult]:
-    first, second = (
-        evaluate_pairs([students[name]], {"ecssd": load_pairs("ecssd", root)}).results[0] for name in names
+def test_a_map_that_is_flat_everywhere_has_no_gain_in_correlation(
+    students: Mapping[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    verdict = gate(students, ("good", "flat"), pictures, tmp_path / "out")
+    plcc = next(check for check in verdict.checks if "plcc_mean" in check.key)
+    assert plcc.outcome is Outcome.INCONCLUSIVE
+    assert plcc.reason == f"defined for both on 0 of {COUNT} images: too few"
+
+
+def test_the_command_that_a_verdict_names_repeats_its_numbers_to_the_last_digit(
+    students: Mapping[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    verdict = gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    (line,) = (command for command in verdict.commands if command.startswith("harness eval"))
+    assert run(*shlex.split(line)[1:]).exit_code == 0
+    rows = read_table(tmp_path / "out" / "repeat" / "ecssd" / "paired.csv").rows.set_index("measure")
+    assert verdict.measurements
+    for item in verdict.measurements:
+        row = rows.loc[item.key.removeprefix("accuracy.ecssd.").removesuffix(".gain")]
+        ends = sorted(abs(float(row[name])) for name in ("difference", "low", "high"))
+        assert ends == sorted(abs(number) for number in (item.value, item.low or 0, item.high or 0))
+        assert (item.p_value, item.count, item.items) == (row["p_value"], row["defined"], row["images"])
+
+
+def test_its_tables_give_the_same_verdict_again_without_pictures_or_models(
+    students: Mapping[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    verdict = gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    for path in students.values():
+        Path(path).unlink()
+    again = judge_folders([tmp_path / "out" / "evidence"], policy=policy())
+    assert again.digest == verdict.digest
+    assert replace(again, created=verdict.created).text() == verdict.text()
+
+
+def test_published_tables_can_be_judged(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
+    """What `harness eval` wrote for three models at once, judged for two of them."""
+    words = [word for name in ("flat", "fair", "good") for word in ("--model", students[name])]
+    done = run("eval", "--corpus", "ecssd", "--root", str(pictures), *words, "--out", str(tmp_path / "published"))
+    assert done.exit_code == 0, done.output
+    judged = judge_folders(
+        [tmp_path / "published"], policy=policy(), candidate=students["good"], incumbent=students["fair"]
     )
-    return first, second
+    measured = gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    assert judged.measurements == measured.measurements and judged.decision is measured.decision
 
 
-def test_gains_agree_with_the_headline_numbers(students: dict[str, str], pictures: Path):
-    first, second = evaluated(students, ("good", "fair"), pictures)
-    signs = {"iou_mean@0.5": 1, "maxf_mean_curve": 1, "s_measure_mean": 1, "mae_mean": -1}
-    there, back = (gains(*pair, list(signs), POLICY) for pair in ((first, second), (second, first)))
-    for measure, sign in signs.items():
-        gain = there[measure]
-        assert gain.value == pytest.approx(sign * (second.headline()[measure] - first.headline()[measure]), abs=1e-9)
-        assert gain.low - 1e-6 <= gain.value <= gain.high + 1e-6
-        assert back[measure].value == pytest.approx(-gain.value)
+def test_a_rerun_after_a_library_upgrade_measures_again(
+    students: Mapping[str, str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the verdict's versions are those of its rows, never of the process that prints them."""
+    first = gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    now = provenance.library_versions()
+    for module in (provenance, evaluation):
+        monkeypatch.setattr(module, "library_versions", lambda: {**now, "onnxruntime": "99.0"})
+    again = judge_folders([tmp_path / "out" / "evidence"], policy=policy())
+    assert again.versions == first.versions and again.versions["onnxruntime"] == now["onnxruntime"]
+    read: list[Sample] = []
+    reading = metrics.reading
+    monkeypatch.setattr(metrics, "reading", lambda sample: read.append(sample) or reading(sample))
+    later = gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    assert later.versions["onnxruntime"] == "99.0" and len(read) == 2 * COUNT
+    gate(students, ("fair", "good"), pictures, tmp_path / "out")
+    assert len(read) == 2 * COUNT
 
 
-def test_a_gain_is_over_the_images_where_both_have_a_value(students: dict[str, str], pictures: Path):
-    first, second = evaluated(students, ("good", "good"), pictures)
-    second.rows.loc[:2, "plcc"] = np.nan
-    gain = gains(first, second, ["plcc_mean"], POLICY)["plcc_mean"]
-    assert (gain.value, gain.count) == (0, COUNT - 3)
-    flat = evaluated(students, ("good", "flat"), pictures)
-    assert gains(*flat, ["plcc_mean"], POLICY)["plcc_mean"].count == 0
+def test_a_margin_is_tested_where_the_rule_has_it(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
+    verdict = gate(students, ("fair", "good"), pictures, tmp_path / "out", policy(primary_margin=0.5))
+    primary = next(item for item in verdict.measurements if "iou_mean@0.5" in item.key)
+    assert primary.null == 0.5
+    assert not [command for command in verdict.commands if command.startswith("harness eval")]  # it tests against 0

@@ -1,12 +1,9 @@
-"""The ROI evidence from real encodes of small drawn clips, with maps that are known to be right, wrong or empty."""
+"""The ROI group: from real encodes of small drawn clips, and on tables whose numbers are known."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.gate.context import Contender, Context
-from harness.gate.data import clips_of
-from harness.gate.evidence import Evidence
 from harness.gate.groups import roi
-from harness.gate.policy import load_policy, policy_of
-from harness.gate.rules import judge, rules_of
-from harness.gate.verdict import Outcome
-from harness.jobs import Store
-from harness.jobs.executors import SerialExecutor
-from harness.models.registry import Registry
-from harness.studies.roi.sweep import sweep
-from harness.studies.roi.tables import bd_rates
-from harness.tables import read_table
-from tests.helpers import ROOT
+from harness.gate.judge import judge
+from harness.gate.policy import Policy, policy_of
+from harness.gate.run import run_gate
+from harness.gate.verdict import Check, Outcome, Verdict
+from harness.tables import Table, read_table
+from tests.helpers.commands import run
+from tests.helpers.gate import POLICY, changed, winning_tables
 from tests.helpers.models import write_student
 
 CRFS = [22, 27, 32, 37]
-ARMS = {"plain", "right", "wrong", "centre-prior", "shuffled", "oracle"}
 
 
 def draw(root: Path, name: str, seed: int) -> None:
@@ -62,117 +52,119 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def context_of(folder: Path, incumbent: str, candidate: str) -> Context:
-    content = json.loads(json.dumps(load_policy().content))
+def policy(frames: int = 3) -> Policy:
+    """The shipped rules of this group alone, on the two clips."""
+    content = json.loads(json.dumps(POLICY.content))
+    content["groups"] = ["roi"]
     content["roi"]["crf"] = CRFS
-    content["profiles"]["full"] |= {"frames": 3, "clip_names": ["first", "second"]}
-    policy = policy_of(content)
-    sides = [
-        Contender.of(str(folder / f"{name}.onnx"), Registry.read(folder / "model")) for name in (incumbent, candidate)
-    ]
-    out = folder / f"{incumbent}-{candidate}"
-    return Context(*sides, policy, policy.profile("full"), out, root=folder, announce=lambda _: None)
+    content["profiles"]["full"] |= {"frames": frames, "clip_names": ["first", "second"]}
+    return policy_of(content)
+
+
+def gate(folder: Path, old: str, new: str, frames: int = 3) -> Verdict:
+    paths = [str(folder / f"{name}.onnx") for name in (old, new)]
+    rules, models = policy(frames), folder / "model"
+    return run_gate(
+        *paths, folder / f"{old}-{new}", policy=rules, root=folder, models=models, workers=1, announce=lambda _: None
+    )
 
 
 @pytest.fixture(scope="module")
-def evidence(folder: Path) -> Evidence:
+def verdict(folder: Path) -> Verdict:
     """The right map against the wrong one."""
-    return roi.gather(context_of(folder, "wrong", "right"))
+    return gate(folder, "wrong", "right")
 
 
-@pytest.fixture(scope="module")
-def rows(folder: Path, evidence: Evidence) -> pd.DataFrame:
-    """The encodes behind the evidence, taken up from its store."""
-    context = context_of(folder, "wrong", "right")
-    heard: list[tuple[int, int]] = []
-    store = Store(context.out / "jobs" / "roi")
-    found = sweep(clips_of(context), roi.plan_of(context), SerialExecutor, store, lambda *both: heard.append(both))
-    assert len(heard) == 1, "the store holds every job"
-    return found
+def outcomes(verdict: Verdict) -> dict[str, Outcome]:
+    return {check.key: check.outcome for check in verdict.checks}
 
 
-def outcomes(found: Evidence, context: Context) -> dict[str, Outcome]:
-    rules = [rule for rule in rules_of(context.policy, context.profile, native=False) if rule.group == "roi"]
-    checks = judge(rules, found.measurements, context.policy.statistics.level, found.missing)
-    return {check.key: check.outcome for check in checks}
-
-
-def test_the_right_map_gains_over_the_wrong_one_in_points_of_bd_rate(folder: Path, evidence: Evidence) -> None:
-    values = {item.key: item for item in evidence.measurements}
+def test_the_right_map_gains_over_the_wrong_one_in_points_of_bd_rate(verdict: Verdict) -> None:
+    values = {item.key: item for item in verdict.measurements}
     assert values["roi.effect"].value == 1
     assert values["roi.effect"].note == f"{2 * len(CRFS)} of {2 * len(CRFS)} encodes differ from the plain one"
     assert values["roi.bdrate_gain"].value > 5
     assert values["roi.bdrate_gain"].count == 2
     assert values["roi.centre_gain"].p_value is not None and values["roi.centre_gain"].null == 0
     assert values["roi.bdrate_gain"].value > values["roi.centre_gain"].value
-    assert outcomes(evidence, context_of(folder, "wrong", "right"))["roi.effect"] is Outcome.PASS
+    assert outcomes(verdict)["roi.effect"] is Outcome.PASS
 
 
-def test_the_gains_are_those_of_the_rows_that_the_report_shows(evidence: Evidence, rows: pd.DataFrame) -> None:
-    shown = pd.DataFrame(evidence.tables["BD-rate against the plain encode"]).set_index(["clip", "arm"])[roi.QUALITY]
-    gain = next(item for item in evidence.measurements if item.key == "roi.bdrate_gain")
-    by_clip = [shown[clip, "wrong"] - shown[clip, "right"] for clip in ("first", "second")]
-    assert gain.value == pytest.approx(np.mean(by_clip))
-    points = pd.DataFrame(evidence.tables[f"rd {roi.QUALITY}"])
-    assert set(points["arm"]) == ARMS and len(points) == 2 * len(ARMS) * len(CRFS)
-    assert evidence.inputs.keys() == {"davis-2016"}
-
-
-def test_the_wrong_map_is_held(folder: Path, rows: pd.DataFrame) -> None:
-    """The same encodes, the sides swapped."""
-    context = context_of(folder, "right", "wrong")
-    found, missing = roi._measurements(rows, bd_rates(rows), "right", "wrong", context)
-    assert not missing
-    swapped = Evidence("roi", tuple(found))
-    assert outcomes(swapped, context)["roi.centre_gain"] is not Outcome.PASS
-    assert next(item.value for item in found if item.key == "roi.bdrate_gain") < -5
-
-
-def test_the_command_names_everything_that_decides_the_encodes(folder: Path, evidence: Evidence) -> None:
+def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict: Verdict) -> None:
     """It is taken by the command line itself, and makes the same jobs: the store has nothing left to do."""
-    context = context_of(folder, "wrong", "right")
-    (line,) = roi.commands(context)
-    assert f"--model {folder}/right.onnx --model {folder}/wrong.onnx --clip first --clip second" in line
-    assert "--encoder libx264 --crf 22 --crf 27 --crf 32 --crf 37 --strength 4 " in line
-    before = set((context.out / "jobs" / "roi").rglob("*"))
-    words = [sys.executable, "-m", *shlex.split(line), "--store", str(context.out / "jobs" / "roi")]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert set((context.out / "jobs" / "roi").rglob("*")) == before
-    written = read_table(context.out / "repeat" / "roi" / "sweep_bdrate_by_clip.csv").rows.to_dict("records")
-    repeated = {(row["clip"], row["arm"]): row["bd_rate"] for row in written if row["metric"] == roi.QUALITY}
-    for row in evidence.tables["BD-rate against the plain encode"]:
-        assert repeated[row["clip"], row["arm"]] == pytest.approx(row[roi.QUALITY])
+    (line,) = (command for command in verdict.commands if command.startswith("harness roi-sweep"))
+    store = folder / "wrong-right" / "jobs" / "roi"
+    before = set(store.rglob("*"))
+    done = run(*shlex.split(line)[1:], "--store", store)
+    assert done.exit_code == 0, done.output
+    assert set(store.rglob("*")) == before
+    repeated = read_table(folder / "wrong-right" / "repeat" / "roi" / "roi_bdrate_by_clip.csv").rows
+    kept = read_table(folder / "wrong-right" / "evidence" / "roi_bdrate_by_clip.csv").rows
+    pd.testing.assert_frame_equal(repeated, kept)
+    shown = kept[kept["metric"] == roi.QUALITY].pivot(index="clip", columns="arm", values="bd_rate")
+    gain = next(item for item in verdict.measurements if item.key == "roi.bdrate_gain")
+    assert gain.value == pytest.approx((shown["wrong"] - shown["right"]).mean())
 
 
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:
-    context = context_of(folder, "right", "empty")
-    one = dataclasses.replace(context, profile=dataclasses.replace(context.profile, frames=1))
-    found = roi.gather(one)
+    found = gate(folder, "right", "empty", frames=2)
     effect = next(item for item in found.measurements if item.key == "roi.effect")
     assert (effect.value, effect.note) == (0, f"0 of {2 * len(CRFS)} encodes differ from the plain one")
-    assert outcomes(found, one)["roi.effect"] is Outcome.FAIL
+    assert outcomes(found)["roi.effect"] is Outcome.FAIL
 
 
-def test_a_clip_without_bd_rate_is_missing_and_not_left_out(folder: Path, rows: pd.DataFrame) -> None:
-    context, rates = context_of(folder, "wrong", "right"), bd_rates(rows)
-    gone = (rates["clip"] == "second") & (rates["arm"] == "right") & (rates["metric"] == roi.QUALITY)
-    rates.loc[gone, "bd_rate"] = np.nan
-    found, missing = roi._measurements(rows, rates, "wrong", "right", context)
-    assert {item.key for item in found} == {"roi.effect", "roi.vmaf_gain"}
-    assert missing["roi.bdrate_gain"] == "BD-rate is undefined on 1 of 2 clips (first: second)"
-    assert outcomes(Evidence("roi", tuple(found), missing), context)["roi.centre_gain"] is Outcome.INCONCLUSIVE
+def check_of(tables: list[Table], key: str) -> Check:
+    return next(check for check in judge(POLICY, tables).checks if check.key == key)
 
 
-def test_rates_that_do_not_overlap_leave_the_vmaf_gain_missing(folder: Path, rows: pd.DataFrame) -> None:
-    far = rows.assign(kbps=rows["kbps"].where(rows["arm"] != "right", rows["kbps"] * 1000))
-    context = context_of(folder, "wrong", "right")
-    with pytest.warns(UserWarning, match="do not overlap"):
-        found, missing = roi._measurements(far, bd_rates(rows), "wrong", "right", context)
-    assert "roi.vmaf_gain" in missing
-    assert "roi.vmaf_gain" not in {item.key for item in found}
+def test_the_wrong_map_is_held() -> None:
+    def swapped(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(arm=rows["arm"].replace({"old": "new", "new": "old"}))
+
+    tables = changed(changed(winning_tables(), roi.POINTS, swapped), roi.RATES, swapped)
+    gain = check_of(tables, "roi.bdrate_gain")
+    assert gain.outcome is Outcome.FAIL and gain.value == pytest.approx(-10, abs=0.1)
 
 
-def test_models_of_one_name_cannot_be_told_apart(folder: Path, tmp_path: Path) -> None:
-    context = context_of(folder, "right", "right")
-    assert "both models are called right" in roi.gather(context).missing["roi"]
+def test_a_clip_without_bd_rate_is_missing_and_not_left_out() -> None:
+    def without(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[(rows["clip"] == "dog") & (rows["arm"] == "new"), "bd_rate"] = np.nan
+        return rows
+
+    tables = changed(winning_tables(), roi.RATES, without)
+    found = check_of(tables, "roi.centre_gain")
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reason == "BD-rate is undefined on 1 of 7 clips (first: dog)"
+    assert check_of(tables, "roi.vmaf_gain").outcome is Outcome.PASS
+
+
+def test_rates_that_do_not_overlap_leave_the_vmaf_gain_missing() -> None:
+    def far(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(kbps=rows["kbps"].where(rows["arm"] != "new", rows["kbps"] * 1000))
+
+    found = check_of(changed(winning_tables(), roi.POINTS, far), "roi.vmaf_gain")
+    assert found.outcome is Outcome.INCONCLUSIVE and "rates of the two do not overlap" in found.reason
+
+
+def test_encodes_of_fewer_frames_or_clips_decide_nothing() -> None:
+    shorter = changed(winning_tables(), roi.POINTS, lambda rows: rows.assign(frames=39))
+    assert check_of(shorter, "roi.centre_gain").reason == "blackswan was encoded over 39 frames, not 40"
+    tables = winning_tables()
+    for kind in (roi.POINTS, roi.RATES):
+        tables = changed(tables, kind, lambda rows: rows[rows["clip"] != "libby"])
+    assert check_of(tables, "roi.centre_gain").reason == "partial: 6 of 7 items"
+
+
+def test_a_sweep_of_more_arms_and_encoders_is_read_for_what_the_policy_asks() -> None:
+    def more(rows: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([rows, rows.assign(encoder="libx265"), rows[rows["arm"] == "new"].assign(strength=6.0)])
+
+    plain = judge(POLICY, winning_tables())
+    tables = changed(changed(winning_tables(), roi.POINTS, more), roi.RATES, more)
+    assert judge(POLICY, tables).measurements == plain.measurements
+
+
+def test_models_of_one_name_cannot_be_told_apart(folder: Path) -> None:
+    found = gate(folder, "right", "right")
+    assert {check.outcome for check in found.checks} == {Outcome.INCONCLUSIVE}
+    assert "right.onnx twice among the models (must differ)" in found.missing["roi"]

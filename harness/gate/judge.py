@@ -1,0 +1,127 @@
+"""From a policy and tables to a verdict, and nothing else: what was measured, by what and when, is in the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Container, Iterable, Sequence
+
+from harness.errors import InputError
+from harness.gate.groups import find_group
+from harness.gate.groups.base import Question, Reading, Tables
+from harness.gate.pair import PAIR, read_pair
+from harness.gate.policy import Policy, Profile
+from harness.gate.rules import Rule, checks_of
+from harness.gate.verdict import Measurement, TableRecord, Verdict
+from harness.jobs.provenance import code_digest, commit
+from harness.tables import Table, table_json
+
+EXTRACTOR = "mobilesal"
+
+
+def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
+    """Hold what tables say of two models against a policy.
+
+    Measures nothing and reads no file: the same policy and tables give the same verdict, to the byte, whether a run of
+    the gate has just written them, they are read again, or they are published ones.
+
+    Args:
+        policy: The rules.
+        tables: What studies found, in any order, and one of kind `gate.pair`, which says who is compared and on which
+            profile (`harness.gate.pair.pair_table`). What no rule asks for is left alone.
+
+    Returns:
+        A check for every rule. What no table answers is INCONCLUSIVE, with the reason.
+
+    Raises:
+        InputError: For tables without a pair, a profile or group that does not exist, and settings of the policy that
+            mean nothing, such as a measure without a direction.
+    """
+    given = tuple(tables)
+    pair = read_pair(given)
+    question, found = pair.question(policy), Tables(given, pair.weights)
+    refuse_unknown(policy, question.profile)
+    measurements: list[Measurement] = []
+    missing: dict[str, str] = {}
+    unavailable: dict[str, str] = {}
+    for name in policy.groups:
+        reading = _read(name, question, found)
+        measurements += reading.measurements
+        missing |= reading.missing
+        unavailable |= reading.unavailable
+    rules = rules_of(policy, question.profile, unavailable)
+    used = [*(table for table in given if table.kind == PAIR), *found.used]
+    return Verdict(
+        extractor=EXTRACTOR,
+        profile=question.profile.name,
+        limits=(*pair.limits(question.profile), *_limits(used)),
+        incumbent=question.incumbent,
+        candidate=question.candidate,
+        policy={"name": policy.name, "sha256": policy.sha256, "content": policy.content},
+        checks=checks_of(rules, measurements, policy.statistics.level, unavailable | missing),
+        measurements=tuple(measurements),
+        missing=unavailable | missing,
+        inputs={name: digest for table in used for name, digest in sorted(table.data.items())},
+        tables=tuple(_record(table) for table in used),
+        code={"digest": judging_code(policy), "commit": commit()},
+        versions={name: ", ".join(found) for name, found in _versions(used).items()},
+        commands=tuple(dict.fromkeys(table.command for table in used)),
+    )
+
+
+def _read(name: str, question: Question, tables: Tables) -> Reading:
+    """What a group reads; where it finds no such table, or a table without such columns, that is the reason."""
+    try:
+        return find_group(name).read(question, tables)
+    except InputError as error:
+        return Reading(missing={name: str(error)})
+    except (KeyError, ValueError, TypeError) as error:
+        return Reading(missing={name: f"a table does not hold what it should: {type(error).__name__} {error}"})
+
+
+def rules_of(policy: Policy, profile: Profile, unavailable: Container[str] = ()) -> list[Rule]:
+    """Every rule of every group, in the order of the policy; an optional one falls away where it is unavailable."""
+    declared = [rule for name in policy.groups for rule in find_group(name).rules(policy, profile)]
+    return [rule for rule in declared if not (rule.optional and rule.key in unavailable)]
+
+
+def refuse_unknown(policy: Policy, profile: Profile) -> None:
+    """`InputError`, with what is allowed, for a group or a setting that nothing here knows."""
+    for name in policy.groups:
+        find_group(name).check(policy, profile)
+
+
+def judging_code(policy: Policy) -> str:
+    """A digest of the code that judges: this module's and that of every group of the policy."""
+    modules = ("harness.gate.judge", *(f"harness.gate.groups.{name}" for name in policy.groups))
+    return _digest([(name, code_digest(name)) for name in modules])
+
+
+def table_digest(table: Table) -> str:
+    """SHA-256 over everything that a table says but when it was written."""
+    return _digest(table_json(table))
+
+
+def _record(table: Table) -> TableRecord:
+    return TableRecord(table.kind, table.name, table_digest(table), table.code.digest, table.code.commit)
+
+
+def _versions(tables: Sequence[Table]) -> dict[str, list[str]]:
+    """Every version of each library that measured a row."""
+    found: dict[str, set[str]] = {}
+    for table in tables:
+        for name, version in table.code.versions.items():
+            found.setdefault(name, set()).add(version)
+    return {name: sorted(versions) for name, versions in sorted(found.items())}
+
+
+def _limits(tables: Sequence[Table]) -> list[str]:
+    return [
+        f"the tables were measured with different versions of {name}: {', '.join(versions)}"
+        for name, versions in _versions(tables).items()
+        if len(versions) > 1
+    ]
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
