@@ -12,21 +12,38 @@ import numpy as np
 UNSPECIFIED = "unspecified"
 
 # ITU-T H.273 code points under FFmpeg's option names.
-MATRICES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+MATRICES = {
+    **{0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"},
+    **{10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2"},
+    **{16: "ycgco-re", 17: "ycgco-ro"},
+}
 RANGES = {1: "tv", 2: "pc"}
 PRIMARIES = {
     **{1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"},
-    **{10: "smpte428", 11: "smpte431", 12: "smpte432"},
+    **{10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213"},
 }
 TRANSFERS = {
     **{1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4"},
-    **{13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"},
+    **{9: "log100", 10: "log316", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12"},
+    **{16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"},
 }
 
 
 def code_of(names: dict[int, str], value: str) -> int | None:
     """The code point of a name in one of the tables above; None for `unspecified`."""
     return next((code for code, name in names.items() if name == value), None)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a stream says of its picture beside its colours, in the words that x265 and FFmpeg take; "" where nothing.
+
+    `siting` is where chroma sits, `mastering` an HDR10 mastering display, `light` its `MaxCLL,MaxFALL`.
+    """
+
+    siting: str = ""
+    mastering: str = ""
+    light: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,9 @@ class ClipInfo:
     `variable_rate` is true where the stream's average and base rates differ.
     `audio` and `subtitles` count streams. `pixel_shape` is width over height of a pixel, 1 where none is stated.
     `siting` is where chroma sits, as far as PyAV tells: in a y4m and a folder of pictures.
+    `stream` is the index of the one that is shown among all streams of its file. `start`, in seconds, is where the
+    file's own clock begins. `tick` is what all times are multiples of, None where frames are evenly spaced from there;
+    it and `look` are known only once `harness.media.contents` has read them.
     """
 
     path: Path
@@ -56,6 +76,10 @@ class ClipInfo:
     subtitles: int = 0
     pixel_shape: Fraction = Fraction(1)
     siting: str = UNSPECIFIED
+    stream: int = 0
+    start: Fraction = Fraction(0)
+    tick: Fraction | None = None
+    look: Look = Look()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
 
 from harness.errors import InputError
 from harness.media.ffmpeg import url
@@ -161,17 +162,27 @@ def _open(path: Path, demuxer: str | None, options: dict[str, str]) -> av.contai
         raise InputError(f"clip {path} is not a video that FFmpeg can open: {reason}") from error
     kinds = sorted({stream.type for stream in container.streams})
     # FFmpeg takes any text file for terminal art
-    if not container.streams.video or container.streams.video[0].codec_context.name == "ansi":
+    if not container.streams.video or shown_stream(container).codec_context.name == "ansi":
         container.close()
         raise InputError(f"clip {path} holds no video stream (found: {', '.join(kinds) or 'nothing'})")
     return container
+
+
+def shown_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The video stream that a player would show: the first that is marked as default, else the first.
+
+    Covers and other attached pictures are none, unless the file holds nothing else.
+    """
+    streams = container.streams.video
+    films = [stream for stream in streams if not stream.disposition & Disposition.attached_pic] or list(streams)
+    return next((stream for stream in films if stream.disposition & Disposition.default), films[0])
 
 
 def _describe_stream(
     path: Path, demuxer: str | None = None, options: dict[str, str] | None = None, frames: int | None = None
 ) -> ClipInfo:
     with _open(path, demuxer, options or {}) as container:
-        stream = container.streams.video[0]
+        stream = shown_stream(container)
         context = stream.codec_context
         if not context.pix_fmt or not context.width or not context.height:
             raise InputError(f"clip {path}: its {context.name} video stream states no size or pixel format")
@@ -196,6 +207,8 @@ def _describe_stream(
             audio=len(container.streams.audio),
             subtitles=len(container.streams.subtitles),
             pixel_shape=Fraction(stream.sample_aspect_ratio or 1),
+            stream=stream.index,
+            start=Fraction(container.start_time or 0, av.time_base),
         )
 
 
@@ -212,7 +225,7 @@ def _layout(layout: av.VideoFormat) -> tuple[int, str]:
 def _stream_frames(info: ClipInfo, demuxer: str | None, options: dict[str, str]) -> Iterator[Frame]:
     index, end = 0, Fraction(0)
     with _open(info.path, demuxer, options) as container:
-        stream = container.streams.video[0]
+        stream = shown_stream(container)
         stream.thread_type = "AUTO"
         try:
             for packet in container.demux(stream):

@@ -14,7 +14,7 @@ import ffmpeg
 from harness.errors import InputError
 from harness.media.ffmpeg import Stream, url
 from harness.media.frames import UNSPECIFIED, Frame
-from harness.media.open import Clip
+from harness.media.open import Clip, shown_stream
 from harness.media.y4m import write_y4m
 
 RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976
@@ -97,22 +97,23 @@ def count_frames(clip: Clip) -> int:
     if clip.info.frames is not None:
         return clip.info.frames
     with av.open(url(clip.info.path)) as container:
-        return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
+        return sum(1 for packet in container.demux(shown_stream(container)) if packet.size and not packet.is_discard)
 
 
 @dataclass(frozen=True)
 class Input:
-    """A clip as FFmpeg opens it: a path and the options before `-i`."""
+    """A clip as FFmpeg opens it: a path, the options before `-i`, and the index of the stream that is shown."""
 
     path: Path
     options: tuple[tuple[str, str], ...] = ()
+    stream: int = 0
 
     def video(self) -> Stream:
-        """Its first video stream for ffmpeg-python, as it is stored: not turned."""
+        """Its video stream for ffmpeg-python, as it is stored: not turned."""
         options: dict[str, Any] = dict(self.options)
         if "video_size" in options:  # ffmpeg-python wants a pair
             options["video_size"] = options["video_size"].split("x")
-        return ffmpeg.input(url(self.path), noautorotate=None, **options)["v:0"]
+        return ffmpeg.input(url(self.path), noautorotate=None, **options)[str(self.stream)]
 
 
 def as_input(clip: Clip, scratch: Path) -> Input:
@@ -125,4 +126,4 @@ def as_input(clip: Clip, scratch: Path) -> Input:
         return Input(path)
     if clip.demuxer:
         return Input(clip.info.path, (("f", clip.demuxer), *clip.options))
-    return Input(clip.info.path)
+    return Input(clip.info.path, stream=clip.info.stream)

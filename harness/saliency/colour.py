@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.errors import InputError
-from harness.media.frames import UNSPECIFIED, Frame
+from harness.media.frames import Frame
 from harness.media.pictures import resized
 
 # Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
@@ -78,7 +78,7 @@ def true_rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:
     v = (frame.v - middle) * np.float32(depth_scale / chroma_span)
     if frame.matrix == "gbr":
         raise InputError("a stream of matrix gbr is no YUV (allowed: a YUV matrix, or convert it first)")
-    kr, kb = _LUMA_WEIGHTS[guess if frame.matrix == UNSPECIFIED else frame.matrix]
+    kr, kb = _LUMA_WEIGHTS.get(frame.matrix, _LUMA_WEIGHTS[guess])  # the rest of H.273 is seen as if unspecified
     red = y + _spread(np.float32(2 * (1 - kr)) * v, frame)
     blue = y + _spread(np.float32(2 * (1 - kb)) * u, frame)
     green_part = np.float32(2 * kr * (1 - kr) / (1 - kr - kb)) * v + np.float32(2 * kb * (1 - kb) / (1 - kr - kb)) * u

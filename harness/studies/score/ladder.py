@@ -142,7 +142,7 @@ def encode_rows(
             write_y4m(lossless, source, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
-        _encode(ffmpeg.input(url(source.info.path))["v:0"], encoder, preset, crf, encoded)
+        _encode(ffmpeg.input(url(source.info.path))[str(source.info.stream)], encoder, preset, crf, encoded)
         plan = ScorePlan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
