@@ -30,7 +30,7 @@ SITINGS = ("center", "topleft", "top", "bottomleft", "bottom")
 
 @dataclass(frozen=True)
 class Part:
-    """One stream of a file: `dispositions` under FFmpeg's names; `tag` is what its container calls the codec, if told."""
+    """One stream of a file: `dispositions` under FFmpeg's names; `tag` is the container's own name of the codec."""
 
     index: int
     kind: str
@@ -78,6 +78,7 @@ def read_contents(clip: Clip) -> tuple[Clip, Contents | None]:
         stream = shown_stream(container)
         parts = tuple(_part(each, said) for each in container.streams)
         chapters = len(container.chapters())
+        info = replace(info, start=Fraction(container.start_time or 0, av.time_base))
         pix_fmt, alpha_mode = stream.codec_context.pix_fmt or info.pix_fmt, stream.metadata.get("ALPHA_MODE")
         frame = next(container.decode(stream), None)
         sides: Any = frame.side_data if frame else ()
@@ -85,30 +86,34 @@ def read_contents(clip: Clip) -> tuple[Clip, Contents | None]:
     mastering, light = found.get(SideData.MASTERING_DISPLAY_METADATA), found.get(SideData.CONTENT_LIGHT_LEVEL)
     place = re.search(r" cl:(\w+)", said)
     siting = place[1] if place and place[1] in SITINGS else ""  # left is what is meant where nothing is stated
-    known = replace(clip, info=replace(info, tick=tick_of(info), look=Look(siting, _mastering(mastering), _light(light))))
+    begins, tick = _times(info)
+    look = Look(siting, _mastering(mastering), _light(light))
+    known = replace(clip, info=replace(info, begins=begins, tick=tick, look=look))
     codes = [part.metadata[key] for part in parts for key in ("timecode", "TIMECODE") if key in part.metadata]
     alpha = len(av.VideoFormat(pix_fmt).components) in (2, 4) or alpha_mode == "1"
     more = (*(["alpha"] if alpha else []), *_side_data(said, info.stream))
     return known, Contents(info.path, parts, info.stream, chapters, next(iter(codes), ""), more)
 
 
-def tick_of(info: ClipInfo) -> Fraction | None:
-    """The stream's unit of time in seconds; None where its frames are `1 / frame_rate` apart to within one.
+def _times(info: ClipInfo) -> tuple[Fraction, Fraction | None]:
+    """When the picture begins, and the stream's unit of time: None where frames are `1 / frame_rate` apart, to a unit.
 
     Also None where packets have no times of their own. No packet is decoded.
     """
     with av.open(url(info.path)) as container:
         stream = shown_stream(container)
-        tick = stream.time_base
+        unit = stream.time_base
         stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
-    if tick is None or not stamps or None in stamps:
-        return None
-    tick = Fraction(tick)
-    times = [stamp * tick - info.start for stamp in sorted(stamp for stamp in stamps if stamp is not None)]
+    known = sorted(stamp for stamp in stamps if stamp is not None)
+    if unit is None or not known or len(known) < len(stamps):
+        return Fraction(0), None
+    tick = Fraction(unit)
+    times = [stamp * tick - info.start for stamp in known]
     first = round(times[0] * info.frame_rate)
     slack = tick if tick * 4 <= 1 / info.frame_rate else 0  # Matroska's milliseconds
-    even = all(abs(time - (first + index) / info.frame_rate) <= slack for index, time in enumerate(times))
-    return None if even else tick
+    if all(abs(time - (first + index) / info.frame_rate) <= slack for index, time in enumerate(times)):
+        return first / info.frame_rate, None
+    return round(times[0] / tick) * tick, tick
 
 
 def _part(stream: Any, said: str) -> Part:

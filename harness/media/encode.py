@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import av
 import ffmpeg
@@ -28,16 +28,6 @@ class Written:
 
     bytes: int
     frames: int
-
-
-class Beside(Protocol):
-    """Further streams of a file, muxed in step with its video."""
-
-    def announce(self, container: Any) -> None:
-        """Add the streams to the container, before its header is written."""
-
-    def copy_until(self, container: Any, time: float) -> None:
-        """Mux all packets that decode before `time` in seconds."""
 
 
 def encoder_options(encoder: str, options: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +53,6 @@ class VideoFile:
         *,
         pix_fmt: str | None = None,
         bitrate: int | None = None,
-        beside: Beside | None = None,
     ) -> None:
         """Open `path` for pictures as `info` describes them, `pix_fmt` apart; `bitrate` is in kbit/s.
 
@@ -73,11 +62,13 @@ class VideoFile:
         if encoder not in av.codecs_available:
             raise InputError(f"{encoder} is not in this PyAV's FFmpeg (allowed: encoders that it has)")
         self.bytes = self.frames = 0
-        self._info, self._beside = info, beside
-        self._time_base = VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate
+        self._info = info
+        self._time_base = info.tick or (VARIABLE_TIME_BASE if info.variable_rate else 1 / info.frame_rate)
         self._container = av.open(url(path), "w", options=BITEXACT)
         try:
             chosen = encoder_options(encoder, options or {})
+            if info.look.siting:
+                chosen.setdefault("chroma_sample_location", info.look.siting)
             self._stream = cast(Any, self._container.add_stream(encoder, rate=info.frame_rate, options=chosen))
             context = self._stream.codec_context
             context.width, context.height, context.pix_fmt = info.width, info.height, pix_fmt or info.pix_fmt
@@ -88,8 +79,6 @@ class VideoFile:
             if unknown := sorted(context.options):
                 known = f"allowed: FFmpeg's options of {encoder}"
                 raise InputError(f"{encoder} knows no option {unknown[0]!r} ({known})")
-            if beside:
-                beside.announce(self._container)
         except BaseException:
             self._container.close()
             raise
@@ -101,13 +90,12 @@ class VideoFile:
         try:
             if kind is None:
                 self._write(None)
-                if self._beside:
-                    self._beside.copy_until(self._container, float("inf"))
         finally:
             self._container.close()
 
     def add(self, picture: av.VideoFrame, time: float | Fraction) -> None:
-        """Encode one more picture, shown at `time` in seconds; its times and colour tags are set here."""
+        """Encode one more picture, shown at `time` in seconds of the clip's clock; its tags are set here."""
+        time -= float(self._info.start)
         picture.pts, picture.time_base = round(time / self._time_base), self._time_base
         _tag(picture, self._info)
         self._write(picture)
@@ -116,8 +104,6 @@ class VideoFile:
     def _write(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
             self.bytes += packet.size
-            if self._beside and packet.dts is not None:
-                self._beside.copy_until(self._container, float(packet.dts * packet.time_base))
             self._container.mux(packet)
 
 

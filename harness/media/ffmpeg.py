@@ -59,6 +59,10 @@ class FFmpeg:
             re.findall(r"^ [.A-Z|]{2,3} (\S+) +\S*->", ask([self.path, "-hide_banner", "-filters"]), re.MULTILINE)
         )
 
+    def knows(self, option: str) -> bool:
+        """Whether this FFmpeg has an option, such as `-content_light`."""
+        return re.search(rf"^{option}\b", ask([self.path, "-hide_banner", "-h", "long"]), re.MULTILINE) is not None
+
     def require(self, *, encoder: str | None = None, filter: str | None = None) -> None:
         """`InputError` when this FFmpeg lacks a named encoder or filter."""
         for kind, name, known in (("encoder", encoder, self.encoders), ("filter", filter, self.filters)):

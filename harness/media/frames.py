@@ -55,8 +55,8 @@ class ClipInfo:
     `audio` and `subtitles` count streams. `pixel_shape` is width over height of a pixel, 1 where none is stated.
     `siting` is where chroma sits, as far as PyAV tells: in a y4m and a folder of pictures.
     `stream` is the index of the one that is shown among all streams of its file. `start`, in seconds, is where the
-    file's own clock begins. `tick` is what all times are multiples of, None where frames are evenly spaced from there;
-    it and `look` are known only once `harness.media.contents` has read them.
+    file's own clock begins, and `begins` how long after that the picture does. `tick` is what all times are multiples
+    of, None where frames are evenly spaced; these three and `look` are known once `contents` has read them.
     """
 
     path: Path
@@ -78,6 +78,7 @@ class ClipInfo:
     siting: str = UNSPECIFIED
     stream: int = 0
     start: Fraction = Fraction(0)
+    begins: Fraction = Fraction(0)
     tick: Fraction | None = None
     look: Look = Look()
 

@@ -208,7 +208,6 @@ def _describe_stream(
             subtitles=len(container.streams.subtitles),
             pixel_shape=Fraction(stream.sample_aspect_ratio or 1),
             stream=stream.index,
-            start=Fraction(container.start_time or 0, av.time_base),
         )
 
 

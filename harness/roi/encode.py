@@ -13,10 +13,10 @@ from harness.errors import HarnessError, InputError
 from harness.media.encode import VideoFile, Written, reason, state_pixel_shape
 from harness.media.frames import ClipInfo, Frame
 from harness.media.prefetch import prefetch
-from harness.roi.copied_streams import CopiedStreams
 from harness.roi.encoders.base import Encoder, Settings
 from harness.roi.frame_offsets import FrameOffsets
 from harness.roi.offsets_file import encode_by_file
+from harness.roi.remux import CARRIERS
 from harness.roi.side_data import OffsetsAsSideData
 
 DEPTH = 4  # frames made before the encoder asks for them
@@ -32,7 +32,7 @@ class Pass:
 
 def check_suffix(out: Path, encoder: Encoder) -> None:
     """Raise `InputError` when the encoder cannot write a file of that name."""
-    if out.suffix.lower() not in encoder.suffixes:
+    if out.suffix.lower() not in (*encoder.suffixes, *CARRIERS):
         raise InputError(
             f"{out}: {encoder.name} does not write {out.suffix!r} (allowed: {', '.join(encoder.suffixes)})"
         )
@@ -59,17 +59,16 @@ def encode(
     settings: Settings,
     out: Path,
     progress: Callable[[int], None] | None = None,
-    copy_from: Path | None = None,
     one_of_two: Pass | None = None,
 ) -> Written:
-    """Encode to `out`, steered where a frame has offsets; audio and subtitles are copied from `copy_from`.
+    """Encode to `out`, steered where a frame has offsets: a file of the picture alone.
 
     `one_of_two` makes this the first or the second of two passes over the same frames and offsets.
     Raises `InputError` when encoder, options or container refuse the clip, `HarnessError` when encoding fails.
     """
     encoder.check(info)
     check_suffix(out, encoder)
-    options = encoder.options(settings)
+    options = encoder.stating(info, encoder.options(settings))
     if one_of_two and encoder.passes:
         for name, value in encoder.passes(one_of_two.number, one_of_two.statistics).items():
             options[name] = ":".join(filter(None, [options.get(name), value]))
@@ -78,7 +77,7 @@ def encode(
     try:
         # a thread of its own, so that saliency overlaps with encoding
         with closing(prefetch(_checked(frames, info.path), DEPTH)) as fit:
-            written = run(info, fit, encoder, settings, options, out, report, copy_from)
+            written = run(info, fit, encoder, settings, options, out, report)
         state_pixel_shape(out, info)
         return written
     except av.FFmpegError as error:
@@ -101,10 +100,9 @@ def _through_side_data(
     options: dict[str, str],
     out: Path,
     progress: Callable[[int], None],
-    copy_from: Path | None,
 ) -> Written:
     side_data = OffsetsAsSideData(info, encoder)
-    with CopiedStreams(copy_from) as copied, _opened(info, encoder, settings, options, out, copied) as file:
+    with _opened(info, encoder, settings, options, out) as file:
         encoder.refuse_ignored(file.said, settings)
         for frame, asked in frames:
             picture = frame.picture() if asked is None else side_data.picture(frame, asked.offsets)
@@ -113,13 +111,11 @@ def _through_side_data(
     return Written(file.bytes, file.frames)
 
 
-def _opened(
-    info: ClipInfo, encoder: Encoder, settings: Settings, options: dict[str, str], out: Path, copied: CopiedStreams
-) -> VideoFile:
+def _opened(info: ClipInfo, encoder: Encoder, settings: Settings, options: dict[str, str], out: Path) -> VideoFile:
     """The output, its encoder open; `InputError` when it does not open."""
     layout = dict(encoder.layouts).get(info.pix_fmt)
     try:
-        return VideoFile(out, info, encoder.name, options, pix_fmt=layout, bitrate=settings.bitrate, beside=copied)
+        return VideoFile(out, info, encoder.name, options, pix_fmt=layout, bitrate=settings.bitrate)
     except av.FFmpegError as error:
         if encoder.hardware:
             raise InputError(f"{encoder.name} does not open: {reason(error)} (needs {encoder.hardware})") from error

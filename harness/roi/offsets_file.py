@@ -37,13 +37,12 @@ def encode_by_file(
     options: dict[str, str],
     out: Path,
     progress: Callable[[int], None],
-    copy_from: Path | None,
 ) -> Written:
     """Encode to `out`. Errors as in `encode`.
 
     The frames go through a y4m beside `out`, and their offsets, where they have any, through a file beside that.
     """
-    if info.variable_rate:
+    if info.variable_rate or info.tick:
         raise InputError(f"{encoder.name} gets a raw stream, and {info.path} has a variable frame rate (use libx264)")
     form, own = encoder.offsets_file, encoder.program
     assert form
@@ -63,12 +62,8 @@ def encode_by_file(
             video, options = ffmpeg.input(url(stream))["v:0"], {"c:v": "copy"}
         else:
             video, options = _tagged(ffmpeg.input(url(raw))["v:0"], info), _in_ffmpeg(encoder, settings, options)
-        streams = [video]
-        if copy_from is not None and copy_from.is_file():
-            beside = ffmpeg.input(url(copy_from))
-            streams, options = [video, beside["a?"], beside["s?"]], {**options, "c:a": "copy", "c:s": "copy"}
         try:
-            words = arguments(ffmpeg.output(*streams, url(out), **options, **BITEXACT))
+            words = arguments(ffmpeg.output(video, url(out), **options, **BITEXACT))
             said = find_ffmpeg().run(words, progress=progress)
         except HarnessError as error:
             if "Unrecognized option" in str(error):

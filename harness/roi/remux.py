@@ -6,8 +6,9 @@ the encode is touched on the way.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ from harness.media.contents import Contents, Part
 from harness.media.ffmpeg import BITEXACT, FFmpeg, find_ffmpeg, url
 from harness.media.frames import ClipInfo
 
-CARRIER = ".nut"  # holds any codec and any unit of time; what is encoded goes through it
+CARRIERS = (".nut", ".mkv")
 MP4, WEBM = (".mp4", ".mov"), (".webm",)
 BARE = (".264", ".h264", ".265", ".hevc", ".ivf")  # a stream and nothing else
 TEXT = ("subrip", "ass", "ssa", "webvtt", "text", "mov_text")
@@ -45,6 +46,14 @@ class Carried:
     converted: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     chapters: bool = field(default=False)
+
+
+def carrier_of(suffixes: Iterable[str]) -> str:
+    """The suffix of the file that an encode goes through, for an encoder that writes files of `suffixes`.
+
+    NUT holds any unit of time, and no colours; an encoder whose streams state few is one of Matroska's milliseconds.
+    """
+    return CARRIERS[0] if set(suffixes) & set(MP4) else CARRIERS[1]
 
 
 def plan_remux(contents: Contents | None, out: Path) -> Carried:
@@ -96,14 +105,14 @@ def _codecs_of(out: Path) -> frozenset[str]:
     form = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".webm": "webm"}.get(out.suffix.lower())
     if form is None:
         return frozenset()
-    with av.open("nothing", "w", format=form, io_open=lambda *_: None) as container:
+    with av.open(io.BytesIO(), "w", format=form) as container:
         return frozenset(container.supported_codecs)
 
 
-def remux_command(ffmpeg: FFmpeg, carrier: Path, info: ClipInfo, carried: Carried, codec: str, start: Fraction, out: Path) -> list[str]:
-    """The words of the FFmpeg call that makes `out`; `start` in seconds is when the picture begins, `codec` its own."""
+def remux_command(ffmpeg: FFmpeg, carrier: Path, info: ClipInfo, carried: Carried, codec: str, out: Path) -> list[str]:
+    """The words of the FFmpeg call that makes `out` from a `carrier` of `codec`."""
     suffix, contents = out.suffix.lower(), carried.contents
-    words = ["-itsoffset", f"{float(start):.6f}"]
+    words = ["-itsoffset", f"{float(info.begins):.6f}"]
     if info.look.mastering and ffmpeg.knows("-mastering_display"):
         words += ["-mastering_display", info.look.mastering]
     if info.look.light and ffmpeg.knows("-content_light"):
@@ -130,7 +139,7 @@ def remux_command(ffmpeg: FFmpeg, carrier: Path, info: ClipInfo, carried: Carrie
     if info.pixel_shape != 1:
         shape = info.pixel_shape * Fraction(info.width, info.height)
         words += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
-    return [*words, "-strict", "experimental", *(f for name, value in BITEXACT.items() for f in (f"-{name}", value)), url(out)]
+    return [*words, "-strict", "experimental", "-fflags", BITEXACT["fflags"], url(out)]
 
 
 def _about(part: Part, number: int, suffix: str) -> list[str]:
@@ -154,8 +163,6 @@ def remux(carrier: Path, info: ClipInfo, carried: Carried, out: Path) -> None:
     Raises `HarnessError` with FFmpeg's words when it cannot.
     """
     with av.open(url(carrier)) as container:
-        stream = container.streams.video[0]
-        codec, shift = stream.codec_context.name, Fraction(container.start_time or 0, av.time_base)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        codec = container.streams.video[0].codec_context.name
     ffmpeg = find_ffmpeg()
-    ffmpeg.run(remux_command(ffmpeg, carrier, info, carried, codec, info_start, out))
+    ffmpeg.run(remux_command(ffmpeg, carrier, info, carried, codec, out))

@@ -86,6 +86,7 @@ class Encoder:
     `hardware` is what must be in the machine. `presets` are its names for them, none where it has another option.
     `passes` turns the number of a pass and its file of statistics into options, None where it has no second pass.
     `translate` turns settings into the encoder's options, enforcing the conditions under which it reads a map.
+    `hdr` is the option, and in it the names, by which the stream itself states a mastering display and light levels.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Encoder:
     offsets_file: OffsetsFile | None = None
     program: Program | None = None
     translate: Callable[[Settings], dict[str, str]] = lambda settings: {}
+    hdr: tuple[str, str, str] | None = None
     conditions: str = ""
     refusal: str = ""
 
@@ -124,6 +126,16 @@ class Encoder:
         if settings.two_pass and self.passes is None:
             raise InputError(f"two passes with {self.name} (allowed for: libx264, libx265)")
         return self.translate(settings)
+
+    def stating(self, info: ClipInfo, options: dict[str, str]) -> dict[str, str]:
+        """`options` that also state the clip's HDR10 side data in the stream, where the encoder can and they do not."""
+        if self.hdr is None:
+            return options
+        option, *names = self.hdr
+        given = params_of(options, option)
+        stated = zip(names, (info.look.mastering, info.look.light), strict=True)
+        more = [f"{name}={value}" for name, value in stated if value and name not in given]
+        return {**options, option: ":".join(filter(None, [options.get(option), *more]))} if more else options
 
     def refuse_ignored(self, said: Iterable[str], settings: Settings) -> None:
         """`InputError` when the encoder's warnings tell of a part of `settings` that it would ignore."""

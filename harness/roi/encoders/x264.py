@@ -31,5 +31,6 @@ X264 = Encoder(
     presets=X26X_PRESETS,
     passes=_pass,
     translate=_translate,
+    hdr=("x264-params", "mastering-display", "cll"),
     conditions="adaptive quantisation on, no constant QP, progressive",
 )

@@ -31,5 +31,6 @@ X265 = Encoder(
     presets=X26X_PRESETS,
     passes=_pass,
     translate=_translate,
+    hdr=("x265-params", "master-display", "max-cll"),
     conditions="adaptive quantisation on, no constant QP",
 )

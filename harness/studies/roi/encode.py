@@ -11,13 +11,13 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import check_apart, check_writable, whole_file
+from harness.media.contents import read_contents
 from harness.media.encode import Written
 from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pictures import PICTURE_SUFFIXES
 from harness.models.sources import MapSource, find_source
 from harness.models.working_size import WorkingSize
-from harness.roi.copied_streams import check_copied_streams
 from harness.roi.encode import Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
@@ -26,6 +26,7 @@ from harness.roi.offsets import Knob, Share, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
+from harness.roi.remux import carrier_of, plan_remux, remux
 from harness.saliency.colour import true_rgb
 
 Progress = Callable[[str, int], None]
@@ -55,12 +56,14 @@ class Steering:
 
 @dataclass(frozen=True)
 class Steered:
-    """The encode that was asked for, and its proof."""
+    """The encode that was asked for, its proof, and what of the source it holds in another form or not at all."""
 
     path: Path
     frames: int
     probe: Probe
     proof: Proof
+    converted: tuple[str, ...] = ()
+    not_carried_over: tuple[str, ...] = ()
 
 
 def roi_encode(
@@ -109,8 +112,8 @@ def roi_encode(
     able.check(clip.info)
     able.options(settings)
     check_suffix(out, able)
-    if clip.info.audio or clip.info.subtitles:
-        check_copied_streams(clip.info.path, out)
+    clip, contents = read_contents(clip)
+    carried = plan_remux(contents, out)
     check_frame(next(iter(clip)), clip.info.path)
     mapper = source.open(threads=0)
     steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)
@@ -122,27 +125,28 @@ def roi_encode(
         tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
         OffsetsOnDisk(Path(folder) / "offsets") as kept,
     ):
-        copy_from = clip.info.path if clip.info.audio or clip.info.subtitles else None
         passes = _Passes(clip, able, settings, progress)
+        suffix = carrier_of(able.suffixes)
+        steered_path, plain_path = (Path(folder) / f"{name}{suffix}" for name in ("steered", "plain"))
         roi = passes.encode(
-            "with the map", kept.through(steered), lambda: zip(clip, kept.read(), strict=True), temporary, copy_from
+            "with the map", kept.through(steered), lambda: zip(clip, kept.read(), strict=True), steered_path
         )
         check_offsets(kept.read(), steering.knob, able, clip.info.path)
-        plain_path = Path(folder) / f"plain{able.suffixes[0]}"
         plain = passes.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
-        proof = prove(clip, plain_path, temporary, kept.read(), able.block, (plain.bytes, roi.bytes))
+        proof = prove(clip, plain_path, steered_path, kept.read(), able.block, (plain.bytes, roi.bytes))
+        remux(steered_path, clip.info, carried, temporary)
         if export:
             _export(export, kept.read(), clip, able, steering.knob)
         titles = _titles(source, steering, able, proof)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(asked.offsets).max()) for asked in kept.read())
-            frames = _panels(clip, open_clip(temporary), kept.read(), able.block)
+            frames = _panels(clip, open_clip(steered_path), kept.read(), able.block)
             write_preview_video(preview, frames, titles, clip.info.frame_rate, limit)
         elif preview:
             middle = roi.frames // 2
-            panels = next(_panels(clip, open_clip(temporary), kept.read(), able.block, middle))
+            panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
-    return Steered(out, roi.frames, found, proof)
+    return Steered(out, roi.frames, found, proof, carried.converted, carried.lost)
 
 
 def _check_targets(clip: Path, targets: Mapping[str, Path]) -> None:
@@ -196,19 +200,18 @@ class _Passes:
     settings: Settings
     progress: Progress
 
-    def encode(
-        self, stage: str, frames: Frames, again: Callable[[], Frames], out: Path, copy_from: Path | None = None
-    ) -> Written:
+    def encode(self, stage: str, frames: Frames, again: Callable[[], Frames], out: Path) -> Written:
         """One pass over `frames`; or a first one, thrown away, and then a second over the same from `again`."""
         info = self.clip.info
         if not self.settings.two_pass:
-            return encode(info, frames, self.encoder, self.settings, out, self._heard(stage), copy_from)
+            return encode(info, frames, self.encoder, self.settings, out, self._heard(stage))
+        suffix = carrier_of(self.encoder.suffixes)
         with tempfile.TemporaryDirectory(prefix="harness-pass-") as folder:
-            statistics, first = Path(folder) / "statistics", Path(folder) / f"first{self.encoder.suffixes[0]}"
+            statistics, first = (Path(folder) / name for name in ("statistics", f"first{suffix}"))
             heard = self._heard(f"{stage}, first pass")
-            encode(info, frames, self.encoder, self.settings, first, heard, one_of_two=Pass(1, statistics))
+            encode(info, frames, self.encoder, self.settings, first, heard, Pass(1, statistics))
             heard, second = self._heard(f"{stage}, second pass"), Pass(2, statistics)
-            return encode(info, again(), self.encoder, self.settings, out, heard, copy_from, second)
+            return encode(info, again(), self.encoder, self.settings, out, heard, second)
 
     def _heard(self, stage: str) -> Callable[[int], None]:
         return lambda done: self.progress(f"encode {stage}", done)
