@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from harness.errors import HarnessError, InconclusiveError
+from harness.media.ffmpeg import url
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
 from harness.roi.encode import encode
@@ -104,7 +105,7 @@ def _probe_frames() -> Iterator[Frame]:
 def stream_digest(path: Path) -> str:
     """SHA-256 over the video packets: equal for bit-identical streams, whatever the container writes around them."""
     digest = hashlib.sha256()
-    with av.open(str(path)) as container:
+    with av.open(url(path)) as container:
         for packet in container.demux(video=0):
             digest.update(bytes(packet))
     return digest.hexdigest()

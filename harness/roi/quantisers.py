@@ -12,6 +12,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.video.frame import PictureType
 
+from harness.media.ffmpeg import url
 from harness.roi.offsets import block_means
 
 CODECS = ("h264",)  # the others of FFmpeg's decoders say nothing, or VP9 in an index of its own
@@ -26,14 +27,14 @@ def quantisers(path: Path, block: int) -> Iterator[np.ndarray] | None:
     NaN where the stream may state none: outside intra frames a skipped block repeats the QP of the one before it, so
     all that repeat it are left out. None for a codec whose decoder does not tell.
     """
-    with av.open(str(path)) as container:
+    with av.open(url(path)) as container:
         if container.streams.video[0].codec_context.name not in CODECS:
             return None
     return _read(path, block)
 
 
 def _read(path: Path, block: int) -> Iterator[np.ndarray]:
-    with av.open(str(path)) as container:
+    with av.open(url(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.options = {"export_side_data": "venc_params"}
         stream.thread_type = "AUTO"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,10 +26,11 @@ BARE = (".264", ".h264", ".265", ".hevc", ".ivf")  # a stream and nothing else
 TEXT = ("subrip", "ass", "ssa", "webvtt", "text", "mov_text")
 TEXT_OF = {".mkv": "subrip", ".webm": "webvtt", ".mp4": "mov_text", ".mov": "mov_text"}
 ATTACHED, CHAPTER_TRACK = "attached_pic", ("text",)
+COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"), "bmp": ("cover.bmp", "image/bmp")}
 # Of the source's own encode, muxer or container: not true of the new file.
+_OF_THE_MUXER = ("encoder", "major_brand", "minor_version", "compatible_brands")
 _STALE = re.compile(
-    r"encoder|duration|bps|number_of_(frames|bytes)|_statistics_.*|vendor_id|handler_name|"
-    r"major_brand|minor_version|compatible_brands|alpha_mode",
+    r"encoder|duration|bps|number_of_(frames|bytes)|_statistics_.*|vendor_id|handler_name|alpha_mode|timecode",
     re.IGNORECASE,
 )
 
@@ -45,7 +46,7 @@ class Carried:
     parts: tuple[tuple[Part, str], ...] = ()
     converted: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
-    chapters: bool = field(default=False)
+    chapters: bool = False
 
 
 def carrier_of(suffixes: Iterable[str]) -> str:
@@ -56,8 +57,8 @@ def carrier_of(suffixes: Iterable[str]) -> str:
     return CARRIERS[0] if set(suffixes) & set(MP4) else CARRIERS[1]
 
 
-def plan_remux(contents: Contents | None, out: Path) -> Carried:
-    """What a container of `out`'s name can take of a source.
+def plan_remux(contents: Contents | None, out: Path, unstated: Iterable[str] = ()) -> Carried:
+    """What a container of `out`'s name can take of a source; `unstated` is what the encoder cannot state.
 
     Raises `InputError` for sound that it cannot hold: a film without it is never what was wanted.
     """
@@ -65,7 +66,7 @@ def plan_remux(contents: Contents | None, out: Path) -> Carried:
         return Carried()
     suffix, takes = out.suffix.lower(), _codecs_of(out)
     parts: list[tuple[Part, str]] = []
-    converted, lost = [], list(contents.more)
+    converted, lost = [], [*unstated, *contents.more]
     for part in contents.parts:
         if part.index == contents.shown or (part.tag in CHAPTER_TRACK and contents.chapters):
             continue
@@ -94,7 +95,7 @@ def _becomes(part: Part, suffix: str, takes: frozenset[str]) -> str | None:
         return None
     if part.kind == "attachment":
         return "" if suffix == ".mkv" else None
-    if part.kind == "video" and ATTACHED in part.dispositions and suffix in WEBM:
+    if ATTACHED in part.dispositions and (suffix in WEBM or (suffix in MP4 and part.codec not in COVERS)):
         return None
     if part.kind == "subtitle" and part.codec in TEXT and (part.codec not in takes or part.codec == "text"):
         return TEXT_OF.get(suffix)
@@ -109,27 +110,34 @@ def _codecs_of(out: Path) -> frozenset[str]:
         return frozenset(container.supported_codecs)
 
 
-def remux_command(ffmpeg: FFmpeg, carrier: Path, info: ClipInfo, carried: Carried, codec: str, out: Path) -> list[str]:
-    """The words of the FFmpeg call that makes `out` from a `carrier` of `codec`."""
+def remux_command(
+    ffmpeg: FFmpeg, carrier: Path, start: Fraction, info: ClipInfo, carried: Carried, codec: str, out: Path
+) -> list[str]:
+    """The words of the FFmpeg call that makes `out` from a `carrier` of `codec` whose times begin at `start` seconds.
+
+    Covers are attached from beside the carrier. Clocks are set here: FFmpeg would set each file's by the streams used.
+    """
     suffix, contents = out.suffix.lower(), carried.contents
-    words = ["-itsoffset", f"{float(info.begins):.6f}"]
-    if info.look.mastering and ffmpeg.knows("-mastering_display"):
-        words += ["-mastering_display", info.look.mastering]
-    if info.look.light and ffmpeg.knows("-content_light"):
-        words += ["-content_light", info.look.light]
+    words = ["-copyts", "-itsoffset", f"{float(info.begins - start):.6f}"]
+    for option, value in (("-mastering_display", info.look.mastering), ("-content_light", info.look.light)):
+        words += [option, value] if value and ffmpeg.knows(option) else []
     words += ["-i", url(carrier)]
-    words += ["-i", url(contents.path)] if contents and suffix not in BARE else []
-    words += ["-map", "0:v:0", *(word for part, _ in carried.parts for word in ("-map", f"1:{part.index}"))]
-    words += ["-c", "copy"]
     if suffix in BARE:
         words += ["-map_metadata", "-1", *(["-bsf:v", "dump_extra"] if codec in ("h264", "hevc") else [])]
     elif contents:
-        words += ["-map_metadata", "1", "-map_chapters", "1" if carried.chapters else "-1"]
-        for key in ("major_brand", "minor_version", "compatible_brands", "encoder"):
-            words += ["-metadata", f"{key}="]
-        for number, (part, becomes) in enumerate([(contents.video, ""), *carried.parts]):
+        words += ["-itsoffset", f"{float(-info.start):.6f}", "-i", url(contents.path), "-map_metadata", "1"]
+        words += ["-map_chapters", "1" if carried.chapters else "-1"]
+        words += [word for key in _OF_THE_MUXER for word in ("-metadata", f"{key}=")]
+    words += ["-map", "0:v:0", "-c", "copy"]
+    if contents and suffix not in BARE:
+        covers = [part for part, _ in carried.parts if ATTACHED in part.dispositions and suffix == ".mkv"]
+        beside = [(part, becomes) for part, becomes in carried.parts if part not in covers]
+        for number, (part, becomes) in enumerate([(contents.video, ""), *beside]):
+            words += ["-map", f"1:{part.index}"] if number else []
             words += [f"-c:{number}", becomes] if becomes else []
             words += _about(part, number, suffix)
+        for number, part in enumerate(covers, 1 + len(beside)):  # Matroska's are attachments
+            words += ["-attach", url(cover_beside(carrier, part)), *_about(part, number, suffix)]
         if contents.timecode and suffix not in WEBM:
             words += ["-metadata:s:0", f"timecode={contents.timecode}"]
     if suffix in MP4:
@@ -142,16 +150,23 @@ def remux_command(ffmpeg: FFmpeg, carrier: Path, info: ClipInfo, carried: Carrie
     return [*words, "-strict", "experimental", "-fflags", BITEXACT["fflags"], url(out)]
 
 
+def cover_beside(carrier: Path, part: Part) -> Path:
+    """Where the picture of an attached part lies while it is attached anew."""
+    return carrier.with_name(f"cover-{part.index}")
+
+
 def _about(part: Part, number: int, suffix: str) -> list[str]:
     """Names, language and flags of one stream of the new file."""
     words = [f"-map_metadata:s:{number}", "-1", f"-disposition:{number}", "+".join(part.dispositions) or "0"]
-    for key, value in _kept(part.metadata, suffix).items():
-        words += [f"-metadata:s:{number}", f"{key}={value}"]
-    return words
+    told = _kept(part.metadata)
+    if ATTACHED in part.dispositions and suffix == ".mkv":
+        name, mimetype = COVERS.get(part.codec, (f"cover.{part.codec}", f"image/{part.codec}"))
+        told, words = {"filename": name, "mimetype": mimetype, **told}, []
+    return [*words, *(word for key, value in told.items() for word in (f"-metadata:s:{number}", f"{key}={value}"))]
 
 
-def _kept(metadata: Mapping[str, str], suffix: str) -> dict[str, str]:
-    kept = {key: value for key, value in metadata.items() if not _STALE.fullmatch(key) and key.lower() != "timecode"}
+def _kept(metadata: Mapping[str, str]) -> dict[str, str]:
+    kept = {key: value for key, value in metadata.items() if not _STALE.fullmatch(key)}
     if "name" in kept and "title" not in kept:  # what MP4 calls it
         kept["title"] = kept.pop("name")
     return kept
@@ -163,6 +178,11 @@ def remux(carrier: Path, info: ClipInfo, carried: Carried, out: Path) -> None:
     Raises `HarnessError` with FFmpeg's words when it cannot.
     """
     with av.open(url(carrier)) as container:
-        codec = container.streams.video[0].codec_context.name
+        codec, start = container.streams.video[0].codec_context.name, Fraction(container.start_time or 0, av.time_base)
+    if carried.contents and out.suffix.lower() == ".mkv":
+        for part, _ in carried.parts:
+            if ATTACHED in part.dispositions:
+                with av.open(url(carried.contents.path)) as source:
+                    cover_beside(carrier, part).write_bytes(bytes(next(source.demux(source.streams[part.index]))))
     ffmpeg = find_ffmpeg()
-    ffmpeg.run(remux_command(ffmpeg, carrier, info, carried, codec, out))
+    ffmpeg.run(remux_command(ffmpeg, carrier, start, info, carried, codec, out))

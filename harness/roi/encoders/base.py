@@ -137,6 +137,10 @@ class Encoder:
         more = [f"{name}={value}" for name, value in stated if value and name not in given]
         return {**options, option: ":".join(filter(None, [options.get(option), *more]))} if more else options
 
+    def unstated(self, info: ClipInfo) -> list[str]:
+        """What of the clip's look its stream will not state, in words."""
+        return [f"chroma location {info.look.siting}"] if info.look.siting and self.route != "side-data" else []
+
     def refuse_ignored(self, said: Iterable[str], settings: Settings) -> None:
         """`InputError` when the encoder's warnings tell of a part of `settings` that it would ignore."""
         for line in said:

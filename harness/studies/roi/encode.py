@@ -113,7 +113,7 @@ def roi_encode(
     able.options(settings)
     check_suffix(out, able)
     clip, contents = read_contents(clip)
-    carried = plan_remux(contents, out)
+    carried = plan_remux(contents, out, able.unstated(clip.info))
     check_frame(next(iter(clip)), clip.info.path)
     mapper = source.open(threads=0)
     steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)

@@ -271,20 +271,6 @@ def processes_on(folder: Path) -> list[str]:
     return [line for line in found if str(folder) in line]
 
 
-@pytest.mark.parametrize("encoder", ["libx264", "libkvazaar"])
-def test_subtitles_are_copied_or_the_container_refused(encoder: str, tmp_path: Path) -> None:
-    words = tmp_path / "words.srt"
-    words.write_text("1\n00:00:00,000 --> 00:00:00,200\nA drifting texture\n")
-    bare, clip = write_clip(tmp_path / "bare.mkv", size=(320, 192)), tmp_path / "clip.mkv"
-    find_ffmpeg().run(["-i", bare, "-i", words, "-map", "0", "-map", "1", "-c", "copy", clip])
-    with av.open(str(run(clip, tmp_path / "out.mkv", encoder).path)) as container:
-        texts = [bytes(packet) for packet in container.demux(subtitles=0) if packet.size]
-    assert texts == [b"A drifting texture"]
-    with pytest.raises(InputError, match=r"out.mp4 takes no subtitle stream subrip \(allowed: .mkv"):
-        run(clip, tmp_path / "out.mp4", encoder)
-    assert not (tmp_path / "out.mp4").exists()
-
-
 def test_preview_and_exports_are_written(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
     run(clip, tmp_path / "out.mkv", preview=tmp_path / "look.png", export=("npz", tmp_path / "map.npz"))
