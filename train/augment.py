@@ -11,6 +11,7 @@ import torch
 from train.compression import HIGHEST, LOWEST, LUMA, compressed
 from train.data import seeded
 
+
 @dataclass(frozen=True)
 class Looks:
     """For every sample of an epoch, float32 `[N]`: factors around 1, and a JPEG quality where above 0."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
 
+from train.distil import both_looks
 from train.losses import supervised
 from train.students.blocks import Student
 from train.views import DRAWS, ViewRanges, batch_of, placed
@@ -20,6 +20,10 @@ from train.views import DRAWS, ViewRanges, batch_of, placed
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 WARM_STEPS = 3  # before a capture: libraries choose their kernels and allocate
 SIDE_STEP = 2
+KNOWN, UNKNOWN = (
+    1.5,
+    1.8,
+)  # reach of a view, in frames: up to where a teacher's map counts in full, from where not at all
 
 
 @dataclass
@@ -31,7 +35,13 @@ class Learner:
     average: Student
     rate: torch.Tensor
     loss_sum: torch.Tensor
-    pairs: tuple[list[torch.Tensor], list[torch.Tensor]] = field(default=([], []))
+    pairs: tuple[list[torch.Tensor], list[torch.Tensor]]
+
+    def changed(self) -> list[torch.Tensor]:
+        """Every tensor that a step changes in place."""
+        state = [value for kept in self.optimiser.state.values() for value in kept.values()]
+        both = [*self.net.parameters(), *self.net.buffers(), *self.average.parameters(), *self.average.buffers()]
+        return [value.detach() for value in (*both, *state)]
 
 
 def learner(net: Student, average: Student, weight_decay: float, device: torch.device) -> Learner:
@@ -57,18 +67,19 @@ def learner(net: Student, average: Student, weight_decay: float, device: torch.d
 class Steps:
     """Training steps of several learners over the same views, at one size of view.
 
-    `frames` uint8 `[N, S, S, 4]`: pictures and masks. With a `teacher` (logits of normalised images), `teacher_weight`
-    of its map, the mean of its look and its flipped look, joins every target. `order` int64 `[M]` is what an epoch
-    goes through; `start_epoch` shuffles it.
+    `frames` uint8 `[N, S, S, 4]`: pictures and masks. `order` int64 `[M]` is what an epoch goes through; `start_epoch`
+    shuffles it. `teacher_weight` of a teacher's map joins every target: of the `teacher`'s own look at each view, or of
+    `maps` uint8 `[N, S, S, 1]`, its looks at whole frames. Where `labelled` bool `[N]` denies a mask, it is all of it.
     """
 
     def __init__(
         self, frames: torch.Tensor, order: torch.Tensor, learners: Sequence[Learner], loss_of: Loss, ranges: ViewRanges,
         batch: int, side_weight: float, teacher: Student | None = None, teacher_weight: float = 0.0,
-        streams: bool = True,
+        streams: bool = True, maps: torch.Tensor | None = None, labelled: torch.Tensor | None = None,
     ) -> None:  # fmt: skip
         self.frames, self.order, self.learners, self.loss_of, self.ranges = frames, order, learners, loss_of, ranges
         self.batch, self.side_weight, self.teacher, self.teacher_weight = batch, side_weight, teacher, teacher_weight
+        self.chosen, self.maps, self.labelled = order.clone(), maps, labelled
         self.device = frames.device
         self.cuda = self.device.type == "cuda"
         self.cursor = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -81,10 +92,23 @@ class Steps:
     def start_epoch(self, generator: torch.Generator | None = None) -> None:
         """Shuffle, and begin at the first batch."""
         shuffled = torch.randperm(len(self.order), device=self.device, generator=generator)
-        self.order.copy_(self.order[shuffled])
+        self.order.copy_(self.chosen[shuffled])
         self.cursor.zero_()
         for one in self.learners:
             one.loss_sum.zero_()
+
+    def remembered(self) -> dict[int, torch.Tensor]:
+        """Copies of all that a step changes, by where it lies in memory."""
+        return {tensor.data_ptr(): tensor.clone() for one in self.learners for tensor in one.changed()}
+
+    def put_back(self, before: dict[int, torch.Tensor]) -> None:
+        """Undo steps, in place, since a captured graph knows its tensors by their memory."""
+        for one in self.learners:
+            for tensor in one.changed():
+                if tensor.data_ptr() in before:
+                    tensor.copy_(before[tensor.data_ptr()])
+                else:
+                    tensor.zero_()  # the optimiser's state, which began at 0 in the first step
 
     def run(self, size: int, rate: float, decay: float) -> None:
         """One step on views of `size` at learning rate `rate`, averages forgetting 1 - `decay` of themselves."""
@@ -128,11 +152,10 @@ class Steps:
         self.cursor.add_(1).remainder_(self.per_epoch)
         with torch.no_grad():
             draws = torch.rand(self.batch, DRAWS, device=self.device)
-            images, truth = batch_of(self.frames, index, size, self.ranges, draws)
-            if self.teacher:
-                # A teacher knows less of views that are wider than its own were.
-                known = ((1.8 - placed(self.ranges, draws)[1]) / 0.3).clamp(0, 1)[:, None, None, None]
-                truth = truth + (self._taught(images) - truth) * (self.teacher_weight * known)
+            images, layers = batch_of(self.frames, index, size, self.ranges, draws, self.maps, self.labelled)
+            truth = layers[:, :1]
+            if self.teacher or self.maps is not None:
+                truth = self._taught(images, layers, draws)
         if not self.streams:
             for one in self.learners:
                 self._learn(one, images, truth)
@@ -159,14 +182,19 @@ class Steps:
             torch._foreach_mul_(change, self.forget)
             torch._foreach_add_(kept, change)
 
-    def _taught(self, images: torch.Tensor) -> torch.Tensor:
-        """The teacher's map of each view, the mean of its look and its flipped look, at the views' size."""
-        assert self.teacher
-        with self._autocast():
-            logits = self.teacher.outputs(torch.cat((images, images.flip(3))))[0].float()
-        logits = F.interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=False)
-        looks = torch.sigmoid(logits)
-        return (looks[: len(images)] + looks[len(images) :].flip(3)) / 2
+    def _taught(self, images: torch.Tensor, layers: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """The target with the teacher's share in it, `[B, 1, size, size]`."""
+        if self.teacher:
+            with self._autocast():
+                looks = both_looks(self.teacher, images)
+            # A teacher knows less of views that are much wider than its own were.
+            known = ((UNKNOWN - placed(self.ranges, draws)[1]) / (UNKNOWN - KNOWN)).clamp(0, 1)
+            share = self.teacher_weight * known[:, None, None, None]
+        else:
+            looks, share = layers[:, 1:2], torch.full_like(layers[:, :1], self.teacher_weight)
+        if self.labelled is not None:
+            share = torch.where(layers[:, -1:] > 0, share, 1.0)
+        return torch.lerp(layers[:, :1], looks, share.expand_as(looks))
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
 
 import torch
 from torch.nn import functional as F
@@ -74,8 +73,9 @@ def supervised(
     With `side_step` the side outputs are compared at the truth's size over it, which costs its square less.
     """
     coarse = F.avg_pool2d(truth, side_step) if side_step > 1 else truth
-    losses = [loss_of(_at(logits, t.shape[2:]), t) for logits, t in zip(outputs, chain((truth,), repeat(coarse)))]
-    return losses[0] + side_weight * sum(losses[1:]) if losses[1:] else losses[0]
+    main = loss_of(_at(outputs[0], truth.shape[2:]), truth)
+    sides = [loss_of(_at(logits, coarse.shape[2:]), coarse) for logits in outputs[1:]]
+    return main + side_weight * sum(sides) if sides else main
 
 
 def _at(logits: torch.Tensor, size: torch.Size) -> torch.Tensor:

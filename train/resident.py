@@ -64,16 +64,24 @@ def run_course(
     validate: Callable[[Student], dict[str, float]],
     done: Callable[[Epoch], None],
     say: Callable[[str], None] = lambda text: None,
+    begun: int = 0,
+    seed: int | None = None,
 ) -> int:
-    """Train `steps` along `course`; `done` hears of every epoch. Returns how many there were."""
-    seconds = _timed(steps, course, say)
-    progress, number, averaged_steps = 0.0, 0, 0
+    """Train `steps` along `course`; `done` hears of every epoch. Returns how many there were.
+
+    `begun` epochs of a course of fixed length are done already. With a `seed` every epoch is a function of it and of
+    the epoch's number alone, so that a resumed run goes on as it would have.
+    """
+    seconds = _timed(steps, course, say) if steps.cuda or course.deadline else {}
+    progress, number, averaged_steps = begun / (course.epochs or 1), begun, begun * steps.per_epoch
     while progress < 1:
         left = _epochs_left(course, progress, number, seconds)
         if left < 1:
             break
         started, size = time.monotonic(), course.size_at(progress)
         gain = (1 - progress) / left
+        if seed is not None:
+            torch.manual_seed(seed * 1_000_003 + number)
         steps.start_epoch()
         for step in range(steps.per_epoch):
             averaged_steps += 1
@@ -84,7 +92,7 @@ def run_course(
         due = progress >= course.dense_from or number % course.validate_every == 0
         scores = [validate(one.average) for one in steps.learners] if due else []
         spent = time.monotonic() - started
-        seconds[size] = spent if number == 1 else 0.7 * seconds[size] + 0.3 * spent
+        seconds[size] = 0.7 * seconds.get(size, spent) + 0.3 * spent
         done(Epoch(number, progress, size, rate, spent, losses, scores))
         if not all(map(math.isfinite, losses)):
             say(f"epoch {number}: the losses are {losses}")
@@ -93,8 +101,9 @@ def run_course(
 
 
 def _timed(steps: Steps, course: Course, say: Callable[[str], None]) -> dict[int, float]:
-    """Capture every size, and how long an epoch takes at it; these first steps hardly move anything."""
+    """Capture every size, and how long an epoch takes at it; what these steps move is put back."""
     seconds = {}
+    before = steps.remembered()
     for size in dict.fromkeys(course.sizes):
         for one in steps.learners:
             one.rate.fill_(course.rate * 0.01)
@@ -109,6 +118,7 @@ def _timed(steps: Steps, course: Course, say: Callable[[str], None]) -> dict[int
         step = (time.monotonic() - ready) / count
         seconds[size] = step * steps.per_epoch
         say(f"size {size}: {how} in {ready - begun:.1f} s, {step * 1e3:.2f} ms a step, {seconds[size]:.2f} s an epoch")
+    steps.put_back(before)
     return seconds
 
 
@@ -155,4 +165,3 @@ def fold_scores(
             if name == "whole":
                 sums["mae_whole"] += float((maps - truth.float()).abs().mean((1, 2)).sum())
     return {name: value / len(frames) for name, value in sums.items()}
-

@@ -34,13 +34,19 @@ class ViewRanges:
 
 
 def batch_of(
-    frames: torch.Tensor, index: torch.Tensor, size: int, ranges: ViewRanges, draws: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    frames: torch.Tensor, index: torch.Tensor, size: int, ranges: ViewRanges, draws: torch.Tensor,
+    maps: torch.Tensor | None = None, labelled: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Views of `frames` uint8 `[N, S, S, 4]` (RGB and mask, 0 or 255) at `index` int64 `[B]`, by `draws` `[B, DRAWS]`.
 
-    Returns normalised images float32 `[B, 3, size, size]`, channels last in memory, and masks `[B, 1, size, size]`.
+    Returns normalised images float32 `[B, 3, size, size]`, channels last in memory, and layers `[B, C, size, size]`:
+    the masks; the same views of `maps` uint8 `[N, S, S, 1]`, if given; and 1 where there is a mask at all, if
+    `labelled` bool `[N]` is given.
     """
-    picked = frames.index_select(0, index).permute(0, 3, 1, 2).float() / 255
+    picked = frames.index_select(0, index)
+    if maps is not None:
+        picked = torch.cat((picked, maps.index_select(0, index)), 3)
+    picked = picked.permute(0, 3, 1, 2).float() / 255
     theta, reach = placed(ranges, draws)
     # A view that shows the frame smaller than it is stored would alias: soften it first.
     soften = (reach * frames.shape[1] / size - 1).clamp(0, 1)
@@ -49,7 +55,10 @@ def batch_of(
     softened = F.avg_pool2d(picked, 3, 1, 1, count_include_pad=False)
     picked = torch.lerp(picked, softened, soften[:, None, None, None])
     seen = sampled(picked, theta, size)
-    images, masks = seen[:, :3], (seen[:, 3:] > 0.5).float()
+    images, layers = seen[:, :3], torch.cat(((seen[:, 3:4] > 0.5).float(), seen[:, 4:]), 1)
+    if labelled is not None:
+        known = labelled.index_select(0, index).float()[:, None, None, None]
+        layers = torch.cat((layers, known.expand(-1, 1, size, size)), 1)
     images = coloured(images, ranges, draws)
     coarse = int(ranges.compression * len(index))
     if coarse:  # samples come in random order, so the first so many are as good as any
@@ -57,10 +66,10 @@ def batch_of(
         done = compressed(images[:coarse].permute(0, 2, 3, 1), quality).permute(0, 3, 1, 2)
         images = torch.cat((done, images[coarse:]))
     if ranges.paste:
-        images, masks = pasted(images, masks, ranges.paste, draws)
+        images, layers = pasted(images, layers, ranges.paste, draws)
     mean, std = _constant(MEAN, images.device), _constant(STD, images.device)
     images = (images - mean[:, None, None]) / std[:, None, None]
-    return images.contiguous(memory_format=torch.channels_last), masks
+    return images.contiguous(memory_format=torch.channels_last), layers
 
 
 def placed(ranges: ViewRanges, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,9 +110,9 @@ def coloured(images: torch.Tensor, ranges: ViewRanges, draws: torch.Tensor) -> t
 
 
 def pasted(
-    images: torch.Tensor, masks: torch.Tensor, share: float, draws: torch.Tensor
+    images: torch.Tensor, layers: torch.Tensor, share: float, draws: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """In `share` of the samples a box of the next sample's picture and mask replaces their own."""
+    """In `share` of the samples a box of the next sample's picture and layers replaces their own."""
     size = images.shape[2]
     along = (torch.arange(size, device=images.device) + 0.5) / size
     sides = 0.3 + 0.4 * draws[:, 17:19]
@@ -113,7 +122,7 @@ def pasted(
         (along > first[:, axis, None]) & (along < (first + sides)[:, axis, None]) & chosen[:, None] for axis in (0, 1)
     ]
     box = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return torch.where(box, images.roll(1, 0), images), torch.where(box, masks.roll(1, 0), masks)
+    return torch.where(box, images.roll(1, 0), images), torch.where(box, layers.roll(1, 0), layers)
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from train.students.blocks import Student, conv_bn_relu
+from train.students.frames import WholeFrame
 
 PARAMETERS = 4_543_285
 
@@ -55,13 +56,12 @@ class InnerUNet(nn.Module):
         return entered + x
 
 
-class Teacher(Student):
+class Teacher(WholeFrame):
     """Inner U-Nets at 1/2 down to 1/32 and back up to 1/2, a side output at each size.
 
-    Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides multiples of 32.
+    Takes ImageNet-normalised RGB `[N, 3, H, W]`; `outputs` wants sides that are multiples of 32.
     """
 
-    sides_multiple_of = 32
     channels = (32, 80, 128, 192, 192)
     middles = (24, 48, 64, 64, 64)
     depths = (5, 4, 3)
@@ -97,10 +97,6 @@ class Teacher(Student):
         at4 = self.up2(torch.cat((F.interpolate(at8, scale_factor=2.0), quarter), 1))
         at2 = self.up1(torch.cat((F.interpolate(at4, scale_factor=2.0), half), 1))
         return tuple(head(at) for head, at in zip(self.heads, (at2, at4, at8, at16, at32), strict=True))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits = F.interpolate(self.outputs(image)[0], scale_factor=2.0, mode="bilinear", align_corners=False)
-        return torch.sigmoid(logits)
 
 
 def build() -> Student:

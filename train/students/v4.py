@@ -1,8 +1,4 @@
-"""`saliency_student_v4`: one look at the whole frame, dense convolutions at 1/4 and 1/2 where v3 had few.
-
-Frames come down by whole factors first (a mean of all pixels: nothing aliases), the map goes up to half of a large
-frame's size by interpolation and from there by repetition: at 1080p these steps cost as much as the network.
-"""
+"""`saliency_student_v4`: one look at the whole frame, dense convolutions at 1/4 and 1/2 where v3 had few."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from train.students.blocks import Student, conv_bn, conv_bn_relu
-from train.students.v3 import WORKING_SIDE, GlobalContext, Residual, doubled, resized, separable
+from train.students.frames import WholeFrame
+from train.students.v3 import GlobalContext, Residual, doubled, separable
 
 PARAMETERS = 298_292
-LARGE = 2 * WORKING_SIDE  # from this smaller side on, a frame comes down by a whole factor first
 
 
 class DenseResidual(nn.Module):
@@ -28,13 +24,13 @@ class DenseResidual(nn.Module):
         return F.relu(x + self.branch(x))
 
 
-class OneLookStudent(Student):
+class OneLookStudent(WholeFrame):
     """v3's encoder with a dense block at 1/4, a decoder that is dense at 1/4 and 1/2, and a pointwise head.
 
     Takes ImageNet-normalised RGB `[N, 3, H, W]`; `outputs` trains at the size that it is given (multiples of 32).
     """
 
-    sides_multiple_of = 1
+    shift, scale = -0.5, 1.25  # a loss of overlap predicts too much, a teacher's soft maps teach caution
     channels = (16, 32, 64, 96, 96)
     depths = (1, 2, 3, 1)
     up_channels = (32, 48, 64)
@@ -73,76 +69,6 @@ class OneLookStudent(Student):
         deep = at4 = self.mix4(F.relu(self.skip4(quarter) + doubled(self.lift4(deep))))
         deep = self.mix2(F.relu(half + doubled(self.lift2(deep))))
         return self.head(deep), self.head4(at4), self.head8(at8), self.head16(at16)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        if torch.onnx.is_in_onnx_export():
-            return spread(torch.sigmoid(doubled(self.outputs(gathered(image))[0])), image)
-        height, width = image.shape[2:]
-        factor = factor_for(min(height, width))
-        map_ = torch.sigmoid(doubled(self.outputs(steps_of(image.double(), factor).float())[0]))
-        if min(height, width) >= LARGE and height % 2 == 0 and width % 2 == 0:
-            return F.interpolate(resized(map_, (height // 2, width // 2)), scale_factor=2.0, mode="nearest")
-        return resized(map_, (height, width))
-
-
-def factor_for(smaller_side: int) -> int:
-    """By how much a frame is averaged down before it is sampled: 1, 2, 4 or 8."""
-    return 1 if smaller_side < LARGE else 2 if smaller_side < 2 * LARGE else 4 if smaller_side < 4 * LARGE else 8
-
-
-def steps_of(image: torch.Tensor, factor: int) -> torch.Tensor:
-    """`image` `[N, 3, H, W]` at the working size: a mean over `factor`, samples at aligned corners, a mean of those.
-
-    Over a power of two of steps float32 holds every sampling position exactly, so all runtimes sample alike.
-    """
-    pooled = F.avg_pool2d(image, factor) if factor > 1 else image
-    over = 1 if factor > 2 else 2  # samples a cell and side: after a large factor the pixels are means already
-    side = WORKING_SIDE * over + 1
-    sampled = F.interpolate(pooled, size=[side, side], mode="bilinear", align_corners=True)
-    return F.avg_pool2d(sampled, over + 1, over)
-
-
-@torch.jit.script_if_tracing
-def gathered(image: torch.Tensor) -> torch.Tensor:
-    """`steps_of` with the factor chosen in the graph, by nested `If`.
-
-    The loader admits no comparison; a number clipped to 0 or 1 and cast does for one.
-    """
-    sides = torch._shape_as_tensor(image)
-    smaller = torch.min(sides[2], sides[3])
-    if bool(torch.clamp(smaller - 511, 0, 1).to(torch.bool)):
-        if bool(torch.clamp(smaller - 1023, 0, 1).to(torch.bool)):
-            if bool(torch.clamp(smaller - 2047, 0, 1).to(torch.bool)):
-                small = torch.nn.functional.avg_pool2d(image, 8)
-            else:
-                small = torch.nn.functional.avg_pool2d(image, 4)
-            coarse = torch.nn.functional.interpolate(small, size=[257, 257], mode="bilinear", align_corners=True)
-            seen = torch.nn.functional.avg_pool2d(coarse, 2, 1)
-        else:
-            half = torch.nn.functional.avg_pool2d(image, 2)
-            fine = torch.nn.functional.interpolate(half, size=[513, 513], mode="bilinear", align_corners=True)
-            seen = torch.nn.functional.avg_pool2d(fine, 3, 2)
-    else:
-        fine = torch.nn.functional.interpolate(image, size=[513, 513], mode="bilinear", align_corners=True)
-        seen = torch.nn.functional.avg_pool2d(fine, 3, 2)
-    return seen
-
-
-@torch.jit.script_if_tracing
-def spread(map_: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
-    """The map at the size of `frame`; repetition doubles it for large frames of even sides."""
-    height, width = frame.size(2), frame.size(3)
-    odd = torch.tensor(height - height // 2 * 2 + width - width // 2 * 2)
-    sides = torch._shape_as_tensor(frame)
-    smaller = torch.min(sides[2], sides[3])
-    if bool(torch.clamp(smaller - 511 - odd * 1000000, 0, 1).to(torch.bool)):
-        half = torch.nn.functional.interpolate(
-            map_, size=[height // 2, width // 2], mode="bilinear", align_corners=False
-        )
-        whole = torch.nn.functional.interpolate(half, scale_factor=2.0, mode="nearest")
-    else:
-        whole = torch.nn.functional.interpolate(map_, size=[height, width], mode="bilinear", align_corners=False)
-    return whole
 
 
 def build() -> Student:
