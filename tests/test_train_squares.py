@@ -347,3 +347,20 @@ def test_teachers_that_cannot_teach_are_refused(pairs: list[Pair], teacher: Path
     app.command("other")(lambda: None)
     done = CliRunner().invoke(app, ["train", "--student", "v4", "--unlabelled", str(tmp_path)])
     assert isinstance(done.exception, InputError) and "need a teacher" in str(done.exception)
+
+
+def test_an_error_at_an_outline_costs_more_than_one_far_from_it() -> None:
+    from train.losses import structure, supervised
+
+    truth = torch.zeros(1, 1, 96, 96)
+    truth[:, :, 32:64, 32:64] = 1
+    right = (truth * 2 - 1) * 4
+    losses = []
+    for row, column in ((31, 48), (4, 4)):
+        wrong = right.clone()
+        wrong[:, :, row, column] = 4
+        losses.append(float(structure(wrong, truth)))
+    assert losses[0] > losses[1] > float(structure(right, truth))
+    small = torch.nn.functional.avg_pool2d(right, 8)
+    whole, coarse = (float(supervised(structure, (right, small), truth, 0.5, step)) for step in (1, 2))
+    assert whole != coarse and min(whole, coarse) > float(structure(right, truth))

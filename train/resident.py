@@ -88,7 +88,9 @@ def run_course(
             rate = course.rate_at(progress + gain * step / steps.per_epoch)
             steps.run(size, rate, min(course.decay, 1 - 1 / (averaged_steps + 1)))
         losses = [float(one.loss_sum) / steps.per_epoch for one in steps.learners]  # waits for the device
-        number, progress = number + 1, 1.0 if left < 2 else progress + gain
+        number += 1
+        fixed = number / (course.epochs or 1)  # to the bit what a resumed run begins with
+        progress = fixed if course.deadline is None else 1.0 if left < 2 else progress + gain
         due = progress >= course.dense_from or number % course.validate_every == 0
         scores = [validate(one.average) for one in steps.learners] if due else []
         spent = time.monotonic() - started

@@ -41,6 +41,7 @@ def run_squares(
     """
     side = recipe.frame_side
     assert side
+    torch.backends.cudnn.benchmark = device.type == "cuda"  # sizes are few and fixed
     without = lesson.unlabelled if lesson else ()
     everything = [*pairs, *more, *without]
     host = square_frames(everything, side, cache, lambda done, total: progress("decoding", done, total, {}))
