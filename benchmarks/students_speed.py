@@ -1,9 +1,11 @@
 """What one map costs in ONNX Runtime, student beside student, by frame size.
 
-python -m benchmarks.students_speed --model saliency_student_v1 --model saliency_student_v2 --model saliency_student_v3
+python -m benchmarks.students_speed --base saliency_student_v2 --model saliency_student_v2 --model saliency_student_v3 \
+    --model saliency_student_v4
 
-The students take turns on the same frame in one process; times are wall clock with so many threads, ratios are to the
-model named second to last.
+The students take turns on the same frame in one process; times are wall clock with so many threads, ratios are to
+`--base`, by default the model named second to last. They cover onnxruntime alone: what a whole extractor gains is in
+`benchmarks/extractor.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", required=True, help="registry id or .onnx path; two or more")
+    parser.add_argument("--base", help="what the others are compared with")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
@@ -34,7 +37,9 @@ def main() -> None:
     models = [load_model(name, asked.threads) for name in asked.model]
     if len(models) < 2:
         parser.error("nothing to compare: give two models or more")
-    base = models[-2].name
+    base = asked.base or models[-2].name
+    if base not in [model.name for model in models]:
+        parser.error(f"--base {base} is none of the models")
     rows = []
     for height, width in SIZES:
         planes = np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32)

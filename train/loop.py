@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -17,37 +16,21 @@ from torch import distributed
 
 from corpora.loader import Pair, content_digest, listing_digest
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, sha256_of, whole_file, write_json
+from harness.files import read_json, sha256_of, write_json
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import processor_name
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
+from train.distil import Lesson
+from train.history import EpochRow, Progress, checkpoint, draw_curve, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.recipe import Recipe
+from train.square_run import run_squares
 from train.students.blocks import Student
 from train.students.registry import build_student
 from train.validation import ValidationIoU, validation_iou
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """One line of `history.jsonl`; the progress view shows the same values."""
-
-    epoch: int
-    loss: float
-    val_iou: float
-    val_iou_per_image: float
-    lr: float
-    images_per_second: float
-    seconds: float
-    val_iou_whole: float | None = None
-
-    @property
-    def selected_by(self) -> float:
-        """What chooses the best epoch: IoU on whole pictures where the recipe asks for that view."""
-        return self.val_iou if self.val_iou_whole is None else self.val_iou_whole
 
 
 @dataclass(frozen=True)
@@ -59,9 +42,6 @@ class Run:
     best_epoch: int
     best: ValidationIoU
     history: list[EpochRow]
-
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 def _silent(stage: str, done: int, total: int, values: dict[str, float]) -> None:
@@ -80,18 +60,24 @@ def train(
     more: Sequence[Pair] = (),
     origin: dict[str, Any] | None = None,
     start_from: Path | None = None,
+    lesson: Lesson | None = None,
 ) -> Run:
     """Train a student and return its run; every epoch ends in a checkpoint from which `resume` goes on.
 
     The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on. `origin`
-    says in `run.json` where they all come from. The weights begin as the best ones of the run `start_from`, if any.
-    Raises `InputError` for a folder that holds another recipe's run, or one that exists without `resume`.
+    says in `run.json` where they all come from. The weights begin as the best ones of the run `start_from`, if any. A
+    `lesson` adds a teacher's maps to the targets. Raises `InputError` for a folder that holds another recipe's run, or
+    one that exists without `resume`.
     """
     chosen_device = pick_device(device)
     optimiser_of = named("optimizer", recipe.optimizer, OPTIMISERS)
     schedule_of = named("schedule", recipe.schedule, SCHEDULES)
     loss_of = named("loss", recipe.loss, LOSSES)
     rank, world = join_group()
+    if lesson and not recipe.frame_side:
+        raise InputError(f"a teacher needs a recipe with frame_side, and {recipe.student}'s has none")
+    if recipe.frame_side and world > 1:
+        raise InputError(f"a recipe with frame_side trains in one process, not in {world}")
     if threads := threads or _threads_of(folder, resume):
         torch.set_num_threads(threads)
     if rank > 0:
@@ -102,9 +88,22 @@ def train(
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
     if rank == 0:
-        _claim(folder, recipe, [*pairs, *more], origin or {}, chosen_device, world, resume, start_from)
-    data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
+        taught = {"teacher": lesson.about} if lesson else {}
+        _claim(folder, recipe, [*pairs, *more], taught | (origin or {}), chosen_device, world, resume, start_from)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
+    if recipe.frame_side:
+        if len(kept) < recipe.batch_size:
+            raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
+
+        def begin(student: Student) -> None:
+            if start_from:
+                load_best(student, start_from)
+
+        history = run_squares(
+            recipe, pairs, kept, held, more, folder, cache, chosen_device, resume, progress, begin, lesson
+        )
+        return _finished(folder, recipe, rank, history)
+    data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept += range(len(pairs), len(pairs) + len(more))
     if len(kept) < recipe.batch_size:
         raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
@@ -122,7 +121,7 @@ def train(
         parts["average"] = average
     history = list[EpochRow]()
     if resume and (folder / "checkpoint.pt").exists():
-        history = _restore(folder, parts, chosen_device)
+        history = restore(folder, parts, chosen_device)
 
     forward = _forward(student, chosen_device, world)
     batches = _batches(data, chosen_device)
@@ -162,13 +161,19 @@ def train(
         if rank == 0:
             if row.selected_by > best_iou:
                 best_iou = row.selected_by
-                _save(folder / "best.pt", {"student": shipped.state_dict(), "row": asdict(row)})
-            _checkpoint(folder, parts, history)
+                save(folder / "best.pt", {"student": shipped.state_dict(), "row": asdict(row)})
+            checkpoint(folder, parts, history)
             progress("validated", epoch, recipe.epochs, {"loss": row.loss, "IoU": row.selected_by})
+    if rank == 0:
+        save(folder / "final.pt", {"student": shipped.state_dict()})
+    return _finished(folder, recipe, rank, history)
+
+
+def _finished(folder: Path, recipe: Recipe, rank: int, history: list[EpochRow]) -> Run:
     best = max(history, key=lambda row: row.selected_by)
     if rank == 0:
-        _save(folder / "final.pt", {"student": shipped.state_dict()})
         draw_curve(history, folder / "curve.png", f"{recipe.student}, seed {recipe.seed}")
+    assert best.val_iou is not None and best.val_iou_per_image is not None
     return Run(folder, rank, best.epoch, ValidationIoU(best.val_iou, best.val_iou_per_image), history)
 
 
@@ -211,23 +216,6 @@ def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slic
     return [slice(start + rank * share, start + (rank + 1) * share) for start in starts]
 
 
-def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
-    """Loss and validation IoU over epochs, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    epochs = [row.epoch for row in history]
-    axes.plot(epochs, [row.loss for row in history], color="tab:gray", label="training loss")
-    axes.set(xlabel="epoch", ylabel="loss", title=title)
-    right = axes.twinx()
-    right.plot(epochs, [row.selected_by for row in history], color="tab:blue", label="validation IoU")
-    right.set_ylabel("validation IoU@0.5")
-    figure.legend(loc="outside lower center", ncols=2)
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=110)
-
-
 def _claim(
     folder: Path, recipe: Recipe, pairs: list[Pair], origin: dict[str, Any],
     device: torch.device, world: int, resume: bool, start_from: Path | None,
@@ -248,7 +236,7 @@ def _claim(
             raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
         found["recipe"] = Recipe(**found["recipe"]).as_dict()  # keys that the run did not know yet: their defaults
         found.setdefault("content_sha256", described["content_sha256"])
-        for key, value in described.items():
+        for key, value in (described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
     else:
@@ -333,24 +321,3 @@ def _maps(student: torch.nn.Module, device: torch.device) -> Callable[[np.ndarra
         return student(normalised(torch.from_numpy(images).to(device)))[:, 0].cpu().numpy()
 
     return maps
-
-
-def _checkpoint(folder: Path, parts: dict[str, Any], history: list[EpochRow]) -> None:
-    with whole_file(folder / "history.jsonl") as part:
-        part.write_text("".join(json.dumps(asdict(row)) + "\n" for row in history))
-    state = {name: part.state_dict() for name, part in parts.items()}
-    state |= {"torch_random": torch.get_rng_state(), "history": [asdict(row) for row in history]}
-    _save(folder / "checkpoint.pt", state)
-
-
-def _restore(folder: Path, parts: dict[str, Any], device: torch.device) -> list[EpochRow]:
-    state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    torch.set_rng_state(state["torch_random"].cpu())
-    return [EpochRow(**row) for row in state["history"]]
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    with whole_file(path) as part:
-        torch.save(state, part)

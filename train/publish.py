@@ -16,7 +16,8 @@ from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
 from train.export import Exported, export
-from train.loop import EpochRow, draw_curve, load_best
+from train.history import EpochRow, draw_curve
+from train.loop import load_best
 from train.recipe import Recipe, changes_of
 from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE
@@ -135,6 +136,7 @@ def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, A
         "dataset_pairs": run.about["pairs"],
         "dataset_listing_sha256": run.about["listing_sha256"],
         "started_from": run.about.get("started_from"),
+        "teacher": run.about.get("teacher"),
         "pt_onnx_max_abs_diff": exported.max_abs_diff,
         "versions": run.about["versions"],
         "machine": run.about["machine"],

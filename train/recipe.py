@@ -20,6 +20,10 @@ class Recipe:
     `smallest_view`: None cuts squares of `crop_size`; else each side of a box keeps a share in [it, 1] of the frame
     and is scaled to `crop_size`, in the first `small_epochs` epochs to `small_size`. `widest_view` above 1 lets half
     of the views reach so far over the frame, which shrinks what is in it. `ema` is a decay per step.
+
+    With a `frame_side` pictures are kept as squares of that side, and views and looks are made on the device. Then
+    views also turn by up to `turn` degrees, and shares of them are `grey`, get a box of another picture (`paste`), or
+    are softened (`blur`).
     """
 
     student: str
@@ -46,6 +50,12 @@ class Recipe:
     colour: float = 0.0
     compression: float = 0.0
     val_view: str = "crop"
+    frame_side: int | None = None
+    turn: float = 0.0
+    grey: float = 0.0
+    paste: float = 0.0
+    blur: float = 0.0
+    validate_every: int = 1
 
     def size_at(self, epoch: int) -> int:
         """The side of the training pictures in `epoch`, from 1."""
@@ -112,9 +122,9 @@ def _check(path: Path, key: str, value: object) -> None:
         good, allowed = value in ("crop", "whole"), "crop or whole"
     elif key in ("lr", "val_fraction"):
         good, allowed = number is not None and number > 0, "a number above 0"
-    elif key in ("ema", "colour", "compression"):
+    elif key in ("ema", "colour", "compression", "grey", "paste", "blur"):
         good, allowed = number is not None and 0 <= number < 1, "a number from 0 to below 1"
-    elif key in ("weight_decay", "side_weight"):
+    elif key in ("weight_decay", "side_weight", "turn"):
         good, allowed = number is not None and number >= 0, "a number, 0 or more"
     elif key == "smallest_view":
         good, allowed = value is None or (number is not None and 0 < number <= 1), "a number above 0, at most 1"
@@ -123,6 +133,7 @@ def _check(path: Path, key: str, value: object) -> None:
     elif key in ("seed", "val_seed", "small_epochs"):
         good, allowed = whole and int(str(value)) >= 0, "0 or more"
     else:
-        good, allowed = (whole and int(str(value)) > 0) or (key == "limit" and value is None), "a whole number above 0"
+        absent = key in ("limit", "frame_side") and value is None
+        good, allowed = (whole and int(str(value)) > 0) or absent, "a whole number above 0"
     if not good:
         raise InputError(f"{path}: {key} is {value!r} (allowed: {allowed})")

@@ -11,6 +11,7 @@ from corpora.duplicates import duplicates
 from corpora.loader import Pair, corpus_at_hand, load_manifest, load_pairs, manifest_names
 from harness.errors import InputError
 from train.data import validation_split
+from train.distil import Lesson, load_teacher, pictures_without_masks
 
 TEST_SETS = tuple(m.name for m in map(load_manifest, manifest_names()) if m.role == "test" and not m.generated)
 
@@ -56,6 +57,37 @@ def training_set(
     pairs = loaded.pop(names[0])
     if not loaded:
         return TrainingSet(tuple(names), pairs)
+    kept_out, unchecked = _kept_out(pairs, val_fraction, val_seed)
+    everything = [pair for others in loaded.values() for pair in others]
+    seen = {pair.image for pair in duplicates(everything, kept_out, progress)}
+    rejected = {name: sum(pair.image in seen for pair in others) for name, others in loaded.items()}
+    more = [pair for pair in everything if pair.image not in seen]
+    return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked))
+
+
+def lesson_of(
+    teacher: Path | None,
+    weight: float,
+    folders: Sequence[Path],
+    data: TrainingSet,
+    val_fraction: float = 0.05,
+    val_seed: int = 42,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Lesson | None:
+    """What `teacher` (a run folder) adds, with the pictures in `folders` that look like no tested one; None without it.
+
+    Raises `InputError` for a run without weights, a weight outside of 0 to 1, or a folder without pictures.
+    """
+    if teacher is None:
+        return None
+    load_teacher(teacher)  # says what is wrong before anything is decoded
+    kept_out, _ = _kept_out(data.pairs, val_fraction, val_seed) if folders else ([], [])
+    pictures, rejected = pictures_without_masks(folders, kept_out, progress)
+    return Lesson(teacher, weight, tuple(pictures), rejected)
+
+
+def _kept_out(pairs: list[Pair], val_fraction: float, val_seed: int) -> tuple[list[Pair], list[str]]:
+    """The fold and the test sets at hand, whose likes are never trained on; and the test sets that are not at hand."""
     _, held = validation_split(len(pairs), val_fraction, val_seed)
     kept_out, unchecked = [pairs[index] for index in held], []
     for name in TEST_SETS:
@@ -63,8 +95,4 @@ def training_set(
             kept_out += load_pairs(name)
         else:
             unchecked.append(name)
-    everything = [pair for others in loaded.values() for pair in others]
-    seen = {pair.image for pair in duplicates(everything, kept_out, progress)}
-    rejected = {name: sum(pair.image in seen for pair in others) for name, others in loaded.items()}
-    more = [pair for pair in everything if pair.image not in seen]
-    return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked))
+    return kept_out, unchecked

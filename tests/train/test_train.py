@@ -283,7 +283,7 @@ def test_the_map_of_v3_hardly_depends_on_who_computes_it(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("student", ["v1", "v2", "v3"])
+@pytest.mark.parametrize("student", ["v1", "v2", "v3", "v4"])
 def test_export_matches_torch_and_registers(student: str, pairs: list[Pair], tmp_path: Path) -> None:
     from harness.models import registry
     from train.publish import compare_runs, publish

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import nn
 
 from harness.errors import HarnessError, InputError
-from train.students import v1, v2, v3
+from train.students import teacher, v1, v2, v3, v4
 from train.students.blocks import Student
 
 
@@ -23,6 +23,8 @@ STUDENTS = {
     "v1": Design(v1.build, v1.PARAMETERS),
     "v2": Design(v2.build, v2.PARAMETERS),
     "v3": Design(v3.build, v3.PARAMETERS),
+    "v4": Design(v4.build, v4.PARAMETERS),
+    "teacher": Design(teacher.build, teacher.PARAMETERS),
 }
 
 

@@ -11,6 +11,7 @@ from harness.cli.options import AsJson, Limit, ModelFolder
 from harness.cli.output import print_json
 from harness.cli.progress import stages
 from harness.cli.train import need_torch
+from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    student: Annotated[str, typer.Option("--student", help="Which student: v1, v2 or v3.")],
+    student: Annotated[str, typer.Option("--student", help="Which student: v1, v2, v3, v4, or teacher.")],
     corpora: Annotated[
         list[str] | None,
         typer.Option("--corpus", help="Training corpus, repeatable; the first gives the fold [default: duts-tr]."),
@@ -39,6 +40,16 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option("--start-from", help="Run folder of the same student: begin with its best weights.")
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="Run folder of a teacher: its maps join the targets.")
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option("--teacher-weight", help="The teacher's share of a target, 0 to 1.")
+    ] = 0.7,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option("--unlabelled", help="Folder of pictures without masks, for the teacher to map; repeatable."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads [default: all].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last epoch.")] = False,
@@ -49,14 +60,18 @@ def train(
     """Train a student from scratch; the run folder gets weights, history, curve, ONNX file and sidecar.
 
     Example: `harness train --student v1 --corpus duts-tr --epochs 1 --limit 640`
+
+    With a teacher: `harness train --student v4 --teacher results/train/teacher-seed42 --device cuda`
     """
     need_torch()
     from corpora.loader import cache_folder
     from train.loop import train as run_training
     from train.publish import export_run, publish
     from train.recipe import load_recipe, overrides_of
-    from train.union import training_set
+    from train.union import lesson_of, training_set
 
+    if unlabelled and not teacher:
+        raise InputError("pictures without masks need a teacher (allowed: --unlabelled with --teacher)")
     named = {"epochs": epochs, "seed": seed, "limit": limit}
     chosen = load_recipe(student, recipe, **overrides_of(changes or ()) | named)
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
@@ -69,9 +84,13 @@ def train(
             typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
         for name, count in data.rejected.items():
             typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
+        lesson = lesson_of(
+            teacher, teacher_weight, unlabelled or (), data, chosen.val_fraction, chosen.val_seed,
+            lambda done, total: report("duplicates", done, total),
+        )  # fmt: skip
         run = run_training(
             chosen, data.pairs, folder, cache_folder().parent / "decoded", device, resume, threads, report,
-            data.more, data.origin, start_from,
+            data.more, data.origin, start_from, lesson,
         )  # fmt: skip
     if run.rank > 0:
         return  # under torchrun one process publishes

@@ -1,0 +1,79 @@
+"""What a run folder holds of its epochs: rows, checkpoints, the curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.files import whole_file
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of `history.jsonl`; the progress view shows the same values."""
+
+    epoch: int
+    loss: float
+    val_iou: float | None
+    val_iou_per_image: float | None
+    lr: float
+    images_per_second: float
+    seconds: float
+    val_iou_whole: float | None = None
+
+    @property
+    def selected_by(self) -> float:
+        """What chooses the best epoch: IoU on whole pictures where the recipe asks for it; -1 where none is known."""
+        found = self.val_iou if self.val_iou_whole is None else self.val_iou_whole
+        return -1.0 if found is None else found
+
+
+def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
+    """Loss and validation IoU over epochs, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row.epoch for row in history]
+    axes.plot(epochs, [row.loss for row in history], color="tab:gray", label="training loss")
+    axes.set(xlabel="epoch", ylabel="loss", title=title)
+    right = axes.twinx()
+    measured = [row for row in history if row.val_iou is not None]
+    right.plot(
+        [row.epoch for row in measured], [row.selected_by for row in measured], color="tab:blue", label="validation IoU"
+    )
+    right.set_ylabel("validation IoU@0.5")
+    figure.legend(loc="outside lower center", ncols=2)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=110)
+
+
+def checkpoint(folder: Path, parts: dict[str, Any], history: list[EpochRow]) -> None:
+    """Write the history, and all that a resumed run needs."""
+    with whole_file(folder / "history.jsonl") as part:
+        part.write_text("".join(json.dumps(asdict(row)) + "\n" for row in history))
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"torch_random": torch.get_rng_state(), "history": [asdict(row) for row in history]}
+    save(folder / "checkpoint.pt", state)
+
+
+def restore(folder: Path, parts: dict[str, Any], device: torch.device) -> list[EpochRow]:
+    """Give `parts` their state from the folder's checkpoint; returns the history up to it."""
+    state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    torch.set_rng_state(state["torch_random"].cpu())
+    return [EpochRow(**row) for row in state["history"]]
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """`torch.save`, whole or not at all."""
+    with whole_file(path) as part:
+        torch.save(state, part)
