@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
@@ -68,23 +69,50 @@ def application(asked: Sequence[str] = ()) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; a usage error or `HarnessError` becomes one line on stderr and its exit code."""
+    """Run the command line; a usage error, a `HarnessError`, a full disk or a signal becomes one line on stderr.
+
+    The exit code is the error's; after a signal it is 128 and the signal's number, as a shell has it.
+    """
     _keep_to_our_cache()
+    code = 1
+    with stoppable() as stop:
+        code = _run()
+    if stop.number is not None:
+        _complain(f"{stop.name}: what is whole was kept, nothing else was left")
+        code = 128 + stop.number
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        sys.exit(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False))
+        code = int(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except typer.TyperException as error:
         message, context = error.format_message(), getattr(error, "ctx", None)
         if message:  # else nothing was asked for and the help is on the screen
             _complain(f"{message.rstrip('.')} (see: {context.command_path} --help)" if context else message)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except HarnessError as error:
         _complain(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return error.exit_code
+    except typer.Abort:
+        _complain("no answer came")
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except BrokenPipeError:
+        _leave_stdout()
+    except OSError as error:
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        _leave_stdout()
+    except MemoryError as error:
+        _complain(f"out of memory: {error}" if str(error) else "out of memory")
+    return 1
+
+
+def _leave_stdout() -> None:
+    """Python would try once more to write at its end, and fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep_to_our_cache() -> None:
@@ -97,5 +125,5 @@ def _keep_to_our_cache() -> None:
 def _complain(message: str) -> None:
     from rich.console import Console
 
-    line = " ".join(message.split())
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)
