@@ -120,7 +120,7 @@ def survey(clip: Clip) -> Survey:
 
 @dataclass(frozen=True)
 class Input:
-    """A clip as FFmpeg opens it: a path, the options before `-i`, the index of the stream that is shown, and how far to turn it."""
+    """A clip as FFmpeg opens it: a path, its options, the stream that is shown, and degrees to turn it by."""
 
     path: Path
     options: tuple[tuple[str, str], ...] = ()
