@@ -23,6 +23,7 @@ from harness.jobs.provenance import processor_name
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
+from train.fold import fold_digest
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.recipe import Recipe
@@ -101,8 +102,9 @@ def train(
     torch.manual_seed(recipe.seed)
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
+    origin = (origin or {}) | {"fold_sha256": fold_digest(pairs, recipe.val_fraction, recipe.val_seed)}
     if rank == 0:
-        _claim(folder, recipe, [*pairs, *more], origin or {}, chosen_device, world, resume, start_from)
+        _claim(folder, recipe, [*pairs, *more], origin, chosen_device, world, resume, start_from)
     data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     kept += range(len(pairs), len(pairs) + len(more))
@@ -264,7 +266,8 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
     if not best.exists():
         raise InputError(f"{folder}: no finished epoch yet")
-    kept = {key: about[key] for key in ("recipe", "pairs", "listing_sha256", "started_from") if key in about}
+    lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "started_from")
+    kept = {key: about[key] for key in lasting if key in about}
     return kept | {"best_pt_sha256": sha256_of(best)}
 
 
