@@ -1,11 +1,13 @@
-"""The `harness` command: every sub-command is one module here that parses, calls one public function and prints."""
+"""The `harness` command: every sub-command is one module here, of its name, that parses, calls one function, prints."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,28 +16,17 @@ from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
-# Commands and groups in the order that --help shows, each with the module of this package that registers it.
-COMMANDS: dict[str, str] = {
-    "demo": "demo",
-    "doctor": "doctor",
-    "corpora": "corpora",
-    "train": "train.train",
-    "export": "train.export",
-    "validate": "train.validate",
-    "runs": "train.runs",
-    "eval": "eval",
-    "score": "score",
-    "ladder": "ladder",
-    "parity": "parity",
-    "roi-encode": "roi_encode",
-    "roi-sweep": "roi_sweep",
-    "gate": "gate",
-    "report": "report",
-    "results": "results",
-    "card": "card",
-    "registry": "registry",
-}
+SHARED = ("app", "options", "output", "progress")  # modules of this package that are no command
 VERSION = "--version"
+
+
+def _found(folder: Path, prefix: str = "") -> dict[str, str]:
+    modules = [found.name for found in pkgutil.iter_modules([str(folder)]) if not found.ispkg]
+    return {name.replace("_", "-"): prefix + name for name in sorted(modules) if name not in SHARED}
+
+
+COMMANDS = _found(Path(__file__).parent) | _found(Path(__file__).parent / "train", "train.")
+"""Commands and groups by name, each with the module of this package that registers it."""
 
 
 def _print_version(asked: bool) -> None:
@@ -62,7 +53,7 @@ def application(asked: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_root)
     first = asked[0] if asked else ""
-    for module in [COMMANDS[first]] if first in COMMANDS else dict.fromkeys(COMMANDS.values()):
+    for module in [COMMANDS[first]] if first in COMMANDS else COMMANDS.values():
         if first != VERSION:
             import_module(f"harness.cli.{module}").register(app)
     return app
