@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    student: Annotated[str, typer.Option("--student", help="Which student: v1, v2 or v3.")],
+    student: Annotated[str, typer.Option("--student", help="A module of train/students, such as v3.")],
     corpora: Annotated[
         list[str] | None,
         typer.Option("--corpus", help="Training corpus, repeatable; the first gives the fold [default: duts-tr]."),
