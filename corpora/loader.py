@@ -11,6 +11,7 @@ from pathlib import Path
 from corpora.manifest import Layout, Manifest, load_manifest, manifest_names
 from corpora.memo import digests_of
 from harness.errors import InputError
+from harness.media.pictures import PICTURE_SUFFIXES
 
 __all__ = [
     "ClipPair",
@@ -32,7 +33,6 @@ __all__ = [
     "search_roots",
 ]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 VIDEO_SUFFIXES = (".y4m", ".mp4", ".mkv", ".webm", ".mov", ".avi")
 ROOTS_VARIABLE = "HARNESS_CORPORA"
 
@@ -115,13 +115,13 @@ def pairs_in(
     found, truth = _by_stem(images_in(images, image_suffixes)), _by_stem(images_in(masks, mask_suffixes))
     _refuse_unpaired(found.keys() ^ truth.keys(), images, masks, "files")
     if not found:
-        raise InputError(f"{images}: no images found (allowed: {', '.join(image_suffixes or IMAGE_SUFFIXES)})")
+        raise InputError(f"{images}: no images found (allowed: {', '.join(image_suffixes or PICTURE_SUFFIXES)})")
     return [Pair(stem, found[stem], truth[stem]) for stem in sorted(found, key=lambda s: found[s].name)]
 
 
 def images_in(folder: Path, suffixes: Iterable[str] = ()) -> list[Path]:
     """Image files of `folder`, sorted by name; hidden files, as archives from a Mac hold them, are left out."""
-    allowed = tuple(suffixes) or IMAGE_SUFFIXES
+    allowed = tuple(suffixes) or PICTURE_SUFFIXES
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -147,15 +147,27 @@ def find_corpus(manifest: Manifest, root: Path | str | None = None) -> Corpus:
     inside = ["", *known, *(f"{outer}/{inner}" for outer in known for inner in known)]  # archives nest a folder
     for base in roots:
         for folder in map(base.joinpath, inside):
-            for layout in manifest.layouts:
-                if (folder / layout.images).is_dir() and (folder / layout.masks).is_dir():
-                    return Corpus(manifest, folder, layout)
+            if corpus := _laid_out(manifest, folder):
+                return corpus
     wanted = " or ".join(f"{layout.images} + {layout.masks}" for layout in manifest.layouts)
     means = "harness corpora synth OUT" if manifest.generated else f"harness corpora fetch {manifest.name}"
     raise InputError(
         f"{manifest.title} not found in {', '.join(map(str, roots))} (wanted: folders {wanted}); "
         f"give its folder as --root, set {ROOTS_VARIABLE} to the folder that holds it, or run: {means}"
     )
+
+
+def _laid_out(manifest: Manifest, folder: Path) -> Corpus | None:
+    """The set in `folder`, if a layout fits; `InputError` when two do, for each would give other numbers."""
+    found = {
+        ((folder / layout.images).resolve(), (folder / layout.masks).resolve()): layout
+        for layout in reversed(manifest.layouts)  # of two names for one place the first layout's stays
+        if (folder / layout.images).is_dir() and (folder / layout.masks).is_dir()
+    }
+    if len(found) > 1:
+        several = " and ".join(f"{layout.images} + {layout.masks}" for layout in reversed(found.values()))
+        raise InputError(f"{folder} holds {manifest.title} twice: {several} (move all but one out of it)")
+    return Corpus(manifest, folder, next(iter(found.values()))) if found else None
 
 
 def corpus_at_hand(manifest: Manifest, root: Path | str | None = None) -> Corpus | None:

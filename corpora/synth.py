@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from corpora.scenes import make_scene
-from harness.errors import HarnessError, InputError
+from harness.errors import InputError
+from harness.files import whole_folder
 
 GENERATION = 1  # raised whenever the same options would give other pixels
 RECORD = "synth.json"
@@ -138,18 +137,7 @@ def _whole_folder(folder: Path, record: dict[str, object], fill: Callable[[Path]
         if note.is_file() and note.read_text(encoding="utf-8") == written:
             return folder
         raise InputError(f"{folder} exists and was not written with these options (remove it or choose another OUT)")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
+    with whole_folder(folder) as temporary:
         fill(temporary)
         (temporary / RECORD).write_text(written, encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError as error:
-        raise HarnessError(f"writing {folder} failed: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder

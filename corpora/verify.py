@@ -15,6 +15,7 @@ import numpy as np
 
 from corpora.loader import Corpus, Pair, clips_of, images_in
 from corpora.manifest import Layout
+from corpora.survey import survey
 from harness.errors import InputError
 from harness.media.pictures import read_mask, read_rgb
 
@@ -26,6 +27,7 @@ class Check:
     """What `verify` found. Paths are relative to `folder`; `variant` is the known edition with this digest, or "".
 
     `unreadable` is what the reader of pictures and masks refuses, as every command would; `reasons` say why.
+    `empty` to `turned` name pairs as `Survey` does: they are sound, and an evaluation may stumble over them.
     `digest` is the SHA-256 over the sorted lines `NAME SHA256` of all image and mask files.
     """
 
@@ -39,6 +41,11 @@ class Check:
     unreadable: tuple[str, ...]
     reasons: tuple[str, ...]
     mismatched: tuple[str, ...]
+    empty: tuple[str, ...]
+    full: tuple[str, ...]
+    tiny: tuple[str, ...]
+    grey: tuple[str, ...]
+    turned: tuple[str, ...]
     digest: str
     variant: str
 
@@ -80,6 +87,7 @@ def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -
     def relative(paths: list[Path]) -> tuple[str, ...]:
         return tuple(sorted(path.relative_to(corpus.folder).as_posix() for path in paths))
 
+    odd = survey(corpus.manifest.name, [pair for pair in pairs if not seen.unreadable.keys() & {pair.image, pair.mask}])
     digest = _digest(corpus, corpus.layout, seen.hashes)
     digests = {digest, *(_digest(corpus, layout, seen.hashes) for layout in corpus.manifest.layouts)}
     return Check(
@@ -93,6 +101,11 @@ def verify(corpus: Corpus, workers: int = 2, progress: Progress | None = None) -
         unreadable=relative(list(seen.unreadable)),
         reasons=tuple(sorted(seen.unreadable.values())),
         mismatched=relative(seen.mismatched),
+        empty=odd.empty,
+        full=odd.full,
+        tiny=odd.tiny,
+        grey=odd.grey,
+        turned=odd.turned,
         digest=digest,
         variant=next((known.name for known in corpus.manifest.variants if known.digest in digests), ""),
     )
@@ -188,4 +201,5 @@ def _pair(corpus: Corpus, images: Path, masks: Path) -> tuple[list[Pair], list[P
     sure = {stem for stem in counts[0] if counts[0][stem] == counts[1][stem] == 1}
     by_stem = [{path.stem: path for path in paths if path.stem in sure} for paths in (found, truth)]
     alone = [path for path in (*found, *truth) if path.stem not in sure]
-    return [Pair(stem, by_stem[0][stem], by_stem[1][stem]) for stem in sorted(sure)], alone
+    clip = f"{images.name}/" if corpus.manifest.unit == "clips" else ""
+    return [Pair(f"{clip}{stem}", by_stem[0][stem], by_stem[1][stem]) for stem in sorted(sure)], alone

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, InputError
+from harness.leftovers import part_prefix, remove_leftovers
 
 MOST_BYTES = 1 << 30  # of a text file: a film's libvmaf log has a tenth of that
 
@@ -26,11 +27,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
     try:
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        remove_leftovers(path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=part_prefix(path.stem), suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     os.close(descriptor)
@@ -58,7 +60,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        remove_leftovers(place.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=part_prefix(place.name), dir=place.parent))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     temporary.chmod(0o777 & ~_umask())
@@ -69,6 +72,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(beside: Path | None = None) -> Iterator[Path]:
+    """A folder for what is not to be kept, in the folder of the file `beside` [default: the system's temporary one].
+
+    Raises `InputError` when it cannot be made.
+    """
+    place = Path(beside).parent if beside else Path(tempfile.gettempdir())
+    try:
+        remove_leftovers(place)
+        scratch = tempfile.TemporaryDirectory(prefix=part_prefix(beside.stem if beside else "harness"), dir=place)
+    except OSError as error:
+        raise InputError(f"cannot write in {place}: {error.strerror or error}") from error
+    with scratch as folder:
+        yield Path(folder)
 
 
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
@@ -89,8 +108,9 @@ def check_writable(path: Path) -> None:
     """`InputError` when no new file can appear at `path`; nothing is left behind, and no folder made."""
     path = Path(path)
     try:
+        path.exists()  # a name may be too long
         folder = next(folder for folder in path.absolute().parents if folder.exists())
-        tempfile.NamedTemporaryFile(prefix=f".{path.stem}.", suffix=path.suffix, dir=folder).close()
+        tempfile.NamedTemporaryFile(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder).close()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 

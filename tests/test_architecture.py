@@ -12,7 +12,7 @@ from tests.helpers.architecture import PACKAGES, Tree, faults, figures, read_flo
 
 PAGE = ROOT / "docs" / "architecture.md"
 PENDING = {
-    "harness.studies.eval.run has 443 lines (allowed: 400)",
+    "harness.studies.eval.run has 441 lines (allowed: 400)",
 }
 
 

@@ -19,7 +19,7 @@ from harness.files import whole_file
 from harness.jobs.pools import process_pool
 from harness.media.pictures import FOREGROUND, read_mask, read_rgb
 
-CACHE_VERSION = 2  # of how a file is decoded: 2 turns pictures as their EXIF says
+CACHE_VERSION = 3  # of how a file is decoded and what is kept: 3 counts the foreground
 
 
 def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tuple[list[int], list[int]]:
@@ -85,7 +85,8 @@ def decoded_set(
 ) -> DecodedSet:
     """The decoded pairs at `short_side`, from `cache` or decoded into it (one file each, renamed when whole).
 
-    The cache goes by the files' content: a mask that was repaired in place is decoded again.
+    The cache goes by the files' content: a mask that was repaired in place is decoded again. Raises `InputError` when
+    no mask has foreground, or none anything else.
     """
     key = f"{content_digest(pairs)[:16]}-{len(pairs)}-{short_side}-v{CACHE_VERSION}"
     index_file = cache / f"{key}.json"
@@ -95,6 +96,9 @@ def decoded_set(
     heights, widths = np.array(index["heights"], np.int64), np.array(index["widths"], np.int64)
     areas = heights * widths
     total = int(areas.sum())
+    if index["foreground"] in (0, total):
+        what = "foreground" if not index["foreground"] else "background"
+        raise InputError(f"none of {len(pairs)} masks has {what}, the first is {pairs[0].mask}: nothing can be learnt")
     try:
         pixels = np.memmap(cache / f"{key}.rgb", np.uint8, "r", shape=(total, 3))
         truth = np.memmap(cache / f"{key}.mask", np.uint8, "r", shape=(total,))
@@ -106,7 +110,7 @@ def decoded_set(
 def _decode_into(
     pairs: list[Pair], short_side: int, cache: Path, key: str, progress: Callable[[int, int], None]
 ) -> None:
-    heights, widths = [], []
+    heights, widths, foreground = [], [], 0
     images, masks = [pair.image for pair in pairs], [pair.mask for pair in pairs]
     with (
         whole_file(cache / f"{key}.json") as index_part,
@@ -124,8 +128,9 @@ def _decode_into(
                 mask_file.write(mask.tobytes())
                 heights.append(mask.shape[0])
                 widths.append(mask.shape[1])
+                foreground += int(np.count_nonzero(mask))
                 progress(done, len(pairs))
-        index_part.write_text(json.dumps({"heights": heights, "widths": widths}))
+        index_part.write_text(json.dumps({"heights": heights, "widths": widths, "foreground": foreground}))
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from corpora.duplicates import duplicates
-from corpora.loader import IMAGE_SUFFIXES, Pair
+from corpora.loader import Pair
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, whole_file
+from harness.media.pictures import PICTURE_SUFFIXES
 from train.students.blocks import Student
 from train.students.registry import build_student
 from train.views import MEAN, STD
@@ -119,9 +120,9 @@ def pictures_without_masks(
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder of pictures")
-        here = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+        here = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURE_SUFFIXES]
         if not here:
-            raise InputError(f"{folder} holds no pictures (allowed: {', '.join(IMAGE_SUFFIXES)})")
+            raise InputError(f"{folder} holds no pictures (allowed: {', '.join(PICTURE_SUFFIXES)})")
         found += [Pair(path.stem, path, path) for path in here]
     rejected = {pair.image for pair in duplicates(found, kept_out, progress)} if kept_out else set[Path]()
     return [pair for pair in found if pair.image not in rejected], len(rejected)

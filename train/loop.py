@@ -23,6 +23,7 @@ from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
+from train.fold import fold_digest
 from train.history import EpochRow, Progress, checkpoint, draw_curve, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
@@ -87,9 +88,10 @@ def train(
     torch.manual_seed(recipe.seed)
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
+    origin = (origin or {}) | {"fold_sha256": fold_digest(pairs, recipe.val_fraction, recipe.val_seed)}
     if rank == 0:
         taught = {"teacher": lesson.about} if lesson else {}
-        _claim(folder, recipe, [*pairs, *more], taught | (origin or {}), chosen_device, world, resume, start_from)
+        _claim(folder, recipe, [*pairs, *more], taught | origin, chosen_device, world, resume, start_from)
     kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     if recipe.frame_side:
         if len(kept) < recipe.batch_size:
@@ -252,7 +254,8 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
     if not best.exists():
         raise InputError(f"{folder}: no finished epoch yet")
-    kept = {key: about[key] for key in ("recipe", "pairs", "listing_sha256", "started_from") if key in about}
+    lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "started_from")
+    kept = {key: about[key] for key in lasting if key in about}
     return kept | {"best_pt_sha256": sha256_of(best)}
 
 

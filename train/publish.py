@@ -17,6 +17,7 @@ from harness.models import registry
 from harness.tables import Table
 from train.export import Exported, export
 from train.history import EpochRow, draw_curve
+from train.learnt import doubt
 from train.loop import load_best
 from train.recipe import Recipe, changes_of
 from train.students.registry import build_student, trainable_parameters
@@ -69,8 +70,14 @@ def export_run(folder: Path) -> Exported:
 
 
 def publish(folder: Path, model_id: str, models: Path | None = None) -> Path:
-    """Export a run and register it as `model_id`: ONNX file, sidecar and entry in the model folder."""
-    exported, run = export_run(folder), read_run(folder)
+    """Export a run and register it as `model_id`: ONNX file, sidecar and entry in the model folder.
+
+    Raises `InputError` for a run that cannot have learnt.
+    """
+    run = read_run(folder)
+    if why := doubt(run.history):
+        raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")
+    exported = export_run(folder)
     student = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
     training = read_json(folder / "export.json")
@@ -135,8 +142,10 @@ def _training(run: RunFacts, exported: Exported, parameters: int) -> dict[str, A
         "dataset_url": manifests[0].homepage,
         "dataset_pairs": run.about["pairs"],
         "dataset_listing_sha256": run.about["listing_sha256"],
+        "fold_sha256": run.about.get("fold_sha256"),
         "started_from": run.about.get("started_from"),
         "teacher": run.about.get("teacher"),
+        "doubt": doubt(run.history),
         "pt_onnx_max_abs_diff": exported.max_abs_diff,
         "versions": run.about["versions"],
         "machine": run.about["machine"],

@@ -17,6 +17,7 @@ from harness.jobs.provenance import code_of
 from harness.models.session import SaliencyModel
 from harness.tables import Table
 from train.data import DecodedSet, centre_crops, decoded_set, validation_split, whole_views
+from train.fold import refuse_trained_on
 from train.recipe import Recipe
 
 SMOOTH = 1e-6
@@ -60,14 +61,16 @@ def validation_rows(
     pairs: list[Pair],
     views: Sequence[str],
     cache: Path,
+    corpus: str = "duts-tr",
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> pd.DataFrame:
     """One row per model and view of the fold that the shipped recipes hold out of `pairs`; decoded into `cache`.
 
-    Raises `InputError` for an unknown view.
+    Raises `InputError` for an unknown view, and for a model that was trained on the fold of these pairs of `corpus`.
     """
     if unknown := [view for view in views if view not in VIEWS]:
         raise InputError(f"unknown view {unknown[0]!r} (allowed: {', '.join(VIEWS)})")
+    refuse_trained_on(models, corpus, pairs)
     usual = Recipe("any")
     data = decoded_set(pairs, usual.val_short_side, cache, lambda done, total: progress("decoding", done, total))
     _, held = validation_split(len(pairs), usual.val_fraction, usual.val_seed)

@@ -1,40 +1,32 @@
-"""The `harness` command: every sub-command is one module here that parses, calls one public function and prints."""
+"""The `harness` command: every sub-command is one module here, of its name, that parses, calls one function, prints."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
-# Commands and groups in the order that --help shows, each with the module of this package that registers it.
-COMMANDS: dict[str, str] = {
-    "demo": "demo",
-    "doctor": "doctor",
-    "corpora": "corpora",
-    "train": "train.train",
-    "export": "train.export",
-    "validate": "train.validate",
-    "runs": "train.runs",
-    "eval": "eval",
-    "score": "score",
-    "ladder": "ladder",
-    "parity": "parity",
-    "roi-encode": "roi_encode",
-    "roi-sweep": "roi_sweep",
-    "gate": "gate",
-    "report": "report",
-    "results": "results",
-    "card": "card",
-    "registry": "registry",
-}
+SHARED = ("app", "options", "output", "progress")  # modules of this package that are no command
 VERSION = "--version"
+
+
+def _found(folder: Path, prefix: str = "") -> dict[str, str]:
+    modules = [found.name for found in pkgutil.iter_modules([str(folder)]) if not found.ispkg]
+    return {name.replace("_", "-"): prefix + name for name in sorted(modules) if name not in SHARED}
+
+
+COMMANDS = _found(Path(__file__).parent) | _found(Path(__file__).parent / "train", "train.")
+"""Commands and groups by name, each with the module of this package that registers it."""
 
 
 def _print_version(asked: bool) -> None:
@@ -61,30 +53,57 @@ def application(asked: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_root)
     first = asked[0] if asked else ""
-    for module in [COMMANDS[first]] if first in COMMANDS else dict.fromkeys(COMMANDS.values()):
+    for module in [COMMANDS[first]] if first in COMMANDS else COMMANDS.values():
         if first != VERSION:
             import_module(f"harness.cli.{module}").register(app)
     return app
 
 
 def main() -> None:
-    """Run the command line; a usage error or `HarnessError` becomes one line on stderr and its exit code."""
+    """Run the command line; a usage error, a `HarnessError`, a full disk or a signal becomes one line on stderr.
+
+    The exit code is the error's; after a signal it is 128 and the signal's number, as a shell has it.
+    """
     _keep_to_our_cache()
+    code = 1
+    with stoppable() as stop:
+        code = _run()
+    if stop.number is not None:
+        _complain(f"{stop.name}: what is whole was kept, nothing else was left")
+        code = 128 + stop.number
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        sys.exit(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False))
+        code = int(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except typer.TyperException as error:
         message, context = error.format_message(), getattr(error, "ctx", None)
         if message:  # else nothing was asked for and the help is on the screen
             _complain(f"{message.rstrip('.')} (see: {context.command_path} --help)" if context else message)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except HarnessError as error:
         _complain(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return error.exit_code
+    except typer.Abort:
+        _complain("no answer came")
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except BrokenPipeError:
+        _leave_stdout()
+    except OSError as error:
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        _leave_stdout()
+    except MemoryError as error:
+        _complain(f"out of memory: {error}" if str(error) else "out of memory")
+    return 1
+
+
+def _leave_stdout() -> None:
+    """Python would try once more to write at its end, and fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep_to_our_cache() -> None:
@@ -97,5 +116,5 @@ def _keep_to_our_cache() -> None:
 def _complain(message: str) -> None:
     from rich.console import Console
 
-    line = " ".join(message.split())
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)

@@ -16,6 +16,9 @@ from harness.cli.output import print_json
 from harness.cli.progress import progress, stages
 from harness.errors import HarnessError, InputError
 
+FAULTS = ("unpaired", "unreadable", "mismatched")
+ODD = {"empty": "empty masks", "full": "full masks", "tiny": "tiny masks", "grey": "grey masks", "turned": "turned"}
+
 commands = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
 
 
@@ -105,18 +108,23 @@ def verify(
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_row("folder", check.folder)
         table.add_row(check.unit, f"{check.count:,} of {check.expected:,} published, {check.files:,} files")
-        for kind in ("unpaired", "unreadable", "mismatched"):
-            paths: tuple[str, ...] = getattr(check, kind)
-            more = " …" if len(paths) > 5 else ""
-            table.add_row(kind, f"{len(paths):,}  {', '.join(paths[:5])}{more}" if paths else "0")
+        for kind in FAULTS:
+            table.add_row(kind, _some(getattr(check, kind)))
         for reason in check.reasons[:5]:
             table.add_row("", escape(reason))
+        for kind, label in ODD.items():
+            table.add_row(label, _some(getattr(check, kind)))
         table.add_row("digest", check.digest)
         table.add_row("edition", check.variant or "unknown: no pinned digest matches")
         Console(soft_wrap=True, highlight=False).print(table)
     if not check.sound:
-        faults = ", ".join(f"{len(getattr(check, kind))} {kind}" for kind in ("unpaired", "unreadable", "mismatched"))
+        faults = ", ".join(f"{len(getattr(check, kind))} {kind}" for kind in FAULTS)
         raise HarnessError(f"{check.name} in {check.folder} is not sound: {faults}; {check.count} {check.unit}")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = " …" if len(names) > 5 else ""
+    return escape(f"{len(names):,}  {', '.join(names[:5])}{more}") if names else "0"
 
 
 @commands.command()

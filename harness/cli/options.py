@@ -19,6 +19,9 @@ _MODEL = "Registry id, production, or a path to an .onnx"
 _SIZES = "native, N, short:N or WxH: what the model sees"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Only look at the sets: exit 0 if whole and sound, 1 if odd, 2 if refused.")
+]
 Clips = Annotated[list[str] | None, typer.Option("--clip", help="Only this clip of the corpus; repeatable.")]
 ClipCorpus = Annotated[str, typer.Option("--corpus", help="Clip set with human masks.")]
 Corpora = Annotated[list[str], typer.Option("--corpus", help="Image set, such as ecssd or duts-te; repeatable.")]

@@ -55,7 +55,8 @@ def clips_of(context: Context) -> list[ClipPair]:
 
 
 def _frames_in(clip: ClipPair, wanted: int) -> int:
-    """How many frames a clip has; counted up to `wanted` where its file does not say."""
+    """How many frames a clip has; counted up to `wanted` where only decoding tells."""
     source = open_clip(clip.frames)
-    count = source.info.frames
-    return sum(1 for _ in islice(source, wanted)) if count is None else count
+    if source.info.counted and source.info.frames is not None:
+        return source.info.frames
+    return sum(1 for _ in islice(source, wanted))

@@ -48,7 +48,8 @@ class Look:
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip is, under FFmpeg's names; `frames` is None where only decoding would tell.
+    """What a clip is, under FFmpeg's names; `frames` is exact for y4m, raw video and folders (`counted`), else what the
+    container says, None where it says nothing: `media.pairing.survey` counts what decodes.
 
     `matrix`, `range`, `primaries` and `transfer` say `unspecified` where the stream does.
     `variable_rate` is true where the stream's average and base rates differ.
@@ -57,6 +58,7 @@ class ClipInfo:
     `stream` is the index of the one that is shown among all streams of its file. `start`, in seconds, is where the
     file's own clock begins, and `begins` how long after that the picture does. `tick` is what all times are multiples
     of, None where frames are evenly spaced; these three and `look` are known once `contents` has read them.
+    `stored` is the stream's own pixel format, which `pix_fmt` serves.
     """
 
     path: Path
@@ -81,13 +83,16 @@ class ClipInfo:
     begins: Fraction = Fraction(0)
     tick: Fraction | None = None
     look: Look = Look()
+    stored: str = ""
+    counted: bool = False
 
 
 @dataclass(frozen=True)
 class Frame:
     """One picture: `y`, `u`, `v` as `[H, W]` uint8, or uint16 above 8 bits; `u` and `v` are None for grey.
 
-    `time` is in seconds. `interlaced`: it holds two fields; `turned`: to be shown rotated or mirrored.
+    `time` is in seconds. `interlaced`: it holds two fields; `turned`: to be shown rotated or mirrored; `turn`: by how
+    many degrees counter-clockwise, None where it is mirrored or the angle is no multiple of 90.
     The planes may be views of the decoder's buffer: treat them as read-only.
     """
 
@@ -103,6 +108,7 @@ class Frame:
     range: str = UNSPECIFIED
     interlaced: bool = False
     turned: bool = False
+    turn: int | None = 0
 
     @property
     def height(self) -> int:

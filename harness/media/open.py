@@ -33,7 +33,6 @@ from harness.media.y4m import inspect_y4m
 
 RAW_SUFFIXES = (".yuv", ".raw")
 DEFAULT_FPS = Fraction(25)  # FFmpeg's own default where a file states no rate
-UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], "=i4").tobytes()  # FFmpeg's display matrix
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,8 @@ def _describe_stream(
             chroma=chroma,
             frame_rate=average,
             frames=frames or stream.frames or None,
+            counted=frames is not None,
+            stored=context.pix_fmt,
             matrix=MATRICES.get(int(context.colorspace), UNSPECIFIED),
             range="pc" if full_range else RANGES.get(int(context.color_range), UNSPECIFIED),
             primaries=PRIMARIES.get(int(context.color_primaries), UNSPECIFIED),
@@ -262,7 +263,9 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
             f"clip {info.path}: frame {index} is {picture.width}x{picture.height}, the first is "
             f"{info.width}x{info.height} (allowed: one size)"
         )
-    shown = (picture.interlaced_frame, bool(picture.rotation) or (index == 0 and _mirrored(picture)))
+    flipped = index == 0 and _flipped(picture)
+    turn = picture.rotation % 360
+    shown = (picture.interlaced_frame, bool(turn) or flipped, None if flipped or turn % 90 else turn)
     if picture.format.name.replace("yuvj", "yuv") != info.pix_fmt:
         picture = picture.reformat(format=info.pix_fmt)
     dtype = np.uint8 if info.bit_depth == 8 else np.uint16
@@ -274,10 +277,11 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
     return Frame(index, time, planes[0], u, v, *tags, *shown)
 
 
-def _mirrored(picture: av.VideoFrame) -> bool:
-    """Whether it is to be shown flipped. For one frame only: asking PyAV ties each frame to itself until gc runs."""
+def _flipped(picture: av.VideoFrame) -> bool:
+    """Whether it is to be shown mirrored. For one frame only: asking PyAV ties each frame to itself until gc runs."""
     sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
-    return any(bytes(side) != UPRIGHT for side in sides if side.type == SideData.DISPLAYMATRIX)
+    matrices = [np.frombuffer(bytes(side), "=i4") for side in sides if side.type == SideData.DISPLAYMATRIX]
+    return any(int(one[0]) * int(one[4]) - int(one[1]) * int(one[3]) < 0 for one in matrices)
 
 
 # Folders of pictures -------------------------------------------------------------------------------------------------
@@ -288,7 +292,7 @@ def _describe_sequence(folder: Path, rate: Fraction) -> ClipInfo:
     height, width, _ = read_rgb(paths[0]).shape
     tags = ("bt709", "tv", "bt709", "bt709")
     siting = "center"  # libswscale makes a chroma sample of four pixels
-    return ClipInfo(folder, width, height, "yuv420p", 8, "420", rate, len(paths), *tags, siting=siting)
+    return ClipInfo(folder, width, height, "yuv420p", 8, "420", rate, len(paths), *tags, siting=siting, counted=True)
 
 
 def _sequence_frames(info: ClipInfo) -> Iterator[Frame]:

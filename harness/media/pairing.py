@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 import ffmpeg
 
 from harness.errors import InputError
 from harness.media.ffmpeg import Stream, url
 from harness.media.frames import UNSPECIFIED, Frame
-from harness.media.open import Clip, shown_stream
+from harness.media.open import Clip
+from harness.media.upright import Upright, upright
 from harness.media.y4m import write_y4m
 
 RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976
+_TRANSPOSE = {90: "cclock", 270: "clock"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ def pair(
 ) -> Pairing:
     """Pair reference frame `i` with distorted frame `i + offset`, then keep pairs `first` up to, not with, `last`.
 
+    Frames are those that decode, turned as a player shows them.
     Sizes, formats, ranges, matrices, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
     `InputError` that names both values.
     """
+    seen = [survey(clip) for clip in (reference, distorted)]
+    reference, distorted = (upright(clip, found.turn) for clip, found in zip((reference, distorted), seen, strict=True))
     one, two = reference.info, distorted.info
     _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}")
     _same("pixel format", one.pix_fmt, two.pix_fmt)
@@ -69,7 +73,7 @@ def pair(
     if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
         _same("frame rate", _rate(reference), _rate(distorted))
     skip_reference, skip_distorted = max(0, -offset), max(0, offset)
-    left, right = count_frames(reference) - skip_reference, count_frames(distorted) - skip_distorted
+    left, right = seen[0].frames - skip_reference, seen[1].frames - skip_distorted
     if left != right and not shortest:
         found = f"{left + skip_reference} against {right + skip_distorted} frames"
         where = f" at an offset of {offset}" if offset else ""
@@ -92,32 +96,52 @@ def _rate(clip: Clip) -> str:
     return f"{float(clip.info.frame_rate):.6g} fps"
 
 
-def count_frames(clip: Clip) -> int:
-    """Frames of a clip: as stated, else counted by reading its packets without decoding."""
-    if clip.info.frames is not None:
-        return clip.info.frames
-    with av.open(url(clip.info.path)) as container:
-        return sum(1 for packet in container.demux(shown_stream(container)) if packet.size and not packet.is_discard)
+@dataclass(frozen=True)
+class Survey:
+    """What only decoding tells of a clip: how many frames it shows, and how its display matrix turns them."""
+
+    frames: int
+    turn: int | None = 0
+
+
+def survey(clip: Clip) -> Survey:
+    """Decode a clip once to count its frames; what states them exactly (y4m, raw video, folders) is not decoded.
+
+    Containers count packets, or fragments' first ones: edit lists, open groups after a cut and frames that were dropped
+    show fewer. Raises `InputError` for a stream that is damaged, as iterating does.
+    """
+    if clip.info.counted and clip.info.frames is not None:
+        return Survey(clip.info.frames)
+    found = Survey(0)
+    for number, frame in enumerate(clip, 1):
+        found = Survey(number, frame.turn if number == 1 else found.turn)
+    return found
 
 
 @dataclass(frozen=True)
 class Input:
-    """A clip as FFmpeg opens it: a path, the options before `-i`, and the index of the stream that is shown."""
+    """A clip as FFmpeg opens it: a path, its options, the stream that is shown, and degrees to turn it by."""
 
     path: Path
     options: tuple[tuple[str, str], ...] = ()
     stream: int = 0
+    turn: int = 0
 
     def video(self) -> Stream:
-        """Its video stream for ffmpeg-python, as it is stored: not turned."""
+        """Its video stream for ffmpeg-python, turned by `turn` and nothing else."""
         options: dict[str, Any] = dict(self.options)
         if "video_size" in options:  # ffmpeg-python wants a pair
             options["video_size"] = options["video_size"].split("x")
-        return ffmpeg.input(url(self.path), noautorotate=None, **options)[str(self.stream)]
+        stored = ffmpeg.input(url(self.path), noautorotate=None, **options)[str(self.stream)]
+        if self.turn == 180:
+            return stored.filter("hflip").filter("vflip")
+        return stored.filter("transpose", dir=_TRANSPOSE[self.turn]) if self.turn else stored
 
 
 def as_input(clip: Clip, scratch: Path) -> Input:
     """The clip as an FFmpeg input; a folder of pictures becomes a y4m in `scratch`, with the samples we iterate."""
+    if isinstance(clip, Upright) and clip.stored:
+        return replace(as_input(clip.stored, scratch), turn=clip.turn)
     if clip.info.path.is_dir():
         path = scratch / f"{clip.info.path.name}.y4m"
         if not path.exists():

@@ -6,7 +6,6 @@ import functools
 import json
 import math
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,7 @@ import ffmpeg
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.files import read_json
+from harness.files import read_json, scratch_folder
 from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words
 from harness.media.pairing import Input
 
@@ -132,7 +131,7 @@ def vmaf_probe(program: FFmpeg, model: str) -> tuple[str, str]:
     # some v1 models crash on 384x216 and less
     source = ffmpeg.input("color=gray:size=640x360:rate=25:duration=0.08", f="lavfi")
     grey = source.filter("format", pix_fmts="yuv420p").split()
-    with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+    with scratch_folder() as scratch:
         log = Path(scratch, "vmaf.json")
         options = {"model": f"version={model}", "log_fmt": "json", "log_path": log}
         scored = ffmpeg.filter([grey[0], grey[1]], "libvmaf", **options)
@@ -159,7 +158,7 @@ def measure(
     Raises `InputError` as `check_measures` does, `HarnessError` when FFmpeg fails or its log is not whole and finite.
     """
     check_measures(program, vmaf_models, metrics)
-    with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+    with scratch_folder() as scratch:
         log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
         options: dict[str, Any] = {
             "log_fmt": "json",

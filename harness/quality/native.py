@@ -7,7 +7,6 @@ import re
 import select
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import ffmpeg
 import numpy as np
 
 from harness.errors import HarnessError, InputError
+from harness.files import scratch_folder
 from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words, url
 from harness.media.frames import Frame
 from harness.media.pairing import Input
@@ -62,7 +62,7 @@ class VmafProgram:
 
     def refusal(self, model: Path) -> str | None:
         """See `NativeExtractor`."""
-        with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+        with scratch_folder() as scratch:
             clip = _probe_clip(Path(scratch))
             try:
                 self._score(clip, model, Path(scratch, "log.json"), range(2), 1, 60)
@@ -74,7 +74,7 @@ class VmafProgram:
         self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
     ) -> dict[int, float]:
         """See `NativeExtractor`; the tool reads y4m only, so FFmpeg writes one first."""
-        with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+        with scratch_folder() as scratch:
             clip = Path(scratch, "distorted.y4m")
             first, count = paired.first_distorted, paired.count
             cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
@@ -123,7 +123,7 @@ class NativeFFmpeg:
 
     def refusal(self, model: Path) -> str | None:
         """See `NativeExtractor`."""
-        with tempfile.TemporaryDirectory(prefix="harness-probe-") as scratch:
+        with scratch_folder() as scratch:
             clip = _probe_clip(Path(scratch))
             try:
                 self._score(Input(clip).video(), model, Path(scratch), range(2), 1, 60)
@@ -137,7 +137,7 @@ class NativeFFmpeg:
         """See `NativeExtractor`; the distorted side serves as both inputs."""
         first, count = paired.first_distorted, paired.count
         cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
-        with tempfile.TemporaryDirectory(prefix="harness-vmaf-") as scratch:
+        with scratch_folder() as scratch:
             return self._score(cut, model, Path(scratch), paired.scored, paired.every, timeout, stop)
 
     def _score(

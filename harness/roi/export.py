@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import InputError
-from harness.files import check_writable, whole_file, write_text
+from harness.files import check_writable, scratch_folder, whole_file, write_text
 from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
@@ -61,7 +60,7 @@ def write_png(path: Path, grids: Sequence[np.ndarray]) -> None:
     """A folder of `00000.png` …, one grey pixel a block: `128 - 4 * offset`, so brighter gets more bits."""
     check_export("png", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+    with scratch_folder(path) as scratch:
         folder = Path(scratch, path.name)
         folder.mkdir()
         for index, grid in enumerate(grids):

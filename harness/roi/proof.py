@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +13,7 @@ import av
 import numpy as np
 
 from harness.errors import HarnessError, InconclusiveError
+from harness.files import scratch_folder
 from harness.media.ffmpeg import url
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
@@ -75,7 +75,7 @@ def probe(encoder: Encoder, settings: Settings) -> Probe:
     shape = block_areas(*PROBE_SIZE, encoder.block).shape
     left = np.where(np.arange(shape[1]) < shape[1] // 2, -PROBE_QP, PROBE_QP) * np.ones(shape)
     sizes = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         for name, grid in (("plain", None), ("left", left), ("right", -left)):
             asked = None if grid is None else FrameOffsets(grid, grid)
             out = Path(folder) / f"{name}{encoder.suffixes[0]}"

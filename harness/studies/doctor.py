@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import onnxruntime
 from corpora.loader import corpus_at_hand
 from corpora.manifest import load_manifest, manifest_names
 from harness.errors import HarnessError, InputError
+from harness.files import scratch_folder
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.models import registry
 from harness.models.placeholder import write_placeholder
@@ -54,7 +54,7 @@ def diagnose(root: Path | None = None) -> Diagnosis:
     """Ask FFmpeg, its libvmaf, the encoders, the runtime, the registry and the corpora what is here."""
     ffmpeg = find_ffmpeg()
     version, models = _libvmaf(ffmpeg)
-    with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
+    with scratch_folder() as folder:
         graph = Path(folder) / "placeholder.onnx"
         write_placeholder(graph)
         extractor, reason = choose("auto", ffmpeg, graph)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from corpora.loader import Pair, load_pairs
 from corpora.synth import ImageOptions, write_images
-from harness.cli import train as train_commands
+from harness.cli.train import train as train_commands
 from harness.errors import InputError
 from train.data import validation_split
 
@@ -151,6 +151,7 @@ def test_v4_is_the_same_graph_at_every_size(size: tuple[int, int], tmp_path: Pat
     assert map_.shape == (1, 1, *size) and map_.std() > 0.2 and map_.min() >= 0 and map_.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_in_the_same_weights(pairs: list[Pair], tmp_path: Path) -> None:
     whole = run_once(pairs, tmp_path / "whole")
     rows = [json.loads(line) for line in (whole / "history.jsonl").read_text().splitlines()]
@@ -167,6 +168,7 @@ def test_a_resumed_run_ends_in_the_same_weights(pairs: list[Pair], tmp_path: Pat
     assert not same(final(whole), final(run_once(pairs, tmp_path / "other", seed=7)))
 
 
+@pytest.mark.slow
 def test_epochs_without_validation_have_a_row_and_are_not_the_best(pairs: list[Pair], tmp_path: Path) -> None:
     from train.publish import read_run
 
@@ -175,6 +177,7 @@ def test_epochs_without_validation_have_a_row_and_are_not_the_best(pairs: list[P
     assert rows[0].val_iou is None and rows[1].val_iou is not None and read_run(folder).best.epoch == 2
 
 
+@pytest.mark.slow
 def test_a_teacher_changes_the_target_by_its_weight(pairs: list[Pair], teacher: Path, tmp_path: Path) -> None:
     from train.distil import Lesson
 

@@ -1,14 +1,16 @@
-"""Student names to their builders; a new student is one file here and one line below."""
+"""Student names to their builders: a student is a module here that has `build` and `PARAMETERS`."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 from torch import nn
 
 from harness.errors import HarnessError, InputError
-from train.students import teacher, v1, v2, v3, v4
+from train import students
 from train.students.blocks import Student
 
 
@@ -19,13 +21,13 @@ class Design(NamedTuple):
     parameters: int
 
 
-STUDENTS = {
-    "v1": Design(v1.build, v1.PARAMETERS),
-    "v2": Design(v2.build, v2.PARAMETERS),
-    "v3": Design(v3.build, v3.PARAMETERS),
-    "v4": Design(v4.build, v4.PARAMETERS),
-    "teacher": Design(teacher.build, teacher.PARAMETERS),
-}
+def _found() -> dict[str, Design]:
+    names = (found.name for found in pkgutil.iter_modules(students.__path__))
+    modules = {name: import_module(f"{students.__name__}.{name}") for name in names if name != "registry"}
+    return {name: Design(m.build, m.PARAMETERS) for name, m in modules.items() if hasattr(m, "PARAMETERS")}
+
+
+STUDENTS = _found()
 
 
 def build_student(name: str) -> Student:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import AsJson, Limit, ModelFolder
+from harness.cli.options import AsJson, Check, Limit, ModelFolder
 from harness.cli.output import print_json
 from harness.cli.progress import stages
+from harness.cli.survey import look_over
 from harness.cli.train import need_torch
 from harness.errors import InputError
 
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    student: Annotated[str, typer.Option("--student", help="Which student: v1, v2, v3, v4, or teacher.")],
+    student: Annotated[str, typer.Option("--student", help="A module of train/students, such as v3.")],
     corpora: Annotated[
         list[str] | None,
         typer.Option("--corpus", help="Training corpus, repeatable; the first gives the fold [default: duts-tr]."),
@@ -55,6 +56,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last epoch.")] = False,
     register_as: Annotated[str | None, typer.Option("--register", help="Registry id to publish as.")] = None,
     models: ModelFolder = None,
+    check: Check = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a student from scratch; the run folder gets weights, history, curve, ONNX file and sidecar.
@@ -65,6 +67,8 @@ def train(
     """
     need_torch()
     from corpora.loader import cache_folder
+    from harness.media.pictures import FOREGROUND
+    from train.learnt import doubt
     from train.loop import train as run_training
     from train.publish import export_run, publish
     from train.recipe import load_recipe, overrides_of
@@ -75,15 +79,19 @@ def train(
     named = {"epochs": epochs, "seed": seed, "limit": limit}
     chosen = load_recipe(student, recipe, **overrides_of(changes or ()) | named)
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
+    names = corpora or ["duts-tr"]
     with stages() as report:
         data = training_set(
-            corpora or ["duts-tr"], roots or (), chosen.val_fraction, chosen.val_seed,
+            names, roots or (), chosen.val_fraction, chosen.val_seed,
             lambda done, total: report("duplicates", done, total),
         )  # fmt: skip
         for test_set in data.unchecked:
             typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
         for name, count in data.rejected.items():
             typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
+    used = data.pairs[: chosen.limit] if chosen.limit else data.pairs
+    look_over({names[0]: used, **({", ".join(names[1:]): data.more} if data.more else {})}, FOREGROUND, check)
+    with stages() as report:
         lesson = lesson_of(
             teacher, teacher_weight, unlabelled or (), data, chosen.val_fraction, chosen.val_seed,
             lambda done, total: report("duplicates", done, total),
@@ -95,6 +103,8 @@ def train(
     if run.rank > 0:
         return  # under torchrun one process publishes
     exported = export_run(folder)
+    if why := doubt(run.history):
+        typer.echo(f"harness: {folder} cannot have learnt: {why}; its sidecar says so", err=True)
     result: dict[str, Any] = {
         "run": str(folder),
         "best_epoch": run.best_epoch,

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AsJson, Models, OptionalOut, Root
+from harness.cli.options import AsJson, Check, Models, OptionalOut, Root
 from harness.cli.output import print_json, print_rows
 from harness.cli.progress import stages
+from harness.cli.survey import look_over
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def validate(
     corpus: Annotated[str, typer.Option("--corpus", help="Training corpus.")] = "duts-tr",
     root: Root = None,
     out: OptionalOut = None,
+    check: Check = False,
     as_json: AsJson = False,
 ) -> None:
     """Validation IoU of any ONNX students on the training corpus's held-out fold, by upstream's protocol.
@@ -33,6 +35,7 @@ def validate(
     """
     from corpora.loader import cache_folder, load_pairs
     from harness.jobs.provenance import this_command
+    from harness.media.pictures import FOREGROUND
     from harness.models.registry import PRODUCTION
     from harness.models.session import load_model
     from harness.tables import json_records, write_table
@@ -40,8 +43,9 @@ def validate(
 
     loaded = [load_model(name) for name in models or [PRODUCTION]]
     pairs = load_pairs(corpus, root)
+    look_over({corpus: pairs}, FOREGROUND, check)
     with stages() as report:
-        rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", report)
+        rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", corpus, report)
     if as_json:
         print_json(json_records(rows))
     else:

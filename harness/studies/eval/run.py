@@ -303,8 +303,6 @@ def _in_processes(task: Task, work: list[Work], workers: int) -> Iterator[tuple[
                     yield future.result()
         except BrokenProcessPool as error:
             raise HarnessError("a worker process died (out of memory?); run again to resume") from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 _task: Task

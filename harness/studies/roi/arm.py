@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from corpora.loader import images_in
 from harness.errors import InputError
+from harness.files import scratch_folder
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import open_clip
@@ -55,7 +55,7 @@ def measure_arm(
     The clip is decoded once, into a raw file; each pass reads from there, one frame in memory at a time.
     """
     able, rows = find_encoder(encoder), []
-    with tempfile.TemporaryDirectory(prefix="harness-sweep-") as folder:
+    with scratch_folder() as folder:
         scratch = Path(folder)
         clip = _FirstFrames(Path(frames), limit, scratch / "reference.y4m")
         truth = Masks.of(Path(masks), clip.info, limit)

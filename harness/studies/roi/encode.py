@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import HarnessError, InputError
-from harness.files import check_apart, check_writable, whole_file
+from harness.files import check_apart, check_writable, scratch_folder, whole_file
 from harness.media.contents import read_contents
 from harness.media.encode import Written
 from harness.media.frames import Frame
@@ -122,7 +121,7 @@ def roi_encode(
     found = probe(able, settings)
     with (
         whole_file(out) as temporary,
-        tempfile.TemporaryDirectory(prefix=".roi-", dir=out.parent) as folder,
+        scratch_folder(out) as folder,
         OffsetsOnDisk(Path(folder) / "offsets") as kept,
     ):
         passes = _Passes(clip, able, settings, progress)
@@ -206,7 +205,7 @@ class _Passes:
         if not self.settings.two_pass:
             return encode(info, frames, self.encoder, self.settings, out, self._heard(stage))
         suffix = carrier_of(self.encoder.suffixes)
-        with tempfile.TemporaryDirectory(prefix="harness-pass-") as folder:
+        with scratch_folder() as folder:
             statistics, first = (Path(folder) / name for name in ("statistics", f"first{suffix}"))
             heard = self._heard(f"{stage}, first pass")
             encode(info, frames, self.encoder, self.settings, first, heard, Pass(1, statistics))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest
 from harness.errors import InputError
+from harness.files import scratch_folder
 from harness.jobs import Job, Store, run_jobs
 from harness.media.encode import encode_frames
 from harness.media.ffmpeg import find_ffmpeg
@@ -96,7 +96,7 @@ def measure_clip(
     """The rows of one clip; the encodes are not kept."""
     loaded = [load_model(ModelFile.known(*model), THREADS) for model in models]
     found = {SOURCE: _means(islice(open_clip(frames_of), 0, frames, every), loaded)}
-    with tempfile.TemporaryDirectory(prefix="harness-feature-") as scratch:
+    with scratch_folder() as scratch:
         for crf in crfs:
             encode = _encode(frames_of, frames, crf, preset, Path(scratch, f"{crf}.mkv"))
             found[f"crf {crf}"] = _means(islice(encode, 0, frames, every), loaded)
@@ -123,7 +123,7 @@ def native_parity(clip: ClipPair, model: ModelFile, usable: ModelFile, plan: Fea
     if extractor is None:
         return Parity(None, reason, pd.DataFrame())
     loaded = load_model(model)
-    with tempfile.TemporaryDirectory(prefix="harness-feature-") as scratch:
+    with scratch_folder() as scratch:
         opened = _encode(clip.frames, plan.frames, plan.crfs[0], plan.preset, Path(scratch, "clip.mkv"))
         plans = [ScorePlan(vmaf_models=(), metrics=("psnr",), backend=name) for name in (extractor.name, "embedded")]
         native, embedded = (score(opened, opened, [loaded], one).log.column(COLUMN) for one in plans)

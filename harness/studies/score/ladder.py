@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
+from harness.files import scratch_folder
 from harness.jobs import Job, Store, run_jobs
 from harness.media.encode import encoder_options
 from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
@@ -134,7 +134,7 @@ def encode_rows(
 ) -> list[dict[str, Any]]:
     """Encode one clip at one CRF, score it, and return its frames as rows; the encode is not kept."""
     loaded = _load(models)
-    with tempfile.TemporaryDirectory(prefix="harness-ladder-") as scratch:
+    with scratch_folder() as scratch:
         source = open_clip(frames, fps=fps if Path(frames).is_dir() else None)
         if Path(frames).is_dir():
             lossless = Path(scratch, "source.y4m")
@@ -161,7 +161,7 @@ def _check_encodes(ladder: LadderPlan) -> None:
     find_ffmpeg().require(encoder=ladder.encoder)
     source = ffmpeg.input("color=gray:size=256x144:rate=25:duration=0.08", f="lavfi")
     grey = source.filter("format", pix_fmts="yuv420p")
-    with tempfile.TemporaryDirectory(prefix="harness-ladder-") as scratch:
+    with scratch_folder() as scratch:
         for crf in ladder.crfs:
             if ladder.crfs.count(crf) > 1:
                 raise InputError(f"CRF {crf} is given twice (allowed: each once)")

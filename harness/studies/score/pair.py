@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from harness.errors import InputError
-from harness.files import write_json
+from harness.files import scratch_folder, write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
@@ -119,7 +118,7 @@ def _score(
         if progress:
             progress(min(done.values()), pairing.count)
 
-    with tempfile.TemporaryDirectory(prefix="harness-score-") as scratch, ThreadPoolExecutor(1) as pool:
+    with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = _paired_input(pairing, Path(scratch), plan.every)
         stop = Event()
         measured = pool.submit(
