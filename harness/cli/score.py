@@ -131,7 +131,12 @@ def _show(result: Score) -> None:
         table.add_column(name, justify="left" if name == "metric" else "right")
     for name in filter(SHOWN.fullmatch, result.log.metrics):
         stats = pooled(result.log.column(name))
-        table.add_row(name, *(f"{stats[key]:.6f}" for key in ("mean", "min", "max", "harmonic_mean")))
+        shown = [stats[key] for key in ("mean", "min", "max", "harmonic_mean")]
+        table.add_row(name, *("none" if value is None else f"{value:.6f}" for value in shown))
     console = Console()
     console.print(table)
     console.print(f"{len(result.log.frames)} frames · saliency by {made['backend']} ({made['backend_reason']})")
+    for name, why in made["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
+    for hint in made["hints"]:
+        console.print(f"note: {hint}", markup=False, highlight=False)

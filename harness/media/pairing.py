@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 import ffmpeg
 
 from harness.errors import InputError
 from harness.media.ffmpeg import Stream, url
-from harness.media.frames import UNSPECIFIED, Frame
+from harness.media.frames import UNSPECIFIED, ClipInfo, Frame
 from harness.media.open import Clip
 from harness.media.upright import Upright, upright
 from harness.media.y4m import write_y4m
 
 RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976
+_SAME_TRANSFER = ("bt709", "smpte170m", "bt2020-10", "bt2020-12")  # one curve under four names
+_SAME_PRIMARIES = ("smpte170m", "smpte240m", "bt470bg")  # BT.601's, of 525 and 625 lines
 _TRANSPOSE = {90: "cclock", 270: "clock"}
 
 
@@ -62,16 +65,22 @@ def pair(
     seen = [survey(clip) for clip in (reference, distorted)]
     reference, distorted = (upright(clip, found.turn) for clip, found in zip((reference, distorted), seen, strict=True))
     one, two = reference.info, distorted.info
-    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}")
-    _same("pixel format", one.pix_fmt, two.pix_fmt)
+    for info in (one, two):
+        _check_samples(info)
+    scale = f" (convert one first: ffmpeg -i CLIP -vf scale={one.width}:{one.height}:flags=bicubic -c:v ffv1 OUT.mkv)"
+    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}", scale)
+    _same("pixel format", one.pix_fmt, two.pix_fmt, f" (convert one first: ffmpeg -i CLIP -pix_fmt {one.pix_fmt} ...)")
     if (one.range == "pc") != (two.range == "pc"):  # no range stated is taken for tv, by players and FFmpeg alike
         _same("colour range", one.range, two.range, " (a y4m of full range says XCOLORRANGE=FULL)")
     if UNSPECIFIED not in (one.matrix, two.matrix):
         remedy = " (convert one first: ffmpeg -i CLIP -vf scale=out_color_matrix=NAME OUT)"
         first_matrix, second_matrix = (info.matrix.replace("smpte170m", "bt470bg") for info in (one, two))  # BT.601
         _same("colour matrix", first_matrix, second_matrix, remedy)
+    _same_if_stated("transfer", one.transfer, two.transfer, _SAME_TRANSFER)
+    _same_if_stated("primaries", one.primaries, two.primaries, _SAME_PRIMARIES)
     if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
-        _same("frame rate", _rate(reference), _rate(distorted))
+        drop = f" (bring both to one rate first: ffmpeg -i CLIP -vf fps={min(one.frame_rate, two.frame_rate)} OUT.mkv)"
+        _same("frame rate", _rate(reference), _rate(distorted), drop)
     skip_reference, skip_distorted = max(0, -offset), max(0, offset)
     left, right = seen[0].frames - skip_reference, seen[1].frames - skip_distorted
     if left != right and not shortest:
@@ -85,6 +94,28 @@ def pair(
             f"frames {first}:{'' if last is None else last} of {common} pairs (allowed: 0:1 to 0:{common})"
         )
     return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first)
+
+
+def _same_if_stated(what: str, reference: str, distorted: str, alike: Sequence[str]) -> None:
+    values = ["as one" if value in alike else value for value in (reference, distorted)]
+    if UNSPECIFIED not in values and values[0] != values[1]:
+        _same(f"colour {what}", reference, distorted, " (the samples mean other colours: convert one, or mend its tag)")
+
+
+def _check_samples(info: ClipInfo) -> None:
+    """`InputError` for samples that no planar YUV format holds as they are."""
+    if not info.stored:
+        return
+    layout = av.VideoFormat(info.stored, 64, 64)
+    parts = layout.components
+    shape = (parts[0].width // parts[1].width, parts[0].height // parts[1].height) if len(parts) > 2 else (1, 1)
+    if layout.is_rgb or layout.has_palette or shape not in ((1, 1), (2, 1), (2, 2)):
+        kind = "RGB" if layout.is_rgb or layout.has_palette else "YUV of another chroma layout"
+        remedy = f"ffmpeg -i {info.path.name} -vf scale=out_color_matrix=bt709:out_range=tv,format=yuv444p"
+        raise InputError(
+            f"clip {info.path} holds {kind} ({info.stored}); compared is planar YUV (allowed: grey, 4:2:0, 4:2:2 and "
+            f"4:4:4; convert both clips alike: {remedy} -colorspace bt709 -c:v ffv1 OUT.mkv)"
+        )
 
 
 def _same(what: str, reference: str, distorted: str, remedy: str = "") -> None:

@@ -17,9 +17,19 @@ from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
 from harness.media.pairing import Pairing, as_input, pair
 from harness.models.session import SaliencyModel, load_model
-from harness.quality.libvmaf import DEFAULT_VMAF, Log, PairedInput, as_json, check_measures, measure
+from harness.quality.libvmaf import (
+    DEFAULT_VMAF,
+    Log,
+    PairedInput,
+    as_json,
+    check_measures,
+    check_size,
+    measure,
+    why_no_xpsnr,
+)
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.feature import FrameMeans, extract
+from harness.studies.score.hints import hints
 from harness.studies.score.outputs import ScoreOutputs
 from harness.version import __version__
 
@@ -110,6 +120,8 @@ def _score(
     pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
     ffmpeg = find_ffmpeg()
     check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
+    shape = pairing.distorted.info
+    check_size(ffmpeg, shape.width, shape.height, shape.pix_fmt, plan.vmaf_models, plan.metrics)
     native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_frame is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 
@@ -120,13 +132,14 @@ def _score(
 
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = _paired_input(pairing, Path(scratch), plan.every)
+        metrics, left_out = _measurable(paired, plan.metrics, shape.bit_depth)
         stop = Event()
         measured = pool.submit(
             measure,
             ffmpeg,
             paired,
             plan.vmaf_models,
-            plan.metrics,
+            metrics,
             threads=os.cpu_count() or 1,
             progress=lambda count: report("ffmpeg", count),
             timeout=plan.timeout,
@@ -144,7 +157,16 @@ def _score(
             stop.set()
             raise
         log = measured.result()
-    return Score(log.merged(_named(models, columns)), _provenance(pairing, models, plan, ffmpeg, native, reason))
+    log = log.merged(_named(models, columns))
+    made = _provenance(pairing, models, plan, ffmpeg, native, reason)
+    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models)})
+
+
+def _measurable(paired: PairedInput, metrics: Sequence[str], bit_depth: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The metrics that these inputs let FFmpeg measure, and why each other one is left out."""
+    refusal = why_no_xpsnr([paired.reference, paired.distorted], bit_depth)
+    left_out = {name: refusal for name in metrics if name == "xpsnr" and refusal}
+    return tuple(name for name in metrics if name not in left_out), left_out
 
 
 def check_names(models: Sequence[str]) -> None:
