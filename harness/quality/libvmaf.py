@@ -65,7 +65,10 @@ class Log:
 
 @dataclass(frozen=True)
 class PairedInput:
-    """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored."""
+    """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored.
+
+    `width`, `height` and `chroma` (`420`, `422`, `444`) are those of both sides.
+    """
 
     reference: Input
     distorted: Input
@@ -74,6 +77,9 @@ class PairedInput:
     count: int
     rate: Fraction
     every: int = 1
+    width: int = 0
+    height: int = 0
+    chroma: str = "420"
 
     def arguments(self, filters: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """FFmpeg's arguments to feed the pairs, distorted first, to each of `filters`; pictures are dropped."""

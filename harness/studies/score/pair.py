@@ -10,7 +10,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from harness.errors import InputError
+import numpy as np
+
+from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder, write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.frames import ClipInfo, Frame
@@ -27,11 +29,14 @@ from harness.quality.libvmaf import (
     measure,
     why_no_xpsnr,
 )
-from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
+from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose, probe_frames
 from harness.saliency.feature import FrameMeans, extract
 from harness.studies.score.hints import hints
 from harness.studies.score.outputs import ScoreOutputs
 from harness.version import __version__
+
+ODD = (86, 70)  # no multiples of 8
+PARITY = 1e-5  # the contract's limit between runtimes
 
 Progress = Callable[[int, int], None]
 
@@ -132,6 +137,7 @@ def _score(
 
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = _paired_input(pairing, Path(scratch), plan.every)
+        version = None
         metrics, left_out = _measurable(paired, plan.metrics, shape.bit_depth)
         stop = Event()
         measured = pool.submit(
@@ -148,7 +154,9 @@ def _score(
         measured.add_done_callback(lambda run: stop.set() if run.exception() else None)
         try:
             if native:
-                columns = [native.means(paired, model.facts.path, plan.timeout, stop) for model in models]
+                logs = [native.means(paired, model.facts.path, plan.timeout, stop) for model in models]
+                columns = [{number: row[COLUMN] for number, row in log.frames.items()} for log in logs]
+                version = ", ".join(dict.fromkeys(log.version for log in logs))
             else:
                 columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_frame, stop)
         except BaseException:
@@ -159,6 +167,7 @@ def _score(
         log = measured.result()
     log = log.merged(_named(models, columns))
     made = _provenance(pairing, models, plan, ffmpeg, native, reason)
+    made["saliency_libvmaf"] = version
     return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models)})
 
 
@@ -195,7 +204,24 @@ def _back_end(
         return None, reason
     if reason and plan.backend in NAMES and plan.backend != "embedded":
         raise InputError(f"back end {plan.backend}: {reason} (allowed: auto, embedded)")
-    return choose(plan.backend, ffmpeg, models[0].facts.path)
+    native, reason = choose(plan.backend, ffmpeg, models[0].facts.path)
+    padless = _why_not_padded(native, models[0]) if native and (clip.width % 8 or clip.height % 8) else None
+    if padless and plan.backend != "auto":
+        raise InputError(f"back end {plan.backend} and {clip.width}x{clip.height}: {padless} (allowed: auto, embedded)")
+    return (None, padless) if padless else (native, reason)
+
+
+def _why_not_padded(native: NativeExtractor, model: SaliencyModel) -> str | None:
+    """Why a native extractor is not to be trusted with sides that are no multiple of 8: older builds do not pad them."""
+    frames = probe_frames(*ODD)
+    what = f"{native.name} does not pad sides that are no multiple of 8"
+    try:
+        found = native.probe(model.facts.path, frames).column(COLUMN)
+    except HarnessError as error:
+        return f"{what}: {error}"
+    wanted = np.array([sample.means[0] for sample in extract(frames, [model])])
+    apart = float(np.abs(found - wanted).max())
+    return f"{what}: {apart:.1e} apart from the embedded extractor at {ODD[0]}x{ODD[1]}" if apart > PARITY else None
 
 
 def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
@@ -216,6 +242,9 @@ def _paired_input(pairing: Pairing, scratch: Path, every: int) -> PairedInput:
         pairing.count,
         pairing.reference.info.frame_rate,
         every,
+        pairing.distorted.info.width,
+        pairing.distorted.info.height,
+        pairing.distorted.info.chroma,
     )
 
 
