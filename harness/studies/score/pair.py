@@ -212,7 +212,7 @@ def _back_end(
 
 
 def _why_not_padded(native: NativeExtractor, model: SaliencyModel) -> str | None:
-    """Why a native extractor is not to be trusted with sides that are no multiple of 8: older builds do not pad them."""
+    """Why a native extractor is not to be trusted with sides of no multiple of 8: older builds do not pad."""
     frames = probe_frames(*ODD)
     what = f"{native.name} does not pad sides that are no multiple of 8"
     try:
