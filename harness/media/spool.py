@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import HarnessError, InputError
+from harness.files import scratch_folder
 
 STDIN = Path("-")
 Y4M = b"YUV4MPEG2 "
@@ -26,7 +26,7 @@ def on_disk(path: Path, raw: bool = False, announce: Callable[[str], None] = lam
         yield path
         return
     what = "standard input" if path == STDIN else str(path)
-    with tempfile.TemporaryDirectory(prefix="harness-pipe-") as folder:
+    with scratch_folder() as folder:
         kept = Path(folder, "pipe")
         announce(f"{what} is kept in {folder} while it is encoded")
         try:

@@ -15,6 +15,8 @@ from harness.jobs import Store, open_executor
 from harness.jobs.provenance import code_of, command_line
 from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
+from harness.roi.encoders import Settings
+from harness.roi.repeats import unsteady_note
 from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, models_of
 from harness.studies.roi.reference import ABOVE, clips_with_regions
 from harness.studies.roi.sweep import measurable, sweep
@@ -130,6 +132,7 @@ def roi_sweep(
         data=data,
         code=code_of(__name__),
         left_out=left_out,
+        remarks=unsteady_note(plan.encoders, Settings(preset=plan.preset)),
     )
     return Swept(name, plan, tuple(able), rows, tables, left_out)
 
