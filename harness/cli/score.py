@@ -56,6 +56,13 @@ def score(
     pix_fmt: PixFmt = None,
     fps: Fps = None,
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="Scale the distorted clip to the reference: bicubic or lanczos.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option("--depth", help="Compare both at 8 or 10 bits.")] = None,
+    sync: Annotated[
+        int, typer.Option("--sync", min=0, help="Find the offset, up to so many frames; scores the common part.")
+    ] = 0,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, help="Seconds without progress that mean hung; 0: no limit.")
     ] = 300.0,
@@ -83,6 +90,9 @@ def score(
         last=last,
         every=every,
         allow_highbit=allow_highbit,
+        scale=scale,
+        depth=depth,
+        sync=sync,
         timeout=timeout or None,
     )
     outputs = harness.ScoreOutputs(log, map_out, overlay)

@@ -13,8 +13,10 @@ import ffmpeg
 
 from harness.errors import InputError
 from harness.media.ffmpeg import Stream, url
-from harness.media.frames import UNSPECIFIED, ClipInfo, Frame
+from harness.media.frames import UNSPECIFIED, ClipInfo, Frame, pix_fmt_name
 from harness.media.open import Clip
+from harness.media.scaled import Scaled, scaled
+from harness.media.sync import find_offset
 from harness.media.upright import Upright, upright
 from harness.media.y4m import write_y4m
 
@@ -33,6 +35,7 @@ class Pairing:
     first_reference: int
     first_distorted: int
     count: int
+    depth: int | None = None
 
     def distorted_frames(self) -> Iterator[Frame]:
         """The distorted side's frames; `InputError` when the stream ends before the count is full."""
@@ -55,21 +58,33 @@ def pair(
     offset: int = 0,
     first: int = 0,
     last: int | None = None,
+    scale: str | None = None,
+    depth: int | None = None,
+    sync: int = 0,
 ) -> Pairing:
     """Pair reference frame `i` with distorted frame `i + offset`, then keep pairs `first` up to, not with, `last`.
 
-    Frames are those that decode, turned as a player shows them.
+    Frames are those that decode, turned as a player shows them. `scale`, one of `media.scaled.KERNELS`, brings the
+    distorted side to the reference's size; `depth` both sides to 8 or 10 bits, in FFmpeg; `sync` finds the offset among
+    that many frames both ways and keeps the common part.
     Sizes, formats, ranges, matrices, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
     `InputError` that names both values.
     """
     seen = [survey(clip) for clip in (reference, distorted)]
+    if depth not in (None, 8, 10):
+        raise InputError(f"depth {depth} (allowed: 8, 10)")
+    if sync < 0 or (sync and offset):
+        raise InputError(f"sync {sync} at an offset of {offset} (allowed: one of the two, sync from 1)")
     reference, distorted = (upright(clip, found.turn) for clip, found in zip((reference, distorted), seen, strict=True))
+    if scale:
+        distorted = scaled(distorted, reference.info.width, reference.info.height, scale)
     one, two = reference.info, distorted.info
     for info in (one, two):
         _check_samples(info)
-    scale = f" (convert one first: ffmpeg -i CLIP -vf scale={one.width}:{one.height}:flags=bicubic -c:v ffv1 OUT.mkv)"
-    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}", scale)
-    _same("pixel format", one.pix_fmt, two.pix_fmt, f" (convert one first: ffmpeg -i CLIP -pix_fmt {one.pix_fmt} ...)")
+    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}", " (--scale bicubic scales the distorted)")
+    formats = [pix_fmt_name(depth or info.bit_depth, info.chroma) for info in (one, two)]
+    deep = " (--depth 8 or --depth 10 brings both to one)" if one.chroma == two.chroma else ""
+    _same("pixel format", formats[0], formats[1], deep)
     if (one.range == "pc") != (two.range == "pc"):  # no range stated is taken for tv, by players and FFmpeg alike
         _same("colour range", one.range, two.range, " (a y4m of full range says XCOLORRANGE=FULL)")
     if UNSPECIFIED not in (one.matrix, two.matrix):
@@ -81,6 +96,8 @@ def pair(
     if not (one.variable_rate or two.variable_rate) and abs(one.frame_rate / two.frame_rate - 1) > RATE_TOLERANCE:
         drop = f" (bring both to one rate first: ffmpeg -i CLIP -vf fps={min(one.frame_rate, two.frame_rate)} OUT.mkv)"
         _same("frame rate", _rate(reference), _rate(distorted), drop)
+    if sync:
+        offset, shortest = find_offset(reference, distorted, sync), True
     skip_reference, skip_distorted = max(0, -offset), max(0, offset)
     left, right = seen[0].frames - skip_reference, seen[1].frames - skip_distorted
     if left != right and not shortest:
@@ -93,7 +110,7 @@ def pair(
         raise InputError(
             f"frames {first}:{'' if last is None else last} of {common} pairs (allowed: 0:1 to 0:{common})"
         )
-    return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first)
+    return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first, depth)
 
 
 def _same_if_stated(what: str, reference: str, distorted: str, alike: Sequence[str]) -> None:
@@ -151,26 +168,43 @@ def survey(clip: Clip) -> Survey:
 
 @dataclass(frozen=True)
 class Input:
-    """A clip as FFmpeg opens it: a path, its options, the stream that is shown, and degrees to turn it by."""
+    """A clip as FFmpeg opens it: a path, its options, the stream that is shown, and degrees to turn it by.
+
+    `scale` is a width, a height and one of `media.scaled.KERNELS`; `pix_fmt` the format that `depth` asks for.
+    """
 
     path: Path
     options: tuple[tuple[str, str], ...] = ()
     stream: int = 0
     turn: int = 0
+    scale: tuple[int, int, str] | None = None
+    pix_fmt: str | None = None
 
     def video(self) -> Stream:
-        """Its video stream for ffmpeg-python, turned by `turn` and nothing else."""
+        """Its video stream for ffmpeg-python, turned, scaled and converted as said and no otherwise."""
         options: dict[str, Any] = dict(self.options)
         if "video_size" in options:  # ffmpeg-python wants a pair
             options["video_size"] = options["video_size"].split("x")
         stored = ffmpeg.input(url(self.path), noautorotate=None, **options)[str(self.stream)]
         if self.turn == 180:
-            return stored.filter("hflip").filter("vflip")
-        return stored.filter("transpose", dir=_TRANSPOSE[self.turn]) if self.turn else stored
+            stored = stored.filter("hflip").filter("vflip")
+        elif self.turn:
+            stored = stored.filter("transpose", dir=_TRANSPOSE[self.turn])
+        if self.scale:
+            width, height, kernel = self.scale
+            stored = stored.filter("scale", w=width, h=height, flags=kernel)
+        if self.pix_fmt:
+            # as limited range, of which more bits are the same bits and zeros; without dither
+            stored = stored.filter("setparams", range="tv").filter("scale", sws_dither="none")
+            stored = stored.filter("format", pix_fmts=self.pix_fmt)
+        return stored
 
 
 def as_input(clip: Clip, scratch: Path) -> Input:
     """The clip as an FFmpeg input; a folder of pictures becomes a y4m in `scratch`, with the samples we iterate."""
+    if isinstance(clip, Scaled) and clip.stored:
+        scale = (clip.info.width, clip.info.height, clip.kernel)
+        return replace(as_input(clip.stored, scratch), scale=scale)
     if isinstance(clip, Upright) and clip.stored:
         return replace(as_input(clip.stored, scratch), turn=clip.turn)
     if clip.info.path.is_dir():

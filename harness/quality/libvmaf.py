@@ -232,7 +232,7 @@ def why_no_xpsnr(inputs: Sequence[Input], bit_depth: int) -> str:
 
     Above 8 bits it reads past rows that a decoder has padded; those of y4m and raw video are not.
     """
-    packed = all(one.path.suffix.lower() in _PACKED and not one.turn for one in inputs)
+    packed = all(one.path.suffix.lower() in _PACKED and not (one.turn or one.scale or one.pix_fmt) for one in inputs)
     if bit_depth <= 8 or packed:
         return ""
     return (

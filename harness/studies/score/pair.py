@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder, write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
-from harness.media.frames import ClipInfo, Frame
+from harness.media.frames import ClipInfo, Frame, pix_fmt_name
 from harness.media.open import Clip, open_clip
 from harness.media.pairing import Pairing, as_input, pair
 from harness.models.session import SaliencyModel, load_model
@@ -54,6 +54,9 @@ class ScorePlan:
     last: int | None = None
     every: int = 1
     allow_highbit: bool = False
+    scale: str | None = None
+    depth: int | None = None
+    sync: int = 0
     timeout: float | None = 300.0
 
 
@@ -122,7 +125,8 @@ def _score(
     on_frame: Callable[[FrameMeans], None] | None,
 ) -> Score:
     check_names([model.name for model in models])
-    pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
+    names = ("shortest", "offset", "first", "last", "scale", "depth", "sync")
+    pairing = pair(reference, distorted, **{name: getattr(plan, name) for name in names})
     ffmpeg = find_ffmpeg()
     check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
     shape = pairing.distorted.info
@@ -138,7 +142,7 @@ def _score(
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = _paired_input(pairing, Path(scratch), plan.every)
         version = None
-        metrics, left_out = _measurable(paired, plan.metrics, shape.bit_depth)
+        metrics, left_out = _measurable(paired, plan.metrics, plan.depth or shape.bit_depth)
         stop = Event()
         measured = pool.submit(
             measure,
@@ -168,7 +172,7 @@ def _score(
     log = log.merged(_named(models, columns))
     made = _provenance(pairing, models, plan, ffmpeg, native, reason)
     made["saliency_libvmaf"] = version
-    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models)})
+    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models, log)})
 
 
 def _measurable(paired: PairedInput, metrics: Sequence[str], bit_depth: int) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -200,6 +204,8 @@ def _back_end(
     if not models:
         return None, "no saliency model asked for"
     reason = _why_embedded(clip, maps_wanted)
+    if plan.depth and plan.depth > 8:
+        reason = "upstream's extractor takes 8 bits"
     if reason and plan.backend == "auto":
         return None, reason
     if reason and plan.backend in NAMES and plan.backend != "embedded":
@@ -234,9 +240,10 @@ def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
 
 
 def _paired_input(pairing: Pairing, scratch: Path, every: int) -> PairedInput:
+    pix_fmt = pix_fmt_name(pairing.depth, pairing.distorted.info.chroma) if pairing.depth else None
     return PairedInput(
-        as_input(pairing.reference, _folder(scratch / "reference")),
-        as_input(pairing.distorted, _folder(scratch / "distorted")),
+        replace(as_input(pairing.reference, _folder(scratch / "reference")), pix_fmt=pix_fmt),
+        replace(as_input(pairing.distorted, _folder(scratch / "distorted")), pix_fmt=pix_fmt),
         pairing.first_reference,
         pairing.first_distorted,
         pairing.count,
@@ -295,6 +302,9 @@ def _provenance(
         "first_frame": {"reference": pairing.first_reference, "distorted": pairing.first_distorted},
         "pairs": pairing.count,
         "every": plan.every,
+        "scale": plan.scale,
+        "depth": plan.depth,
+        "sync": plan.sync,
         "backend": native.name if native else "embedded",
         "backend_reason": reason,
         "ffmpeg": ffmpeg.version,

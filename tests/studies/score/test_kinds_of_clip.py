@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.errors import InputError
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.open import open_clip
+from harness.media.pairing import pair
 from harness.studies.score.pair import ScorePlan, score
 
 
@@ -123,8 +126,8 @@ def test_colours_of_other_meaning_are_refused_and_hdr_by_an_sdr_model_is_said(fi
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["-vf", "scale=240:136"], r"size 480x272 against 240x136 \(.*scale=480:272"),
-        (["-pix_fmt", "yuv420p10le"], r"yuv420p against yuv420p10le \(.*-pix_fmt yuv420p"),
+        (["-vf", "scale=240:136"], r"size 480x272 against 240x136 \(--scale"),
+        (["-pix_fmt", "yuv420p10le"], r"yuv420p against yuv420p10le \(--depth"),
         (["-vf", "fps=50"], r"25 fps against 50 fps \(.*fps=25"),
     ],
 )
@@ -132,3 +135,40 @@ def test_daily_pairs_that_do_not_match_are_refused_with_the_way_out(film, tmp_pa
     ff("-i", film / "src.mkv", "-frames:v", "4", *change, "-c:v", "ffv1", tmp_path / "d.mkv")
     with pytest.raises(InputError, match=words):
         vmaf(film / "src.mkv", tmp_path / "d.mkv")
+
+
+@pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
+def test_a_smaller_encode_is_scaled_to_the_reference_alike_for_vmaf_and_for_saliency(film, tmp_path, kernel):
+    ff("-i", film / "src.mkv", "-frames:v", "6", "-vf", "scale=240:136", "-c:v", "ffv1", tmp_path / "d.mkv")
+    up = ["-vf", f"scale=480:272:flags={kernel}", "-c:v", "ffv1", tmp_path / "up.mkv"]
+    ff("-i", tmp_path / "d.mkv", *up)
+    ff("-i", film / "src.mkv", "-frames:v", "6", "-c", "copy", tmp_path / "r.mkv")
+    plan = ScorePlan(metrics=("psnr",), scale=kernel)
+    found = score(tmp_path / "r.mkv", tmp_path / "d.mkv", [], plan).log
+    by_hand = score(tmp_path / "r.mkv", tmp_path / "up.mkv", [], ScorePlan(metrics=("psnr",))).log
+    assert found.frames == by_hand.frames
+    ours = pair(open_clip(tmp_path / "r.mkv"), open_clip(tmp_path / "d.mkv"), scale=kernel).distorted_frames()
+    for one, two in zip(ours, open_clip(tmp_path / "up.mkv"), strict=True):
+        assert np.abs(one.y.astype(int) - two.y).max() <= 1
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_an_encode_of_more_bits_is_compared_at_one_depth(film, tmp_path, depth):
+    """The same picture: 8 bits, and the same 8 bits with two zeros."""
+    ff("-i", film / "src.mkv", "-frames:v", "3", "-c", "copy", tmp_path / "r.mkv")
+    ff("-i", tmp_path / "r.mkv", "-vf", "setparams=range=tv,format=yuv420p10le", "-c:v", "ffv1", tmp_path / "d.mkv")
+    log = score(tmp_path / "r.mkv", tmp_path / "d.mkv", [], ScorePlan(metrics=("psnr",), depth=depth)).log
+    assert log.column("psnr_y").tolist() == [60 if depth == 8 else 72] * 3
+
+
+def test_a_shift_is_found_and_a_shifted_or_turned_pair_is_hinted_at(film, tmp_path):
+    ff("-i", film / "src.mkv", "-vf", "trim=start_frame=3,setpts=PTS-STARTPTS", "-c:v", "ffv1", tmp_path / "late.mkv")
+    ff("-i", film / "src.mkv", "-vf", "vflip", "-c:v", "ffv1", tmp_path / "flipped.mkv")
+    plan = ScorePlan(metrics=("psnr",))
+    found = score(film / "src.mkv", tmp_path / "late.mkv", [], replace(plan, sync=5))
+    assert found.log.column("psnr_y").tolist() == [60] * 37
+    assert found.provenance["first_frame"] == {"reference": 3, "distorted": 0} and not found.provenance["hints"]
+    shifted = score(film / "src.mkv", tmp_path / "late.mkv", [], replace(plan, shortest=True))
+    assert shifted.provenance["hints"] == ["frames look shifted by -3 (--offset-frames -3, or --sync 5)"]
+    turned = score(film / "src.mkv", tmp_path / "flipped.mkv", [], plan)
+    assert turned.provenance["hints"] == ["the distorted side looks upside down"]
