@@ -1,3 +1,8 @@
+from .gate.evidence import read_tables as read_tables
+from .gate.judge import judge as judge
+from .gate.policy import load_policy as load_policy
+from .gate.run import judge_folders as judge_folders
+from .gate.run import run_gate as run_gate
 from .models.session import SaliencyModel as SaliencyModel
 from .models.session import load_model as load_model
 from .models.working_size import WorkingSize as WorkingSize

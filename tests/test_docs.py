@@ -24,6 +24,7 @@ def test_examples_of_docstrings(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ["api.md"])
 def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ```python blocks, in order and in one session, in a folder that holds `corpora/synth` and `synth-clips`."""

@@ -16,7 +16,7 @@ from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
-SHARED = ("app", "options", "output", "progress")  # modules of this package that are no command
+SHARED = ("app", "options", "output", "progress", "signals", "survey")  # modules of this package that are no command
 VERSION = "--version"
 
 

@@ -52,10 +52,11 @@ def _show(found: Diagnosis) -> None:
     }
     for name, text in rows.items():
         facts.add_row(name, escape(text))
-    encoders = Table("encoder", "here", "obeys a map", "why, or under which conditions")
+    encoders = Table("encoder", "here", "obeys a map", "repeats", "why, or under which conditions")
+    said = {True: "yes", False: "no", None: "–"}
     for encoder in found.encoders:
-        obeys = {True: "yes", False: "no", None: "–"}[encoder.obeys]
-        encoders.add_row(encoder.name, "yes" if encoder.present else "no", obeys, escape(encoder.reason))
+        obeys, repeats = said[encoder.obeys], said[encoder.repeats]
+        encoders.add_row(encoder.name, said[encoder.present], obeys, repeats, escape(encoder.reason))
     corpora = Table("corpus", "found at")
     for name, place in found.corpora.items():
         corpora.add_row(name, place or "–")

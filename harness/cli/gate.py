@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import harness
 from harness.cli.options import AsJson, Policy, Root, Workers
+from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.gate.verdict import Verdict
@@ -50,21 +52,18 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
-    from harness.errors import InputError
-    from harness.gate.policy import load_policy
-    from harness.gate.run import judge_folders, run_gate
     from harness.models.registry import PRODUCTION
 
     console = Console(stderr=True)
-    rules = load_policy(policy)
+    rules = harness.load_policy(policy)
     if tables:
-        verdict = judge_folders(
+        verdict = harness.judge_folders(
             tables, out, policy=rules, candidate=candidate, incumbent=incumbent or PRODUCTION, profile=profile
         )
     elif candidate is None:
         raise InputError("nothing to judge (allowed: --candidate MODEL, or --from FOLDER with the tables of a run)")
     else:
-        verdict = run_gate(
+        verdict = harness.run_gate(
             incumbent or PRODUCTION,
             candidate,
             out,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,7 +15,10 @@ import harness
 from harness.cli.options import AsJson, Fps, MapModel, PixFmt, Size, parse_size
 from harness.cli.output import print_json, say
 from harness.cli.progress import stages
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
+
+if TYPE_CHECKING:
+    from harness.studies.roi.encode import Steered
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +26,19 @@ def register(app: typer.Typer) -> None:
 
 
 def roi_encode(
-    clip: Annotated[Path, typer.Argument(help="Container, y4m, .yuv or a folder of pictures.")],
+    clips: Annotated[
+        list[Path] | None, typer.Argument(help="Containers, y4m, .yuv, folders of pictures, a FIFO; - is a pipe.")
+    ] = None,
     model: MapModel = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Default: the clip's name with .roi.mkv, in this folder.")
     ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the encodes of many clips, each under its name.")
+    ] = None,
+    clip_list: Annotated[Path | None, typer.Option("--list", help="Text file of more clips, one a line.")] = None,
+    keep_going: Annotated[bool, typer.Option(help="Go on after a clip that fails; exit by the worst.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be done, with FFmpeg's last command.")] = False,
     encoder: Annotated[
         str, typer.Option(help="libx264, libx265, libvpx-vp9, libkvazaar …; `harness doctor` says which work here.")
     ] = "libx264",
@@ -56,7 +68,10 @@ def roi_encode(
     fps: Fps = None,
     as_json: AsJson = False,
 ) -> None:
-    """Encode CLIP with a saliency map steering the encoder, and prove it against the plain encode.
+    """Encode CLIPS with a saliency map steering the encoder, and prove each against the plain encode.
+
+    All else that a clip's file holds is kept; what the container cannot hold is said in one line
+    (docs/roi-encode.md says what becomes of what).
 
     The proof is PSNR inside and outside the region and the bytes of the whole stream, not the bits of each region:
     no decoder here says which block a bit was spent on. H.264's says what QP each block has: `applied` is how much
@@ -65,10 +80,13 @@ def roi_encode(
     Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
     """
     from harness.media.open import open_clip
+    from harness.media.spool import on_disk
     from harness.models.registry import PRODUCTION
+    from harness.models.sources import find_source
     from harness.roi.encoders import Settings
     from harness.roi.export import EXPORTS
     from harness.roi.offsets import Strength
+    from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
     from harness.studies.roi.encode import parse_share
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
@@ -83,20 +101,52 @@ def roi_encode(
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
-    opened = open_clip(clip, parse_size(size) if size else None, pix_fmt, fps)
+    wanted = [*(clips or []), *(read_list(clip_list) if clip_list else [])]
+    outs = pair_up(wanted, encoder, out, out_dir)
+    if len(wanted) > 1 and (preview or export):
+        raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")
+    source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
+    codes, found = [0], []
     with stages() as report:
+        for clip, target in zip(wanted, outs, strict=True):
+            prefix = f"{clip}: " if len(wanted) > 1 else ""
+            try:
+                with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
+                    opened = open_clip(place, shape, pix_fmt, fps)
+                    if dry_run:
+                        planned = plan_encode(opened, target, encoder, settings)
+                        found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(target)})
+                        if not as_json:
+                            _show_plan(found[-1])
+                        continue
 
-        def show(stage: str, done: int) -> None:
-            report(stage, done, opened.info.frames)
+                    def show(
+                        stage: str, done: int, before: str = prefix, total: int | None = opened.info.frames
+                    ) -> None:
+                        report(before + stage, done, total)
 
-        result = harness.roi_encode(
-            opened, model or PRODUCTION, out,
-            encoder=encoder, settings=settings, steering=steering, preview=preview, export=export, progress=show,
-        )  # fmt: skip
-    proof = result.proof
+                    result = harness.roi_encode(
+                        opened, source, target,
+                        encoder=encoder, settings=settings, steering=steering,
+                        preview=preview, export=export, progress=show,
+                    )  # fmt: skip
+            except HarnessError as error:
+                if not keep_going:
+                    raise
+                codes.append(error.exit_code)
+                found.append({"clip": str(clip), "error": str(error), "exit_code": error.exit_code})
+                say(f"harness: {' '.join(str(error).split())}", to_stderr=True)
+                continue
+            found.append({**dataclasses.asdict(result), "path": str(result.path)})
+            if not as_json:
+                _show(result)
     if as_json:
-        print_json({**dataclasses.asdict(result), "path": str(result.path)})
-        return
+        print_json(found if len(wanted) > 1 else found[0])
+    raise typer.Exit(worst(codes))
+
+
+def _show(result: Steered) -> None:
+    proof = result.proof
     table = Table(
         "decile (1: most salient)", "saliency", "QP offset", "applied", "PSNR-Y plain", "PSNR-Y ROI", "change"
     )
@@ -109,6 +159,7 @@ def roi_encode(
             f"{row.psnr_plain:.2f}", f"{row.psnr_roi:.2f}", f"{change:+.2f}",
         )  # fmt: skip
     Console().print(table)
+    _show_changes(result.converted, result.not_carried_over)
     say(
         f"{result.path}: {result.frames} frames, {proof.roi_bytes} bytes of video; plain {proof.plain_bytes} "
         f"({100 * (proof.roi_bytes / proof.plain_bytes - 1):+.2f} %)"
@@ -117,3 +168,16 @@ def roi_encode(
         f"PSNR-Y {proof.finer_psnr_change:+.2f} dB where bits were added, "
         f"{proof.coarser_psnr_change:+.2f} dB where they were taken"
     )
+
+
+def _show_plan(planned: dict[str, Any]) -> None:
+    options = " ".join(f"{name}={value}" for name, value in planned["options"].items())
+    say(f"{planned['clip']} -> {planned['out']}: {planned['encoder']} with {options or 'its defaults'}, steered, then")
+    say(planned["command"])
+    _show_changes(planned["converted"], planned["not_carried_over"])
+
+
+def _show_changes(converted: Sequence[str], lost: Sequence[str]) -> None:
+    for what, names in (("converted", converted), ("not carried over", lost)):
+        if names:
+            say(f"{what}: {'; '.join(names)}")

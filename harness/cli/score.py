@@ -56,6 +56,13 @@ def score(
     pix_fmt: PixFmt = None,
     fps: Fps = None,
     allow_highbit: Annotated[bool, typer.Option("--allow-highbit", help="Round to 8 bits for the extractor.")] = False,
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="Scale the distorted clip to the reference: bicubic or lanczos.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option("--depth", help="Compare both at 8 or 10 bits.")] = None,
+    sync: Annotated[
+        int, typer.Option("--sync", min=0, help="Find the offset, up to so many frames; scores the common part.")
+    ] = 0,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, help="Seconds without progress that mean hung; 0: no limit.")
     ] = 300.0,
@@ -83,6 +90,9 @@ def score(
         last=last,
         every=every,
         allow_highbit=allow_highbit,
+        scale=scale,
+        depth=depth,
+        sync=sync,
         timeout=timeout or None,
     )
     outputs = harness.ScoreOutputs(log, map_out, overlay)
@@ -131,7 +141,12 @@ def _show(result: Score) -> None:
         table.add_column(name, justify="left" if name == "metric" else "right")
     for name in filter(SHOWN.fullmatch, result.log.metrics):
         stats = pooled(result.log.column(name))
-        table.add_row(name, *(f"{stats[key]:.6f}" for key in ("mean", "min", "max", "harmonic_mean")))
+        shown = [stats[key] for key in ("mean", "min", "max", "harmonic_mean")]
+        table.add_row(name, *("none" if value is None else f"{value:.6f}" for value in shown))
     console = Console()
     console.print(table)
     console.print(f"{len(result.log.frames)} frames · saliency by {made['backend']} ({made['backend_reason']})")
+    for name, why in made["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
+    for hint in made["hints"]:
+        console.print(f"note: {hint}", markup=False, highlight=False)

@@ -15,7 +15,13 @@ MANY = 1000  # rows: compressed
 
 
 def read_tables(*folders: Path) -> list[Table]:
-    """Every table in and below `folders`, by path.
+    """Tables that are published, or are the evidence of a verdict.
+
+    Args:
+        folders: Where to look, all folders inside too.
+
+    Returns:
+        Every table, by path.
 
     Raises:
         InputError: For a folder that is not there or holds no table, and for a table that was changed after it was

@@ -74,7 +74,16 @@ class Policy:
 
 
 def load_policy(override: Path | None = None) -> Policy:
-    """The shipped policy, with what `override` (TOML) changes in it.
+    """The rules of a gate.
+
+    Args:
+        override: TOML with what to change in the shipped policy.
+
+    Returns:
+        The policy, which names its groups of checks, their thresholds and the profiles to measure on.
+
+    Raises:
+        InputError: For a section that does not exist, and for the first key that the schema refuses.
 
     >>> load_policy().groups
     ('contract', 'accuracy', 'feature', 'roi', 'cost')

@@ -98,6 +98,9 @@ def judge_folders(
         profile: What must have been measured; read where `candidate` is given.
         models: The model folder.
 
+    Returns:
+        The verdict that `judge` gives on those tables: of the same tables the same, to the digit.
+
     Raises:
         InputError: As `judge` and `read_tables` do.
     """

@@ -20,7 +20,9 @@ from harness.errors import HarnessError, InputError
 from harness.files import read_json, sha256_of, write_text
 from harness.models.bands import locality
 from harness.models.contract import check_graph
+from harness.models.contrast import WANTED, noise_contrast
 from harness.models.registry import entries, model_folder
+from harness.models.session import load_model
 from harness.tables import Table, published, read_table
 
 TEMPLATES = Path(__file__).parent
@@ -121,6 +123,8 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
     body = environment.get_template("card.md.j2").render(
         entry={"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
         facts=check_graph(path),
+        contrast=noise_contrast(load_model(path)),
+        contrast_wanted=WANTED,
         sight=locality(onnx.load(path).graph),
         training=training,
         corpora=_trained_on(training),

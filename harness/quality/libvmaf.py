@@ -31,6 +31,8 @@ COLUMNS = {
     "xpsnr": ("xpsnr_y", "xpsnr_u", "xpsnr_v"),
 }
 METRICS = tuple(COLUMNS)
+_SMALL, _SIDES = 256, (24, 32, 64, 128, 192, 256, 384, 512)  # where measures differ in what they take, and what to try
+_PACKED = (".y4m", ".yuv", ".raw")
 _AT_END = "endall"  # by default the last frame of the side that ends first is compared again and again
 
 
@@ -63,7 +65,10 @@ class Log:
 
 @dataclass(frozen=True)
 class PairedInput:
-    """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored."""
+    """What FFmpeg compares: pair `i` is frame `first_* + i` of each side, `count` pairs, every `every`-th scored.
+
+    `width`, `height` and `chroma` (`420`, `422`, `444`) are those of both sides.
+    """
 
     reference: Input
     distorted: Input
@@ -72,6 +77,9 @@ class PairedInput:
     count: int
     rate: Fraction
     every: int = 1
+    width: int = 0
+    height: int = 0
+    chroma: str = "420"
 
     def arguments(self, filters: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """FFmpeg's arguments to feed the pairs, distorted first, to each of `filters`; pictures are dropped."""
@@ -160,17 +168,8 @@ def measure(
     check_measures(program, vmaf_models, metrics)
     with scratch_folder() as scratch:
         log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
-        options: dict[str, Any] = {
-            "log_fmt": "json",
-            "log_path": log_path,
-            "n_threads": threads,
-            "n_subsample": paired.every,
-            "eof_action": _AT_END,
-        }
-        if vmaf_models:
-            options["model"] = "|".join(f"version={name}:name={vmaf_column(name)}" for name in vmaf_models)
-        if features := [f"name={FEATURES[name]}" for name in metrics if name in FEATURES]:
-            options["feature"] = "|".join(features)
+        options = {"log_path": log_path, "n_threads": threads, "n_subsample": paired.every, "eof_action": _AT_END}
+        options |= _measures(vmaf_models, metrics)
         compared: dict[str, dict[str, Any]] = {"libvmaf": options}
         if "xpsnr" in metrics:
             compared["xpsnr"] = {"stats_file": xpsnr_path, "eof_action": _AT_END}
@@ -187,6 +186,59 @@ def measure(
         if "xpsnr" in metrics:
             log = log.merged(_read_xpsnr(xpsnr_path, paired))
     return log
+
+
+def _measures(vmaf_models: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """The libvmaf filter's options that name what to measure."""
+    options: dict[str, Any] = {"log_fmt": "json"}
+    if vmaf_models:
+        options["model"] = "|".join(f"version={name}:name={vmaf_column(name)}" for name in vmaf_models)
+    if features := [f"name={FEATURES[name]}" for name in metrics if name in FEATURES]:
+        options["feature"] = "|".join(features)
+    return options
+
+
+def check_size(
+    program: FFmpeg, width: int, height: int, pix_fmt: str, vmaf_models: Sequence[str], metrics: Sequence[str]
+) -> None:
+    """`InputError` for pictures too small for a measure, with a size that works: libvmaf itself may crash on them."""
+    asked = (pix_fmt, tuple(vmaf_models), tuple(metrics))
+    if min(width, height) >= _SMALL or not (refusal := _size_refusal(program, width, height, *asked)):
+        return
+    works = next((side for side in _SIDES if not _size_refusal(program, side, side, *asked)), None)
+    allowed = f"{works}x{works} or more" if works else "other metrics or VMAF models"
+    raise InputError(f"clips of {width}x{height} are too small for libvmaf: {refusal} (allowed: {allowed})")
+
+
+@functools.cache
+def _size_refusal(
+    program: FFmpeg, width: int, height: int, pix_fmt: str, vmaf_models: tuple[str, ...], metrics: tuple[str, ...]
+) -> str:
+    """Why two grey frames of a size are not scored; empty when they are."""
+    source = ffmpeg.input(f"color=gray:size={width}x{height}:rate=25:duration=0.08", f="lavfi")
+    grey = source.filter("format", pix_fmts=pix_fmt).split()
+    with scratch_folder() as scratch:
+        log = Path(scratch, "vmaf.json")
+        scored = ffmpeg.filter([grey[0], grey[1]], "libvmaf", log_path=log, **_measures(vmaf_models, metrics))
+        try:
+            said = program.run(arguments(scored.output("-", f="null")), timeout=60)
+        except HarnessError as error:
+            return "it crashes" if "was killed by SIG" in str(error) else str(error)
+        return "" if log.exists() else last_words(said.splitlines())
+
+
+def why_no_xpsnr(inputs: Sequence[Input], bit_depth: int) -> str:
+    """Why FFmpeg's xpsnr filter gives wrong numbers for these inputs; empty when it does not.
+
+    Above 8 bits it reads past rows that a decoder has padded; those of y4m and raw video are not.
+    """
+    packed = all(one.path.suffix.lower() in _PACKED and not (one.turn or one.scale or one.pix_fmt) for one in inputs)
+    if bit_depth <= 8 or packed:
+        return ""
+    return (
+        f"FFmpeg's filter is wrong at {bit_depth} bits for rows that a decoder pads "
+        "(y4m is right: ffmpeg -i CLIP -strict -1 OUT.y4m)"
+    )
 
 
 def read_log(path: Path, frames: Sequence[int], metrics: Sequence[str] = ()) -> Log:
@@ -234,15 +286,17 @@ def _decibels(text: str) -> float:
     return min(value, 60.0)  # equal planes: where libvmaf's own PSNR stops at 8 bits
 
 
-def pooled(values: np.ndarray) -> dict[str, float]:
+def pooled(values: np.ndarray) -> dict[str, float | None]:
     """min, max, mean and harmonic mean as libvmaf pools them (`harmonic_mean = N / sum(1 / (x + 1)) - 1`).
+
+    A harmonic mean that does not exist, as a value is -1 or less, is None.
 
     >>> pooled(np.array([1.0, 3.0]))["harmonic_mean"]
     1.666667
     """
-    harmonic = len(values) / np.sum(1 / (values + 1)) - 1 if np.all(values > -1) else float("nan")
+    harmonic = len(values) / np.sum(1 / (values + 1)) - 1 if np.all(values > -1) else None
     stats = {"min": values.min(), "max": values.max(), "mean": values.mean(), "harmonic_mean": harmonic}
-    return {name: round(float(value), 6) for name, value in stats.items()}
+    return {name: None if value is None else round(float(value), 6) for name, value in stats.items()}
 
 
 def as_json(log: Log, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,11 +21,11 @@ import numpy as np
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
 from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words, url
-from harness.media.frames import Frame
+from harness.media.frames import Frame, pix_fmt_name
 from harness.media.pairing import Input
 from harness.media.programs import running
 from harness.media.y4m import write_y4m
-from harness.quality.libvmaf import PairedInput, read_log
+from harness.quality.libvmaf import Log, PairedInput, read_log
 
 COLUMN = "saliency_mean"
 MODEL_VARIABLE = "VMAF_MOBILESAL_MODEL_PATH"  # a path in a feature option must not hold a colon; this may
@@ -40,13 +40,11 @@ class NativeExtractor(Protocol):
     def name(self) -> str:
         """Its name among `NAMES`."""
 
-    def refusal(self, model: Path) -> str | None:
-        """Run `model` on two small frames; why that fails, or None when it works."""
+    def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
+        """`saliency_mean` of frames of one size, 8-bit 4:2:0."""
 
-    def means(
-        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
-    ) -> dict[int, float]:
-        """`saliency_mean` of the distorted side, by frame number.
+    def means(self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None) -> Log:
+        """`saliency_mean` of the distorted side, by frame number, and the version of the libvmaf that gave it.
 
         `timeout` is how many seconds the program may go without progress; `stop`, set by another thread, ends it.
         """
@@ -60,58 +58,53 @@ class VmafProgram:
     ffmpeg: FFmpeg
     name: str = "vmaf-cli"
 
-    def refusal(self, model: Path) -> str | None:
+    def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
         """See `NativeExtractor`."""
         with scratch_folder() as scratch:
-            clip = _probe_clip(Path(scratch))
-            try:
-                self._score(clip, model, Path(scratch, "log.json"), range(2), 1, 60)
-            except HarnessError as error:
-                return str(error)
-        return None
+            raw = scratch / "probe.yuv"
+            raw.write_bytes(
+                b"".join(plane.tobytes() for one in frames for plane in (one.y, one.u, one.v) if plane is not None)
+            )
+            shape = (frames[0].width, frames[0].height, frames[0].chroma)
+            return self._score(raw, shape, model, scratch / "log.json", range(len(frames)), 1, 60)
 
-    def means(
-        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
-    ) -> dict[int, float]:
-        """See `NativeExtractor`; the tool reads y4m only, so FFmpeg writes one first."""
+    def means(self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None) -> Log:
+        """See `NativeExtractor`; FFmpeg writes raw planes first: of a y4m, the tool resamples chroma."""
         with scratch_folder() as scratch:
-            clip = Path(scratch, "distorted.y4m")
+            raw = scratch / "distorted.yuv"
             first, count = paired.first_distorted, paired.count
             cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
-            written = cut.output(url(clip), f="yuv4mpegpipe", strict=-1, fps_mode="passthrough")
+            # one range on both sides of the format filter: else FFmpeg converts full samples to limited ones
+            as_they_are = cut.filter("setparams", range="pc").filter("format", pix_fmts=pix_fmt_name(8, paired.chroma))
+            written = as_they_are.output(url(raw), f="rawvideo", fps_mode="passthrough")
             self.ffmpeg.run(arguments(written), timeout=timeout, stop=stop)
-            log = Path(scratch, "log.json")
-            return self._score(clip, model, log, paired.scored, paired.every, timeout, stop)
+            shape = (paired.width, paired.height, paired.chroma)
+            return self._score(raw, shape, model, scratch / "log.json", paired.scored, paired.every, timeout, stop)
 
     def _score(
         self,
-        clip: Path,
+        raw: Path,
+        shape: tuple[int, int, str],
         model: Path,
         log: Path,
         frames: Sequence[int],
         every: int,
         timeout: float | None,
         stop: Event | None = None,
-    ) -> dict[int, float]:
+    ) -> Log:
+        width, height, chroma = shape
         # only the distorted side is read, and -n skips the VMAF model
-        command: list[str | Path] = [
-            self.path,
-            "-r",
-            clip,
-            "-d",
-            clip,
-            "-n",
-            "--feature",
-            "mobilesal",
-            "--json",
-            "-o",
-            log,
-        ]
+        command: list[str | Path] = [self.path, "-r", raw, "-d", raw, "-w", str(width), "-h", str(height)]
+        command += ["-p", chroma, "-b", "8", "-n", "--feature", "mobilesal", "--precision", "max", "--json", "-o", log]
         command += ["--subsample", str(every)] if every > 1 else []
-        _run(command, {MODEL_VARIABLE: str(model)}, timeout, stop)
+        said = _run(command, {MODEL_VARIABLE: str(model)}, timeout, stop)
+        words = f"; {self.path.name} ended well and said: {last_words(said)}"
         if not log.exists():
-            raise HarnessError(f"{self.path.name} ended well and wrote no log")
-        return _column(log, frames)
+            raise HarnessError(f"{self.path.name} wrote no log{words}")
+        try:
+            return read_log(log, frames, [COLUMN])
+        except HarnessError as error:
+            raise HarnessError(f"{error}{words}") from error
 
 
 @dataclass(frozen=True)
@@ -121,24 +114,19 @@ class NativeFFmpeg:
     ffmpeg: FFmpeg
     name: str = "ffmpeg-native"
 
-    def refusal(self, model: Path) -> str | None:
+    def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
         """See `NativeExtractor`."""
         with scratch_folder() as scratch:
-            clip = _probe_clip(Path(scratch))
-            try:
-                self._score(Input(clip).video(), model, Path(scratch), range(2), 1, 60)
-            except HarnessError as error:
-                return str(error)
-        return None
+            clip = scratch / "probe.y4m"
+            write_y4m(clip, frames, Fraction(25))
+            return self._score(Input(clip).video(), model, scratch, range(len(frames)), 1, 60)
 
-    def means(
-        self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None
-    ) -> dict[int, float]:
+    def means(self, paired: PairedInput, model: Path, timeout: float | None, stop: Event | None = None) -> Log:
         """See `NativeExtractor`; the distorted side serves as both inputs."""
         first, count = paired.first_distorted, paired.count
         cut = paired.distorted.video().filter("trim", start_frame=first, end_frame=first + count)
         with scratch_folder() as scratch:
-            return self._score(cut, model, Path(scratch), paired.scored, paired.every, timeout, stop)
+            return self._score(cut, model, scratch, paired.scored, paired.every, timeout, stop)
 
     def _score(
         self,
@@ -149,7 +137,7 @@ class NativeFFmpeg:
         every: int,
         timeout: float | None,
         stop: Event | None = None,
-    ) -> dict[int, float]:
+    ) -> Log:
         self.ffmpeg.require(filter="libvmaf")
         log = scratch / "log.json"
         options = {"feature": "name=mobilesal", "log_fmt": "json", "log_path": log, "n_subsample": every}
@@ -157,7 +145,7 @@ class NativeFFmpeg:
         scored = ffmpeg.filter([sides[0], sides[1]], "libvmaf", **options)
         env = {MODEL_VARIABLE: str(model)}
         self.ffmpeg.run(arguments(scored.output("-", f="null")), timeout=timeout, env=env, stop=stop)
-        return _column(log, numbers)
+        return read_log(log, numbers, [COLUMN])
 
 
 def choose(asked: str, ffmpeg: FFmpeg, model: Path) -> tuple[NativeExtractor | None, str]:
@@ -174,7 +162,7 @@ def choose(asked: str, ffmpeg: FFmpeg, model: Path) -> tuple[NativeExtractor | N
     for name, extractor, absent in _candidates(ffmpeg):
         if asked not in ("auto", name):
             continue
-        refusal = absent if extractor is None else extractor.refusal(model)
+        refusal = absent if extractor is None else _refusal(extractor, model)
         if refusal is None:
             return extractor, "asked for" if asked == name else f"{name} runs mobilesal"
         if asked == name:
@@ -193,21 +181,28 @@ def _candidates(ffmpeg: FFmpeg) -> list[tuple[str, NativeExtractor | None, str]]
     ]
 
 
-def _probe_clip(folder: Path) -> Path:
-    grey = np.full((64, 64), 126, np.uint8)
-    half = np.full((32, 32), 128, np.uint8)
-    path = folder / "probe.y4m"
-    write_y4m(path, [Frame(n, n / 25, grey, half, half, "yuv420p", 8, "420") for n in range(2)], Fraction(25))
-    return path
+def _refusal(extractor: NativeExtractor, model: Path) -> str | None:
+    """Why two small frames are not scored, or None when they are."""
+    try:
+        extractor.probe(model, probe_frames(64, 64))
+    except HarnessError as error:
+        return str(error)
+    return None
 
 
-def _column(log: Path, frames: Sequence[int]) -> dict[int, float]:
-    scores = read_log(log, frames, [COLUMN]).frames
-    return {number: values[COLUMN] for number, values in scores.items()}
+def probe_frames(width: int, height: int) -> list[Frame]:
+    """Two 8-bit 4:2:0 frames with something to see."""
+    down, across = np.mgrid[:height, :width]
+    chroma = np.full((-(-height // 2), -(-width // 2)), 128, np.uint8)
+    lumas = [(16 + (across * 5 + down * 3 + 40 * number) % 200).astype(np.uint8) for number in range(2)]
+    return [Frame(n, n / 25, luma, chroma, chroma, "yuv420p", 8, "420") for n, luma in enumerate(lumas)]
 
 
-def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | None, stop: Event | None) -> None:
-    """Run the vmaf tool in a process group of its own, gone on any way out; it may be silent for `timeout` seconds."""
+def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | None, stop: Event | None) -> list[str]:
+    """Run the vmaf tool in a process group of its own, gone on any way out, silent for `timeout` seconds at most.
+
+    Returns what it said.
+    """
     name = Path(command[0]).name
     screen, terminal = os.openpty()  # the tool counts its frames on a terminal only
     with os.fdopen(screen, "rb", 0) as output, os.fdopen(terminal, "wb", 0) as its_end:
@@ -219,6 +214,7 @@ def _run(command: Sequence[str | Path], env: dict[str, str], timeout: float | No
             raise HarnessError(f"{name} does not run: {error.strerror}") from error
     if child.returncode:
         raise HarnessError(f"{name} failed (exit code {child.returncode}): {last_words(said)}")
+    return said
 
 
 def _watch(
@@ -236,7 +232,8 @@ def _watch(
             raise HarnessError(f"{name} hung: nothing new for {timeout:g} s, killed")
     while new := _written(output, 0):
         said = (said + new)[-_KEPT:]
-    lines = re.split(r"[\r\n]+|\x1b\[K", said.decode("utf-8", "replace"))
+    uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", said.decode("utf-8", "replace"))
+    lines = re.split(r"[\r\n]+|\x1b\[K", uncoloured)
     return [line for line in lines if not re.fullmatch(r"\d+ frames? .*FPS", line)]
 
 

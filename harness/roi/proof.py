@@ -70,16 +70,10 @@ def probe(encoder: Encoder, settings: Settings) -> Probe:
 
     The content lies in the left half alone, so the stream's size is what that region costs.
     """
-    free = Settings(preset=settings.preset, options=settings.options)  # a bitrate target would hide the size
-    info = ClipInfo(Path("synthetic probe"), PROBE_SIZE[1], PROBE_SIZE[0], "yuv420p", 8, "420", Fraction(25), None)
-    shape = block_areas(*PROBE_SIZE, encoder.block).shape
-    left = np.where(np.arange(shape[1]) < shape[1] // 2, -PROBE_QP, PROBE_QP) * np.ones(shape)
     sizes = []
     with scratch_folder() as folder:
-        for name, grid in (("plain", None), ("left", left), ("right", -left)):
-            asked = None if grid is None else FrameOffsets(grid, grid)
-            out = Path(folder) / f"{name}{encoder.suffixes[0]}"
-            sizes.append(encode(info, ((frame, asked) for frame in _probe_frames()), encoder, free, out).bytes)
+        for name, favour in (("plain", 0), ("left", 1), ("right", -1)):
+            sizes.append(encode_probe(encoder, settings, favour, Path(folder) / f"{name}{encoder.suffixes[0]}"))
     found = Probe(*sizes)
     if not found.favoured > found.plain > found.disfavoured:
         raise HarnessError(
@@ -87,6 +81,16 @@ def probe(encoder: Encoder, settings: Settings) -> Probe:
             f"its content favoured, {found.disfavoured} disfavoured (needs more, then fewer; {encoder.conditions})"
         )
     return found
+
+
+def encode_probe(encoder: Encoder, settings: Settings, favour: int, out: Path) -> int:
+    """Encode the synthetic second to `out` with its content favoured (1), disfavoured (-1) or plainly (0); bytes."""
+    free = Settings(preset=settings.preset, options=settings.options)  # a bitrate target would hide the size
+    info = ClipInfo(Path("synthetic probe"), PROBE_SIZE[1], PROBE_SIZE[0], "yuv420p", 8, "420", Fraction(25), None)
+    shape = block_areas(*PROBE_SIZE, encoder.block).shape
+    grid = favour * np.where(np.arange(shape[1]) < shape[1] // 2, -PROBE_QP, PROBE_QP) * np.ones(shape)
+    asked = FrameOffsets(grid, grid) if favour else None
+    return encode(info, ((frame, asked) for frame in _probe_frames()), encoder, free, out).bytes
 
 
 def _probe_frames() -> Iterator[Frame]:

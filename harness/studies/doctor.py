@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,21 @@ from harness.quality.libvmaf import VMAF_MODELS, vmaf_probe
 from harness.quality.native import choose
 from harness.roi.encoders import ENCODERS, Encoder, Settings
 from harness.roi.proof import probe
+from harness.roi.repeats import repeats
 
 
 @dataclass(frozen=True)
 class EncoderFact:
-    """`obeys`: the probe saw a map move bits; None where the encoder is not here. `reason` when it does not."""
+    """`obeys`: the probe saw a map move bits; None where the encoder is not here. `reason` when it does not.
+
+    `repeats`: the same input became the same stream each time; None where it was not asked.
+    """
 
     name: str
     present: bool
     obeys: bool | None
     reason: str
+    repeats: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def diagnose(root: Path | None = None) -> Diagnosis:
         vmaf_models=models,
         mobilesal=extractor.name if extractor else "embedded",
         mobilesal_reason=reason,
-        encoders=tuple(_encoder(encoder, ffmpeg) for encoder in ENCODERS.values()),
+        encoders=_encoders(ffmpeg),
         onnxruntime=onnxruntime.__version__,
         providers=tuple(onnxruntime.get_available_providers()),
         models=tuple(entry["id"] for entry in registry.entries()),
@@ -82,6 +87,12 @@ def _libvmaf(ffmpeg: FFmpeg) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
     versions = {model: version for model in VMAF_MODELS if (version := vmaf_probe(ffmpeg, model)[0])}
     return next(iter(versions.values()), None), tuple(versions)
+
+
+def _encoders(ffmpeg: FFmpeg) -> tuple[EncoderFact, ...]:
+    facts = [_encoder(encoder, ffmpeg) for encoder in ENCODERS.values()]
+    steady = repeats(fact.name for fact in facts if fact.obeys)
+    return tuple(replace(fact, repeats=steady.get(fact.name)) for fact in facts)
 
 
 def _encoder(encoder: Encoder, ffmpeg: FFmpeg) -> EncoderFact:

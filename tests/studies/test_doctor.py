@@ -12,5 +12,7 @@ def test_doctor_finds_what_the_demo_needs() -> None:
     assert found.production in found.models
     facts = {encoder.name: encoder for encoder in found.encoders}
     assert facts["libx264"].obeys is True and facts["libx265"].obeys is True
+    assert facts["libx264"].repeats is True and facts["libx265"].repeats is True
+    assert facts["libsvtav1"].repeats is None
     assert facts["libsvtav1"].obeys is False and facts["libsvtav1"].reason
     assert as_dict(found)["encoders"][0]["name"] == "libx264"

@@ -19,6 +19,7 @@ from harness.quality.bdrate import bd_quality
 from harness.roi.encoders import Settings as EncoderSettings
 from harness.roi.encoders import find_encoder
 from harness.roi.offsets import Strength
+from harness.roi.repeats import UNSTEADY
 from harness.studies.roi.plan import PLAIN, SweepPlan
 
 NAME = "roi"
@@ -80,7 +81,9 @@ def wanted(question: Question) -> Sequence[Wanted]:
 
 def read(question: Question, tables: Tables) -> Reading:
     """Rates at equal quality and VMAF at equal rate, compared clip by clip."""
-    points, rates = (_own(tables.find(want).rows, question) for want in wanted(question))
+    used = [tables.find(want) for want in wanted(question)]
+    points, rates = (_own(table.rows, question) for table in used)
+    unsteady = [note for note in used[0].notes if UNSTEADY in note]
     _refuse_others(points, question)
     found, missing = _gains(rates, question)
     try:
@@ -88,7 +91,7 @@ def read(question: Question, tables: Tables) -> Reading:
         found.append(measured("roi.vmaf_gain", stats.mean_of(vmaf, question.policy.statistics)))
     except (HarnessError, ValueError) as error:
         missing["roi.vmaf_gain"] = str(error)
-    return Reading((_effect(points, question), *found), missing)
+    return Reading((_effect(points, question, unsteady), *found), missing)
 
 
 def _own(rows: pd.DataFrame, question: Question) -> pd.DataFrame:
@@ -129,12 +132,12 @@ def _gains(rates: pd.DataFrame, question: Question) -> tuple[list[Measurement], 
     return found, missing
 
 
-def _effect(points: pd.DataFrame, question: Question) -> Measurement:
-    """No encode with the candidate's map is as large as the plain one."""
+def _effect(points: pd.DataFrame, question: Question, unsteady: Sequence[str]) -> Measurement:
+    """No encode with the candidate's map is as large as the plain one; its note also says that bytes do not repeat."""
     sizes = points.pivot_table(index=["clip", "crf"], columns="arm", values="bytes")
     moved = sizes[question.new] != sizes[PLAIN]
     note = f"{int(moved.sum())} of {len(moved)} encodes differ from the plain one"
-    return fact("roi.effect", bool(moved.all()), note, count=len(moved))
+    return fact("roi.effect", bool(moved.all()), "; ".join([note, *unsteady]), count=len(moved))
 
 
 def _vmaf_gain(rows: pd.DataFrame, question: Question) -> float:

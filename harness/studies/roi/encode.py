@@ -25,7 +25,7 @@ from harness.roi.offsets import Knob, Share, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
-from harness.roi.remux import carrier_of, plan_remux, remux
+from harness.roi.remux import Carried, carrier_of, plan_remux, remux
 from harness.saliency.colour import true_rgb
 
 Progress = Callable[[str, int], None]
@@ -108,12 +108,7 @@ def roi_encode(
         check_export(*export)
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
-    able.check(clip.info)
-    able.options(settings)
-    check_suffix(out, able)
-    clip, contents = read_contents(clip)
-    carried = plan_remux(contents, out, able.unstated(clip.info))
-    check_frame(next(iter(clip)), clip.info.path)
+    clip, carried = prepare(clip, out, able, settings)
     mapper = source.open(threads=0)
     steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)
     if export and able.route == "program":
@@ -146,6 +141,17 @@ def roi_encode(
             panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
     return Steered(out, roi.frames, found, proof, carried.converted, carried.lost)
+
+
+def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tuple[Clip, Carried]:
+    """The clip with all that is known of it, and what of its file goes into `out`; `InputError` for what is refused."""
+    encoder.check(clip.info)
+    encoder.options(settings)
+    check_suffix(out, encoder)
+    clip, contents = read_contents(clip)
+    carried = plan_remux(contents, out, encoder.unstated(clip.info))
+    check_frame(next(iter(clip)), clip.info.path)
+    return clip, carried
 
 
 def _check_targets(clip: Path, targets: Mapping[str, Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,11 @@ from corpora.loader import ClipPair, clip_digest, load_clips
 from harness.errors import InputError
 from harness.files import sha256_of
 from harness.jobs import Store, open_executor
-from harness.jobs.provenance import code_of
+from harness.jobs.provenance import code_of, command_line
 from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
+from harness.roi.encoders import Settings
+from harness.roi.repeats import unsteady_note
 from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, models_of
 from harness.studies.roi.reference import ABOVE, clips_with_regions
 from harness.studies.roi.sweep import measurable, sweep
@@ -131,29 +132,31 @@ def roi_sweep(
         data=data,
         code=code_of(__name__),
         left_out=left_out,
+        remarks=unsteady_note(plan.encoders, Settings(preset=plan.preset)),
     )
     return Swept(name, plan, tuple(able), rows, tables, left_out)
 
 
 def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
     """The `harness roi-sweep` that makes the same tables, with everything that decides them."""
-    options: dict[str, Sequence[object]] = {
-        "--model": plan.models,
-        "--video": clips.videos,
-        "--reference": [clips.reference],
-        "--corpus": [] if clips.videos else [clips.corpus],
-        "--root": [clips.root],
-        "--clip": clips.names,
-        "--encoder": plan.encoders,
-        "--crf": [f"{crf:.12g}" for crf in plan.crfs],
-        "--strength": [f"{strength:.12g}" for strength in plan.strengths],
-        "--preset": [plan.preset],
-        "--working-size": [plan.working],
-        "--frames": [plan.frames],
-        "--name": [name],
-    }
-    given = ((option, value) for option, values in options.items() for value in values if value is not None)
-    return shlex.join(["harness", "roi-sweep", *(str(word) for both in given for word in both)])
+    return command_line(
+        "roi-sweep",
+        {
+            "--model": plan.models,
+            "--video": clips.videos,
+            "--reference": [clips.reference],
+            "--corpus": [] if clips.videos else [clips.corpus],
+            "--root": [clips.root],
+            "--clip": clips.names,
+            "--encoder": plan.encoders,
+            "--crf": [f"{crf:.12g}" for crf in plan.crfs],
+            "--strength": [f"{strength:.12g}" for strength in plan.strengths],
+            "--preset": [plan.preset],
+            "--working-size": [plan.working],
+            "--frames": [plan.frames],
+            "--name": [name],
+        },
+    )
 
 
 def _where(judge: MapSource, models: Sequence[MapSource]) -> str:

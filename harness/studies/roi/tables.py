@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -83,6 +83,7 @@ def sweep_tables(
     data: Mapping[str, str],
     code: Code,
     left_out: Mapping[str, str],
+    remarks: Sequence[str] = (),
 ) -> tuple[Table, ...]:
     """`NAME_bdrate`, `NAME_bdrate_by_clip` and `NAME_points`, as the results folder holds them.
 
@@ -97,6 +98,7 @@ def sweep_tables(
         data: Digests of what was read.
         code: What measured the rows.
         left_out: Why clips are missing, by name.
+        remarks: What else a reader must know.
     """
     clips = list(rows["clip"].unique())
     covered = f"{len(clips)} clips ({', '.join(clips)}), " + (
@@ -116,6 +118,7 @@ def sweep_tables(
         f"@{plan.region}: {where}; vmaf@{plan.region}: everything outside replaced by the original.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",
         *(f"Left out: {clip} ({reason})." for clip, reason in left_out.items()),
+        *remarks,
     )
     rates = bd_rates(rows)
     return tuple(

@@ -5,23 +5,38 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from harness.errors import InputError
+import numpy as np
+
+from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder, write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
-from harness.media.frames import ClipInfo, Frame
+from harness.media.frames import ClipInfo, Frame, pix_fmt_name
 from harness.media.open import Clip, open_clip
 from harness.media.pairing import Pairing, as_input, pair
 from harness.models.session import SaliencyModel, load_model
-from harness.quality.libvmaf import DEFAULT_VMAF, Log, PairedInput, as_json, check_measures, measure
-from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
+from harness.quality.libvmaf import (
+    DEFAULT_VMAF,
+    Log,
+    PairedInput,
+    as_json,
+    check_measures,
+    check_size,
+    measure,
+    why_no_xpsnr,
+)
+from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose, probe_frames
 from harness.saliency.feature import FrameMeans, extract
+from harness.studies.score.hints import hints
 from harness.studies.score.outputs import ScoreOutputs
 from harness.version import __version__
+
+ODD = (86, 70)  # no multiples of 8
+PARITY = 1e-5  # the contract's limit between runtimes
 
 Progress = Callable[[int, int], None]
 
@@ -39,6 +54,9 @@ class ScorePlan:
     last: int | None = None
     every: int = 1
     allow_highbit: bool = False
+    scale: str | None = None
+    depth: int | None = None
+    sync: int = 0
     timeout: float | None = 300.0
 
 
@@ -107,9 +125,12 @@ def _score(
     on_frame: Callable[[FrameMeans], None] | None,
 ) -> Score:
     check_names([model.name for model in models])
-    pairing = pair(reference, distorted, shortest=plan.shortest, offset=plan.offset, first=plan.first, last=plan.last)
+    names = ("shortest", "offset", "first", "last", "scale", "depth", "sync")
+    pairing = pair(reference, distorted, **{name: getattr(plan, name) for name in names})
     ffmpeg = find_ffmpeg()
     check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
+    shape = pairing.distorted.info
+    check_size(ffmpeg, shape.width, shape.height, shape.pix_fmt, plan.vmaf_models, plan.metrics)
     native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_frame is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 
@@ -120,13 +141,15 @@ def _score(
 
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = _paired_input(pairing, Path(scratch), plan.every)
+        version = None
+        metrics, left_out = _measurable(paired, plan.metrics, plan.depth or shape.bit_depth)
         stop = Event()
         measured = pool.submit(
             measure,
             ffmpeg,
             paired,
             plan.vmaf_models,
-            plan.metrics,
+            metrics,
             threads=os.cpu_count() or 1,
             progress=lambda count: report("ffmpeg", count),
             timeout=plan.timeout,
@@ -135,7 +158,9 @@ def _score(
         measured.add_done_callback(lambda run: stop.set() if run.exception() else None)
         try:
             if native:
-                columns = [native.means(paired, model.facts.path, plan.timeout, stop) for model in models]
+                logs = [native.means(paired, model.facts.path, plan.timeout, stop) for model in models]
+                columns = [{number: row[COLUMN] for number, row in log.frames.items()} for log in logs]
+                version = ", ".join(dict.fromkeys(log.version for log in logs))
             else:
                 columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_frame, stop)
         except BaseException:
@@ -144,7 +169,17 @@ def _score(
             stop.set()
             raise
         log = measured.result()
-    return Score(log.merged(_named(models, columns)), _provenance(pairing, models, plan, ffmpeg, native, reason))
+    log = log.merged(_named(models, columns))
+    made = _provenance(pairing, models, plan, ffmpeg, native, reason)
+    made["saliency_libvmaf"] = version
+    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models, log)})
+
+
+def _measurable(paired: PairedInput, metrics: Sequence[str], bit_depth: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The metrics that these inputs let FFmpeg measure, and why each other one is left out."""
+    refusal = why_no_xpsnr([paired.reference, paired.distorted], bit_depth)
+    left_out = {name: refusal for name in metrics if name == "xpsnr" and refusal}
+    return tuple(name for name in metrics if name not in left_out), left_out
 
 
 def check_names(models: Sequence[str]) -> None:
@@ -169,11 +204,30 @@ def _back_end(
     if not models:
         return None, "no saliency model asked for"
     reason = _why_embedded(clip, maps_wanted)
+    if plan.depth and plan.depth > 8:
+        reason = "upstream's extractor takes 8 bits"
     if reason and plan.backend == "auto":
         return None, reason
     if reason and plan.backend in NAMES and plan.backend != "embedded":
         raise InputError(f"back end {plan.backend}: {reason} (allowed: auto, embedded)")
-    return choose(plan.backend, ffmpeg, models[0].facts.path)
+    native, reason = choose(plan.backend, ffmpeg, models[0].facts.path)
+    padless = _why_not_padded(native, models[0]) if native and (clip.width % 8 or clip.height % 8) else None
+    if padless and plan.backend != "auto":
+        raise InputError(f"back end {plan.backend} and {clip.width}x{clip.height}: {padless} (allowed: auto, embedded)")
+    return (None, padless) if padless else (native, reason)
+
+
+def _why_not_padded(native: NativeExtractor, model: SaliencyModel) -> str | None:
+    """Why a native extractor is not to be trusted with sides of no multiple of 8: older builds do not pad."""
+    frames = probe_frames(*ODD)
+    what = f"{native.name} does not pad sides that are no multiple of 8"
+    try:
+        found = native.probe(model.facts.path, frames).column(COLUMN)
+    except HarnessError as error:
+        return f"{what}: {error}"
+    wanted = np.array([sample.means[0] for sample in extract(frames, [model])])
+    apart = float(np.abs(found - wanted).max())
+    return f"{what}: {apart:.1e} apart from the embedded extractor at {ODD[0]}x{ODD[1]}" if apart > PARITY else None
 
 
 def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
@@ -186,14 +240,18 @@ def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
 
 
 def _paired_input(pairing: Pairing, scratch: Path, every: int) -> PairedInput:
+    pix_fmt = pix_fmt_name(pairing.depth, pairing.distorted.info.chroma) if pairing.depth else None
     return PairedInput(
-        as_input(pairing.reference, _folder(scratch / "reference")),
-        as_input(pairing.distorted, _folder(scratch / "distorted")),
+        replace(as_input(pairing.reference, _folder(scratch / "reference")), pix_fmt=pix_fmt),
+        replace(as_input(pairing.distorted, _folder(scratch / "distorted")), pix_fmt=pix_fmt),
         pairing.first_reference,
         pairing.first_distorted,
         pairing.count,
         pairing.reference.info.frame_rate,
         every,
+        pairing.distorted.info.width,
+        pairing.distorted.info.height,
+        pairing.distorted.info.chroma,
     )
 
 
@@ -244,6 +302,9 @@ def _provenance(
         "first_frame": {"reference": pairing.first_reference, "distorted": pairing.first_distorted},
         "pairs": pairing.count,
         "every": plan.every,
+        "scale": plan.scale,
+        "depth": plan.depth,
+        "sync": plan.sync,
         "backend": native.name if native else "embedded",
         "backend_reason": reason,
         "ffmpeg": ffmpeg.version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_the_wrong_map_is_held() -> None:
     tables = changed(changed(winning_tables(), roi.POINTS, swapped), roi.RATES, swapped)
     gain = check_of(tables, "roi.bdrate_gain")
     assert gain.outcome is Outcome.FAIL and gain.value == pytest.approx(-10, abs=0.1)
+
+
+def test_an_encoder_that_does_not_repeat_is_said_in_the_note() -> None:
+    said = "libx264 did not give the same bytes for the same input: a rerun may differ."
+    tables = [replace(table, notes=(said,)) if table.kind == roi.POINTS else table for table in winning_tables()]
+    found = [
+        next(each for each in judge(POLICY, these).measurements if each.key == "roi.effect")
+        for these in (tables, winning_tables())
+    ]
+    assert said in found[0].note and said not in found[1].note
 
 
 def test_a_clip_without_bd_rate_is_missing_and_not_left_out() -> None:

@@ -100,6 +100,15 @@ def test_a_clip_without_foreground_is_left_out_by_name_before_the_first_encode(
         assert table.settings["clips"] == "2 clips (first, second), all frames"
 
 
+def test_an_encoder_that_does_not_repeat_is_said_in_the_notes(
+    swept: tuple[Swept, list[str]], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.roi.repeats.repeats", lambda names, settings: dict.fromkeys(names, False))
+    found = run.roi_sweep(PLAN, run.Clips(root=root), executor="local:1", store=root / "jobs", name="small")
+    says = f"{' and '.join(PLAN.encoders)} did not give the same bytes for the same input: a rerun may differ."
+    assert {table.notes for table in found.tables} == {(*swept[0].tables[0].notes, says)}
+
+
 def test_a_sweep_of_no_clip_that_can_be_measured_encodes_nothing(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no clip can be measured .blank: no foreground in its 2 masks"):
         run.roi_sweep(PLAN, run.Clips(root=root, names=("blank",)), store=tmp_path / "jobs")

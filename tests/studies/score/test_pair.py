@@ -81,7 +81,19 @@ def test_probe_protocol_of_vmaf_cli_with_a_script_that_answers_as_documented(
     assert isinstance(extractor, VmafProgram) and reason == "vmaf-cli runs mobilesal"
     result = score(*pair_of_clips, [tiny], ScorePlan(metrics=(), backend="vmaf-cli"))
     assert result.log.column("saliency_mean").tolist() == [n / 8 for n in range(6)]
-    assert result.provenance["backend"] == "vmaf-cli"
+    assert result.provenance["backend"] == "vmaf-cli" and result.provenance["saliency_libvmaf"] == "fork"
+
+
+def test_a_native_extractor_that_does_not_pad_is_passed_over_for_sides_of_no_multiple_of_8(tmp_path, monkeypatch, tiny):
+    """The stand-in's means are not the model's, as those of a build without padding are not."""
+    monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
+    odd, even = clip(tmp_path / "odd.y4m", 2, size=(70, 64)), clip(tmp_path / "even.y4m", 2)
+    plan = ScorePlan(metrics=())
+    assert score(even, even, [tiny], plan).provenance["backend"] == "vmaf-cli"
+    made = score(odd, odd, [tiny], plan).provenance
+    assert made["backend"] == "embedded" and "vmaf-cli does not pad" in made["backend_reason"]
+    with pytest.raises(InputError, match="back end vmaf-cli and 70x64: vmaf-cli does not pad"):
+        score(odd, odd, [tiny], replace(plan, backend="vmaf-cli"))
 
 
 def test_a_stream_cut_short_stops_the_score_and_the_ffmpeg_beside_it(pair_of_clips, tiny, tmp_path):
@@ -122,7 +134,7 @@ def test_models_of_one_name_are_refused_as_one_would_be_lost(pair_of_clips, tiny
 
 
 def test_a_metric_that_fails_stops_the_saliency_beside_it_and_speaks_for_itself(tiny, tmp_path, monkeypatch):
-    asked = "open(args[args.index('-d') + 1], 'rb').read().count(b'FRAME')"
+    asked = "os.path.getsize(args[args.index('-d') + 1]) // 6144"
     sleeping = f"import time\nif {asked} > 2: time.sleep(60)\n{ANSWERS}"
     monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, sleeping)))
     whole = write_video(tmp_path / "whole.mp4", 30, width=64)
@@ -157,8 +169,12 @@ def test_what_the_native_extractors_refuse_goes_to_the_embedded_one(tmp_path, mo
     assert made["backend"] == "embedded" and words in made["backend_reason"]
 
 
-def test_a_log_that_libvmaf_did_not_write_is_told_in_its_words(tmp_path):
+def test_a_log_that_libvmaf_did_not_write_is_told_in_its_words(tmp_path, monkeypatch):
     small = clip(tmp_path / "r.y4m", 2, size=(128, 192))  # less than the v1 models take
+    plan = ScorePlan(vmaf_models=("vmaf_v1.0.16_3d0h",), metrics=())
+    with pytest.raises(InputError, match=r"128x192 are too small .*256x256 or more\)"):
+        score(small, small, [], plan)
+    monkeypatch.setattr("harness.studies.score.pair.check_size", lambda *_: None)
     with pytest.raises(HarnessError, match=r"libvmaf wrote no log|FFmpeg failed") as caught:
-        score(small, small, [], ScorePlan(vmaf_models=("vmaf_v1.0.16_3d0h",), metrics=()))
+        score(small, small, [], plan)
     assert "no feature 'cambi" in str(caught.value) and not isinstance(caught.value, InputError)
