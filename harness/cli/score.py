@@ -72,7 +72,9 @@ def score(
     overlay: Annotated[Path | None, typer.Option("--overlay", help="Video of the maps over the clip, .mp4.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a distorted clip against its reference; both must agree in size, format, rate and frame count.
+    """Score a distorted clip against its reference; both must agree in size, format, colours, rate and frame count.
+
+    `--scale`, `--depth` and `--sync` bring together what differs; docs/inputs.md says what is read and how.
 
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
     """
