@@ -21,8 +21,9 @@ from pathlib import Path
 from corpora.loader import load_pairs
 from harness.models.working_size import WorkingSize
 from harness.studies.eval.compare import with_intervals
+from harness.studies.eval.options import EvalOptions
 from harness.studies.eval.report import report_tables, write_report
-from harness.studies.eval.run import EvalOptions, evaluate_pairs
+from harness.studies.eval.run import evaluate_pairs
 
 
 def measure(model: str, split: str, root: str, limit: int, workers: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from .models.session import SaliencyModel as SaliencyModel
 from .models.session import load_model as load_model
 from .models.working_size import WorkingSize as WorkingSize
 from .saliency.distort import Distortion as Distortion
-from .studies.eval.run import EvalOptions as EvalOptions
+from .studies.eval.options import EvalOptions as EvalOptions
 from .studies.eval.study import evaluate as evaluate
 from .studies.roi.encode import Steering as Steering
 from .studies.roi.encode import roi_encode as roi_encode

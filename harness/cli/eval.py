@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
-from harness.cli.options import AsJson, Corpora, Limit, MapModels, Root, Workers, WorkingSizes
+from harness.cli.options import AsJson, Corpora, Executor, Limit, MapModels, Root, Workers, WorkingSizes
 from harness.cli.output import print_json
 from harness.cli.progress import progress
 
@@ -48,6 +48,7 @@ def run(
     ] = 128,
     limit: Limit = None,
     workers: Workers = None,
+    executor: Executor = "local",
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write tables, per-image rows, curves there; a killed run resumes.")
@@ -71,8 +72,8 @@ def run(
     with progress("measuring") as report:
         found = harness.evaluate(
             models or ([] if maps else [PRODUCTION]), corpora, options,
-            maps=maps or (), root=root, limit=limit, workers=workers, save_maps=save_maps, out=out, sheet=sheet,
-            notes=note or (), progress=report,
+            maps=maps or (), root=root, limit=limit, workers=workers, executor=executor, save_maps=save_maps, out=out,
+            sheet=sheet, notes=note or (), progress=report,
         )  # fmt: skip
     if out:
         Console(stderr=True).print(f"{len(found.written)} files in {out}", highlight=False)

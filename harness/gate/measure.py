@@ -26,8 +26,9 @@ from harness.stats import USUAL
 from harness.studies import cost
 from harness.studies.eval.compare import with_intervals
 from harness.studies.eval.losers import SHOWN, losers, pr_curves, strips
+from harness.studies.eval.options import EvalOptions
 from harness.studies.eval.report import report_tables
-from harness.studies.eval.run import EvalOptions, evaluate_pairs
+from harness.studies.eval.run import evaluate_pairs
 from harness.studies.roi.plan import SweepPlan
 from harness.studies.roi.run import Clips, roi_sweep
 from harness.studies.score.feature import FeaturePlan, feature_rows, native_parity

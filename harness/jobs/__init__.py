@@ -2,7 +2,7 @@
 
 from harness.jobs.executors import open_executor
 from harness.jobs.job import Job
-from harness.jobs.run import run_jobs
+from harness.jobs.run import run_jobs, stream_jobs
 from harness.jobs.store import Store
 
-__all__ = ["Job", "Store", "open_executor", "run_jobs"]
+__all__ = ["Job", "Store", "open_executor", "run_jobs", "stream_jobs"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 
 
+@functools.cache
 def keep_freed_memory() -> None:
     """Ask glibc to reuse freed blocks: returned to the system, every page of the next array faults in again."""
     with contextlib.suppress(OSError, AttributeError):

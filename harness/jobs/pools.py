@@ -61,6 +61,11 @@ def _stop(workers: list[Any]) -> None:
             worker.kill()
 
 
+def in_worker() -> bool:
+    """Whether this process is one that another started to work for it."""
+    return multiprocessing.parent_process() is not None
+
+
 def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group: the parent stops us

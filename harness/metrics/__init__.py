@@ -23,7 +23,6 @@ from harness.metrics.base import Means, Measure, Metric, Reading, Sample, Sums, 
 __all__ = [
     "MEASURES",
     "METRICS",
-    "VERSION",
     "Means",
     "Measure",
     "Metric",
@@ -35,8 +34,6 @@ __all__ = [
     "metric",
     "reading",
 ]
-
-VERSION = 1  # of what readings say: raise it when a number or a key changes, so that stored readings are not reused
 
 MEASURES: tuple[Measure, ...] = (
     iou,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -141,6 +141,10 @@ class MapFolder:
         shas = digests_of(list(files.values()))
         listing = "\n".join(f"{picture} {sha}" for picture, sha in zip(files, shas, strict=True))
         return cls(name, folder, hashlib.sha256(listing.encode()).hexdigest(), files, _sizes(files.values()))
+
+    def of(self, pictures: Iterable[str]) -> MapFolder:
+        """The same with the maps of these pictures alone: all that another process has to be told."""
+        return replace(self, files={picture: self.files[picture] for picture in pictures})
 
     def open(self, threads: int) -> Mapper:
         def read(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:

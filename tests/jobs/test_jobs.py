@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import tracemalloc
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.jobs import Job, Store, open_executor, run_jobs
+from harness.jobs import Job, Store, open_executor, run_jobs, stream_jobs
 from harness.jobs.executors import SerialExecutor, SubmititExecutor
 from harness.jobs.provenance import code_digest
 from tests.helpers import ROOT
@@ -96,12 +98,108 @@ def test_a_failed_job_stops_the_run_and_keeps_what_was_done(tmp_path: Path) -> N
     assert all(job in store for job in jobs_of(2))
 
 
-def test_a_foreign_file_in_the_store_is_refused(tmp_path: Path) -> None:
-    job = jobs_of(1)[0]
-    Store(tmp_path).save(job, 0)
-    next(tmp_path.rglob("*.json")).write_text('{"key": "other", "result": 5}')
-    with pytest.raises(InputError, match="delete it"):
-        run_jobs([job], SerialExecutor, Store(tmp_path))
+def test_a_killed_run_keeps_what_was_done_in_this_process_too(tmp_path: Path) -> None:
+    def killed(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    store = Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs_of(4), SerialExecutor, store, killed)
+    assert [job in store for job in jobs_of(4)] == [True, True, False, False]
+
+
+def arrays(seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(2, 3))
+    values[0, 0], values[1, 1], values[1, 2] = np.nan, -0.0, np.inf
+    return {
+        "float64": values,
+        "float32": rng.normal(size=(0, 4)).astype(np.float32),
+        "int64": np.array(2**62 + seed),
+        "deep": [{"bool": np.array([True, False])}, 0.1],
+    }
+
+
+def test_arrays_are_kept_to_the_bit(tmp_path: Path) -> None:
+    job = Job(arrays, {"seed": 3})
+    (fresh,) = run_jobs([job], SerialExecutor, Store(tmp_path))
+    stored = Store(tmp_path).load(job)
+    assert stored
+    for name in ("float64", "float32", "int64"):
+        assert stored.result[name].dtype == fresh[name].dtype and stored.result[name].shape == fresh[name].shape
+        assert stored.result[name].tobytes() == fresh[name].tobytes()
+    assert stored.result["deep"][0]["bool"].tolist() == [True, False] and stored.result["deep"][1] == 0.1
+
+
+def test_a_result_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"set is no result of a job \(allowed: JSON, and NumPy arrays in it\)"):
+        Store(tmp_path).save(jobs_of(1)[0], {1})
+
+
+def test_no_altered_record_is_taken_for_a_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = Job(arrays, {"seed": 3})
+    run_jobs([job], SerialExecutor, Store(tmp_path))
+    (path,) = tmp_path.rglob("*.json")
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert Store(tmp_path).load(job) is None
+    for other in (b"", b"{}", whole[:-1], whole + b" ", b'{"key": "other", "result": 5}'):
+        path.write_bytes(other)
+        assert Store(tmp_path).load(job) is None
+    assert f"{path} is damaged or was altered" in caplog.text
+    (again,) = run_jobs([job], SerialExecutor, Store(tmp_path))
+    assert path.read_bytes() == whole and again["int64"] == 2**62 + 3
+
+
+def test_a_record_of_another_job_is_not_taken(tmp_path: Path) -> None:
+    store, (first, second) = Store(tmp_path), jobs_of(2)
+    store.save(first, 0)
+    store._path(second).parent.mkdir(exist_ok=True)
+    store._path(first).rename(store._path(second))
+    assert run_jobs([second], SerialExecutor, store) == [1]
+
+
+def together(asked: list[dict[str, Any]]) -> list[int]:
+    (Path(asked[0]["calls"]) / "-".join(str(each["number"]) for each in asked)).touch()
+    return [each["number"] ** 2 for each in asked]
+
+
+@pytest.mark.parametrize("executor", ["local:1", "local:2"])
+def test_jobs_of_a_batch_run_in_one_call_and_are_kept_each_for_itself(tmp_path: Path, executor: str) -> None:
+    def jobs(*numbers: int) -> list[Job]:
+        calls = {"calls": str(tmp_path)}
+        return [Job(together, {"number": n}, aside=calls, batch=str(n % 2)) for n in numbers]
+
+    def start() -> Executor:
+        return open_executor(executor)
+
+    store = Store(tmp_path / "store")
+    assert run_jobs(jobs(1, 3), start, store) == [1, 9]
+    assert run_jobs(jobs(0, 1, 2, 3, 5), start, store) == [0, 1, 4, 9, 25]
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "1-3", "0-2", "5"}
+
+
+def test_what_is_aside_is_handed_on_and_decides_nothing() -> None:
+    jobs = [Job(square, {"number": 3}, aside={"calls": calls}) for calls in (None, "")]
+    assert jobs[0].key == jobs[1].key == Job(square, {"number": 3}).key
+    assert jobs[0].call == {"number": 3, "calls": None}
+
+
+def megabytes(number: int) -> np.ndarray:
+    return np.full(1 << 20, number, np.uint8)
+
+
+def test_results_that_are_streamed_are_not_held(tmp_path: Path) -> None:
+    jobs = [Job(megabytes, {"number": number}) for number in range(40)]
+    for _ in ("fresh", "stored"):
+        tracemalloc.start()
+        for place, result in stream_jobs(jobs, SerialExecutor, Store(tmp_path)):
+            assert result[0] == place
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 20 << 20
 
 
 def test_processes_give_the_same_and_a_killed_worker_is_retried(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from harness.errors import InputError
 from harness.files import sha256_of
 from harness.media.open import open_clip
 from harness.media.pictures import read_grey, read_mask, read_rgb
-from harness.studies.eval.run import read_pair
+from harness.studies.eval.part import read_pair
 from harness.studies.roi.arm import Masks
 from harness.studies.score.ladder import reference_rows
 from tests.helpers import ROOT, VECTORS

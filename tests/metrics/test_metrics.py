@@ -142,11 +142,9 @@ def test_a_bad_map_is_refused(saliency: np.ndarray, message: str) -> None:
         Sample.of(saliency, Truth(np.array([[True, False]])))
 
 
-def test_a_number_that_changes_raises_the_version() -> None:
+def test_a_number_that_changes_is_noticed() -> None:
     recorded = json.loads((VECTORS / "readings.json").read_text())
-    remedy = "raise harness.metrics.VERSION, then: python -m tests.oracle.readings"
-    assert readings() == pytest.approx(recorded["readings"], abs=1e-8), remedy
-    assert recorded["version"] == metrics.VERSION, remedy
+    assert readings() == pytest.approx(recorded, abs=1e-8), "if it is meant: python -m tests.oracle.readings"
 
 
 @pytest.mark.parametrize("key", [key for key, found in metrics.METRICS.items() if found.higher_is_better is not None])

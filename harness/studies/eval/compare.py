@@ -11,7 +11,7 @@ import pandas as pd
 from harness import metrics, stats
 from harness.errors import InputError
 from harness.stats import USUAL, Estimate, Paired, Statistics
-from harness.studies.eval.run import ArmResult, Evaluation
+from harness.studies.eval.result import ArmResult, Evaluation
 
 LABELS = ["split", "model", "working_size", "distortion", "image"]
 

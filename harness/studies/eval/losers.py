@@ -14,7 +14,7 @@ from harness.files import whole_file
 from harness.media.pictures import read_grey, read_rgb
 from harness.models.sources import MapSource
 from harness.models.working_size import WorkingSize
-from harness.studies.eval.run import ArmResult, Evaluation
+from harness.studies.eval.result import ArmResult, Evaluation
 
 SHOWN = "eval.pictures"
 MEASURE = "iou@0.5"

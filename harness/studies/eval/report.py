@@ -18,7 +18,8 @@ from harness.metrics.base import THRESHOLDS
 from harness.models.sources import MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.stats import USUAL, Statistics
-from harness.studies.eval.run import ArmResult, Evaluation, read_pair
+from harness.studies.eval.part import read_pair
+from harness.studies.eval.result import ArmResult, Evaluation
 from harness.tables import Table, json_records, write_table
 
 SUMMARY = (

@@ -12,13 +12,17 @@ import pandas as pd
 
 from corpora.loader import Pair, load_pairs
 from harness.errors import InputError
+from harness.jobs import open_executor
 from harness.jobs.provenance import command_line
 from harness.models.sources import MapFolder, MapSource, find_source
 from harness.studies.eval.compare import with_intervals
+from harness.studies.eval.options import EvalOptions, refuse_repeats
 from harness.studies.eval.report import document, report_tables, summary, write_report, write_sheet
-from harness.studies.eval.run import EvalOptions, Evaluation, evaluate_pairs, refuse_repeats, usual_workers
+from harness.studies.eval.result import Evaluation
+from harness.studies.eval.run import evaluate_pairs, usual_workers
 from harness.tables import Table
 
+LOCAL = "local"  # so many processes as the images are worth
 PARTS = ".parts"  # of an unfinished run
 
 
@@ -52,6 +56,7 @@ def evaluate(
     root: Path | None = None,
     limit: int | None = None,
     workers: int | None = None,
+    executor: str = LOCAL,
     save_maps: Path | None = None,
     out: Path | None = None,
     sheet: bool = False,
@@ -68,6 +73,7 @@ def evaluate(
         root: Where the corpora lie; else `HARNESS_CORPORA`, then the cache.
         limit: Only the first so many images of each corpus.
         workers: Processes, which change no number; else as many as the images are worth.
+        executor: Where jobs run instead: `local:WORKERS`, `dask://HOST:PORT` or `slurm`; it changes no number either.
         save_maps: Folder for every map, as PNG.
         out: Folder for tables, per-image rows and figures; a run that was stopped is taken up there.
         sheet: Also write a sheet of best, median and worst images, which shows the corpus's pictures.
@@ -82,6 +88,8 @@ def evaluate(
             skipped), or a sheet or notes without `out`.
     """
     refuse_repeats("corpus", [name.lower() for name in corpora])
+    if workers and executor != LOCAL:
+        raise InputError(f"{workers} workers with executor {executor} (allowed: one of the two, as local:{workers})")
     for name, given in (("--sheet", sheet), ("--note", notes)):
         if given and not out:
             raise InputError(f"{name} needs --out, the folder that it goes to")
@@ -93,6 +101,7 @@ def evaluate(
         options,
         limit=limit,
         workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
+        executor=None if executor == LOCAL else lambda: open_executor(executor),
         store=out / PARTS if out else None,
         save_maps=save_maps,
         progress=progress,

@@ -17,9 +17,8 @@ from harness import metrics
 from harness.gate.policy import Policy, policy_of
 from harness.gate.run import judge_folders, run_gate
 from harness.gate.verdict import Decision, Outcome, Verdict
-from harness.jobs import provenance
+from harness.jobs import job, provenance
 from harness.metrics import Sample
-from harness.studies.eval import run as evaluation
 from harness.tables import read_table
 from tests.helpers.commands import run
 from tests.helpers.gate import POLICY
@@ -146,7 +145,7 @@ def test_a_rerun_after_a_library_upgrade_measures_again(
     """And the verdict's versions are those of its rows, never of the process that prints them."""
     first = gate(students, ("fair", "good"), pictures, tmp_path / "out")
     now = provenance.library_versions()
-    for module in (provenance, evaluation):
+    for module in (provenance, job):
         monkeypatch.setattr(module, "library_versions", lambda: {**now, "onnxruntime": "99.0"})
     again = judge_folders([tmp_path / "out" / "evidence"], policy=policy())
     assert again.versions == first.versions and again.versions["onnxruntime"] == now["onnxruntime"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +17,20 @@ from PIL import Image
 
 from corpora.loader import pairs_in
 from harness import metrics
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
+from harness.jobs import open_executor
+from harness.jobs.pools import process_pool
+from harness.models import session
 from harness.models.placeholder import write_placeholder
 from harness.models.sources import MapFolder, ModelSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.saliency.distort import Distortion
-from harness.studies.eval import curves
+from harness.studies.eval import curves, part
 from harness.studies.eval import run as workflow
 from harness.studies.eval.compare import drawn, estimates, paired, with_intervals
+from harness.studies.eval.options import EvalOptions
 from harness.studies.eval.report import SUMMARY, report_tables, summary, write_report
-from harness.studies.eval.run import EvalOptions, evaluate_pairs
+from harness.studies.eval.run import evaluate_pairs
 from harness.tables import json_records, published, read_table
 from tests.helpers.commands import run
 
@@ -54,13 +60,21 @@ def pairs(folder: Path) -> dict:
     return {"discs": pairs_in(folder / "images", folder / "masks")}
 
 
+def measuring(monkeypatch) -> list[str]:
+    """The pictures that are measured from here on, in order."""
+    measured: list[str] = []
+    real = part.read_pair
+    monkeypatch.setattr(part, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    return measured
+
+
 def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     models = [str(folder / "model.onnx"), "centre-prior"]
     alone = evaluate_pairs(models, pairs)
     shared = evaluate_pairs(models, pairs, workers=2, store=tmp_path)
     again = evaluate_pairs(models, pairs, store=tmp_path)
-    assert len(list(tmp_path.rglob("*.npz"))) == 3 * len(models)
+    assert len(list(tmp_path.rglob("*.json"))) == 3 * len(models)
     for other in (shared, again):
         pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
         pd.testing.assert_frame_equal(other.rows, alone.rows, check_exact=True)
@@ -73,7 +87,7 @@ def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, mo
     evaluate_pairs([model], pairs, store=tmp_path)
     both = evaluate_pairs([model, "centre-prior"], pairs, drifted, store=tmp_path)
     pd.testing.assert_frame_equal(both.table(), evaluate_pairs([model, "centre-prior"], pairs, drifted).table())
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.rglob("*.json"))) == 3
 
     opened = []
     monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source))
@@ -101,22 +115,89 @@ def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkey
 
     with pytest.raises(KeyboardInterrupt):
         evaluate_pairs(model, pairs, store=tmp_path, progress=killed)
-    measured = []
-    real = workflow.read_pair
-    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    measured = measuring(monkeypatch)
     resumed = evaluate_pairs(model, pairs, store=tmp_path)
     assert measured == ["02", "03", "04"]
     pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
 
 
-def test_parts_of_another_version_of_the_measures_are_not_reused(pairs, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [("harness.jobs.job.library_versions", dict), ("harness.jobs.job.code_digest", lambda module: f"other {module}")],
+    ids=["libraries", "code"],
+)
+def test_parts_of_other_libraries_or_code_are_measured_again(pairs, tmp_path, monkeypatch, changed) -> None:
     evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    monkeypatch.setattr(metrics, "VERSION", metrics.VERSION + 1)
-    measured = []
-    real = workflow.read_pair
-    monkeypatch.setattr(workflow, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
+    measured = measuring(monkeypatch)
+    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
+    assert not measured
+    monkeypatch.setattr(*changed)
     evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
     assert len(measured) == IMAGES
+
+
+def test_parts_of_more_images_and_of_a_set_that_moved_are_not_measured_again(
+    folder, pairs, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    evaluate_pairs(["centre-prior"], pairs, store=tmp_path / "store", limit=4)
+    root = _copy(folder, tmp_path)
+    measured = measuring(monkeypatch)
+    evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, store=tmp_path / "store")
+    assert measured == ["04"]
+
+
+def test_an_altered_part_is_measured_again_with_a_word(pairs, tmp_path, monkeypatch, caplog) -> None:
+    whole = evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_bytes(path.read_bytes().replace(b'"images":5', b'"images":7'))
+    measured = measuring(monkeypatch)
+    again = evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
+    assert len(measured) == IMAGES and "was altered" in caplog.text
+    pd.testing.assert_frame_equal(again.table(), whole.table(), check_exact=True)
+
+
+@pytest.mark.parametrize("executor", ["local:1", "local:2"])
+def test_any_executor_gives_the_numbers_of_this_process(folder, pairs, monkeypatch, executor: str) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    models = [str(folder / "model.onnx"), "centre-prior"]
+    elsewhere = evaluate_pairs(models, pairs, executor=lambda: open_executor(executor))
+    pd.testing.assert_frame_equal(elsewhere.rows, evaluate_pairs(models, pairs).rows, check_exact=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deadly:
+    """A source whose first map ends the process."""
+
+    name: str = "deadly"
+    digest: str = ""
+    sees: bool = False
+
+    def open(self, threads: int):
+        return lambda name, rgb, working: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_said_in_one_line(pairs) -> None:
+    with pytest.raises(HarnessError, match=r"1 jobs lost their worker 3 times \(out of memory\?\).*run again"):
+        evaluate_pairs([Deadly()], pairs, workers=2)
+
+
+def opened_by(jobs: list) -> int:
+    """How often a process opened a model for these jobs."""
+    for job in jobs:
+        job.run()
+    return session._opened.cache_info().misses
+
+
+def test_a_worker_opens_a_model_once_for_all_its_parts(folder, pairs, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "CHUNK", 2)
+    jobs = []
+    real = workflow.stream_jobs
+    monkeypatch.setattr(workflow, "stream_jobs", lambda given, *more: jobs.extend(given) or real(given, *more))
+    evaluate_pairs([str(folder / "model.onnx")], pairs)
+    assert len(jobs) == 3
+    with process_pool(1) as pool:
+        assert pool.submit(opened_by, jobs).result() == 1
 
 
 def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monkeypatch) -> None:
@@ -239,7 +320,7 @@ def test_resampled_numbers_are_the_headline_of_the_drawn_images(folder, pairs) -
     mapper = find_source("centre-prior").open(1)
     readings = []
     for pair in pairs["discs"]:
-        rgb, truth = workflow.read_pair(pair, 128)
+        rgb, truth = part.read_pair(pair, 128)
         readings.append(metrics.reading(Sample.of(mapper("", rgb, WorkingSize()), truth)))
     for place, counts in enumerate(weights.astype(int)):
         sums = Sums.over(reading for reading, times in zip(readings, counts, strict=True) for _ in range(times))
@@ -283,10 +364,10 @@ def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     assert [workflow.usual_workers(images) for images in (1, 3, 4, 1000)] == [1, 1, 2, 2]
     asked = []
-    real = workflow._in_processes
-    monkeypatch.setattr(workflow, "_in_processes", lambda *a: asked.append(a[-1]) or real(*a))
+    real = workflow.open_executor
+    monkeypatch.setattr(workflow, "open_executor", lambda *a: asked.append(a) or real(*a))
     usual, alone = (run(*command, "--json", *more).stdout for more in ([], ["--workers", "1"]))
-    assert asked == [2]
+    assert asked == [("local", 2), ("local", 1)]
     assert json.loads(usual) == json.loads(alone)
 
 
