@@ -81,9 +81,9 @@ def read_contents(clip: Clip) -> tuple[Clip, Contents | None]:
         info = replace(info, start=Fraction(container.start_time or 0, av.time_base))
         pix_fmt, alpha_mode = stream.codec_context.pix_fmt or info.pix_fmt, stream.metadata.get("ALPHA_MODE")
         frame = next(container.decode(stream), None)
-        sides: Any = frame.side_data if frame else ()
-        found = {side.type: bytes(side) for side in sides}
-    mastering, light = found.get(SideData.MASTERING_DISPLAY_METADATA), found.get(SideData.CONTENT_LIGHT_LEVEL)
+        sides: Any = frame.side_data if frame else {}
+        hdr = (sides.get(kind) for kind in (SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL))
+        mastering, light = (None if side is None else bytes(side) for side in hdr)
     place = re.search(r" cl:(\w+)", said)
     siting = place[1] if place and place[1] in SITINGS else ""  # left is what is meant where nothing is stated
     begins, tick = _times(info)

@@ -279,8 +279,9 @@ def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> F
 
 def _flipped(picture: av.VideoFrame) -> bool:
     """Whether it is to be shown mirrored. For one frame only: asking PyAV ties each frame to itself until gc runs."""
-    sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
-    matrices = [np.frombuffer(bytes(side), "=i4") for side in sides if side.type == SideData.DISPLAYMATRIX]
+    sides: Any = picture.side_data  # iterating over it gave values until PyAV 19, and keys since
+    side = sides.get(SideData.DISPLAYMATRIX)
+    matrices = [] if side is None else [np.frombuffer(bytes(side), "=i4")]
     return any(int(one[0]) * int(one[4]) - int(one[1]) * int(one[3]) < 0 for one in matrices)
 
 

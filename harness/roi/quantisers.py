@@ -39,9 +39,14 @@ def _read(path: Path, block: int) -> Iterator[np.ndarray]:
         stream.codec_context.options = {"export_side_data": "venc_params"}
         stream.thread_type = "AUTO"
         for picture in container.decode(stream):
-            sides: Any = picture.side_data  # typed as a mapping, and iterates over its values
-            (data,) = (bytes(side) for side in sides if side.type == SideData.VIDEO_ENC_PARAMS)
-            yield _grid(data, picture.pict_type == PictureType.I, picture.height, picture.width, block)
+            sides: Any = picture.side_data
+            yield _grid(
+                bytes(sides[SideData.VIDEO_ENC_PARAMS]),
+                picture.pict_type == PictureType.I,
+                picture.height,
+                picture.width,
+                block,
+            )
 
 
 def _grid(data: bytes, intra: bool, height: int, width: int, block: int) -> np.ndarray:
