@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick fuzz lint clean
 
 demo: $(VENV)/base.done
 	$(BIN)/harness demo --out demo
@@ -13,6 +13,9 @@ test: lint
 
 quick: $(VENV)/dev.done
 	$(BIN)/python -m pytest -m "not slow"
+
+fuzz: $(VENV)/dev.done
+	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

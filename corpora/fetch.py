@@ -23,7 +23,7 @@ from harness.files import whole_folder
 
 TIMEOUT = 30  # seconds without a byte
 RATIO, SMALL = 20, 64 << 20  # pictures hardly shrink in an archive, masks do; below 64 MiB no one minds
-DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError, IndexError)
 
 Note = Callable[[str], None]
 

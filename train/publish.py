@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 
 from corpora.loader import load_manifest
 from harness.errors import InputError
-from harness.files import read_json, write_json
+from harness.files import parse_json, read_json, read_text, write_json
 from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
@@ -51,10 +50,19 @@ class RunFacts:
 def read_run(folder: Path) -> RunFacts:
     """Read a run folder; `InputError` when it is none or has no finished epoch."""
     about = read_json(folder / "run.json")
-    lines = (folder / "history.jsonl").read_text().splitlines() if (folder / "history.jsonl").exists() else []
+    lines = read_text(folder / "history.jsonl").splitlines() if (folder / "history.jsonl").exists() else []
     if not lines:
         raise InputError(f"{folder}: no finished epoch yet")
-    return RunFacts(folder, about, [EpochRow(**json.loads(line)) for line in lines])
+    try:
+        rows = [
+            EpochRow(**parse_json(line, f"{folder / 'history.jsonl'}, line {n}")) for n, line in enumerate(lines, 1)
+        ]
+        sound = all(isinstance(value, int | float | None) for row in rows for value in vars(row).values())
+        if not (sound and isinstance(about["recipe"]["epochs"], int)):
+            raise TypeError("a value is of another type")
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{folder}: run.json or history.jsonl is not as training writes it: {error}") from error
+    return RunFacts(folder, about, rows)
 
 
 def export_run(folder: Path) -> Exported:

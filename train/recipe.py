@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.files import read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -70,12 +71,10 @@ def load_recipe(student: str, path: Path | None = None, **overrides: Any) -> Rec
     """The shipped recipe of `student`, or the file at `path`; overrides that are None are left out."""
     path = path or RECIPES / f"{student}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        values = read_toml(path)
+    except InputError as error:
         shipped = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
-        raise InputError(f"no recipe {path} ({error.strerror}; shipped: {shipped})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
+        raise InputError(f"no recipe: {error} (shipped: {shipped})") from error
     known = {field.name for field in fields(Recipe)}
     if unknown := sorted(values.keys() - known):
         raise InputError(f"{path}: unknown key {unknown[0]!r} (allowed: {', '.join(sorted(known))})")
@@ -102,7 +101,7 @@ def overrides_of(changes: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"cannot set {change!r} (allowed: KEY=VALUE, KEY one of {', '.join(sorted(known))})")
         try:
             overrides[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             overrides[key] = value
     return overrides
 

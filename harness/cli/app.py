@@ -18,6 +18,7 @@ from harness.version import __version__
 
 SHARED = ("app", "options", "output", "progress", "signals", "survey")  # modules of this package that are no command
 VERSION = "--version"
+LONGEST_LINE = 2000
 
 
 def _found(folder: Path, prefix: str = "") -> dict[str, str]:
@@ -117,4 +118,6 @@ def _complain(message: str) -> None:
     from rich.console import Console
 
     line = " ".join(message.split()).encode(errors="backslashreplace").decode()
+    if len(line) > LONGEST_LINE:  # an error may quote a file that is one endless word
+        line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)

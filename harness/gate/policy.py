@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 import jsonschema
 
 from harness.errors import InputError
-from harness.files import read_json
+from harness.files import read_json, read_toml
 from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
@@ -88,9 +87,9 @@ def load_policy(override: Path | None = None) -> Policy:
     >>> load_policy().groups
     ('contract', 'accuracy', 'feature', 'roi', 'cost')
     """
-    content = _read(DEFAULT)
+    content = read_toml(DEFAULT)
     if override is not None:
-        change = _read(override)
+        change = read_toml(override)
         known = [*content, *change.get("groups", [])]
         if strange := [key for key in change if key not in known]:
             raise InputError(f"{override}: {strange[0]}: no such section (allowed: {', '.join(known)})")
@@ -122,15 +121,6 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
         },
         content=content,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read policy {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"policy {path} is not TOML: {error}") from error
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

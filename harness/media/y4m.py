@@ -14,6 +14,7 @@ from harness.media.frames import UNSPECIFIED, Frame
 
 _SITINGS = {"420jpeg": "center", "420": "center", "420mpeg2": "left", "420paldv": "topleft"}  # under FFmpeg's names
 _CHROMA_TAGS = {"400": "mono", "422": "422", "444": "444"}
+_SIDE = re.compile("[1-9][0-9]{0,4}")  # pixels of a side, as a header states them
 _RANGES = {"pc": " XCOLORRANGE=FULL", "tv": " XCOLORRANGE=LIMITED", UNSPECIFIED: ""}
 
 
@@ -92,13 +93,13 @@ def inspect_y4m(path: Path) -> tuple[int, str]:
         if not header.startswith(b"YUV4MPEG2 ") or not {"W", "H"} <= fields.keys():
             raise InputError(f"clip {path}: its first bytes are {header[:16]!r} (a y4m begins with YUV4MPEG2 W… H…)")
         match = re.fullmatch(r"(mono|420|411|422|444)(p?(\d+)|\D.*)?", fields.get("C", "420"))
-        if not match or not (fields["W"] + fields["H"]).isdecimal():
+        if not match or not all(_SIDE.fullmatch(fields[side]) for side in "WH"):
             raise InputError(f"clip {path}: y4m header {header.decode('ascii', 'replace').strip()!r} is not understood")
         width, height = int(fields["W"]), int(fields["H"])
         across = {"420": 2, "422": 2, "411": 4}.get(match[1], 1)
         down = 2 if match[1] == "420" else 1
         chroma = 0 if match[1] == "mono" else 2 * -(-width // across) * -(-height // down)
-        depth = int(match[3] or 8)
+        depth = int((match[3] or "8")[:3])
         frame_bytes = (width * height + chroma) * (1 if depth <= 8 else 2)
         frames, position = 0, stream.tell()
         while position < total:

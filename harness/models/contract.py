@@ -57,7 +57,7 @@ def admitted(file: ModelFile) -> tuple[onnx.ModelProto, GraphFacts]:
     path, model = file.path, _parsed(file)
     opsets = {item.version for item in model.opset_import if item.domain in ("", "ai.onnx")}
     foreign = sorted({item.domain for item in model.opset_import} - {"", "ai.onnx"})
-    operators = sorted({node.op_type for node in _nodes(model.graph)})
+    operators = sorted({str(node.op_type) for node in _nodes(model.graph)})
     refused = [name for name in operators if name not in ADMITTED_OPERATORS]
     if refused:
         raise InputError(f"{path}: operator {refused[0]} is not admitted by the mobilesal loader")

@@ -46,7 +46,7 @@ def test_a_bad_override_is_refused_by_name(tmp_path: Path, text: str, says: str)
 
 
 def test_a_missing_policy_file_and_an_unknown_profile_are_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="cannot read policy"):
+    with pytest.raises(InputError, match=r"cannot read .*absent"):
         load_policy(tmp_path / "absent.toml")
     with pytest.raises(InputError, match=r"unknown profile 'fast' \(allowed: full, demo\)"):
         load_policy().profile("fast")

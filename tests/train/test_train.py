@@ -86,7 +86,7 @@ def test_recipes_refuse_what_they_cannot_mean(tmp_path: Path) -> None:
         path.write_text(line + "\n")
         with pytest.raises(InputError, match=says):
             load_recipe("v1", path)
-    with pytest.raises(InputError, match=r"no recipe .*shipped: .*v1, v2, v3"):
+    with pytest.raises(InputError, match=r"no recipe: .*shipped: .*v1, v2, v3"):
         load_recipe("v1", tmp_path / "none.toml")
     path.write_text('optimizer = "sgd"\n')
     with pytest.raises(InputError, match=r"unknown optimizer 'sgd' in the recipe \(allowed: adam, adamw\)"):

@@ -1,0 +1,101 @@
+"""Every reader of files from elsewhere, with a good file to damage; each gives a value or a `HarnessError`."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from corpora.fetch import unzip
+from corpora.manifest import load_manifest
+from harness.files import read_json
+from harness.gate.judge import judge
+from harness.gate.policy import load_policy
+from harness.gate.verdict import read_verdict, write_verdict
+from harness.media.open import open_clip
+from harness.media.pictures import read_mask, read_rgb
+from harness.models.contract import check_graph
+from harness.models.placeholder import write_placeholder
+from harness.models.production import read_production
+from harness.models.registry import Registry
+from harness.quality.libvmaf import read_log
+from harness.tables import read_table
+from tests.helpers import ROOT
+from tests.helpers.gate import POLICY, winning_tables
+from train.publish import read_run
+from train.recipe import load_recipe
+
+MODEL = ROOT / "model"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader: the path that it is given is `asked` of a folder in which `file` holds the damaged bytes."""
+
+    file: str
+    seed: bytes
+    read: Callable[[Path], object]
+    asked: str = ""
+    beside: tuple[tuple[str, bytes], ...] = ()
+
+
+def targets(scratch: Path) -> dict[str, Target]:
+    """All of them by name; `scratch` is for making the seeds."""
+    write_placeholder(scratch / "placeholder.onnx")
+    verdict = scratch / "verdict.json"
+    write_verdict(judge(POLICY, winning_tables()), verdict)
+    table = min((ROOT / "results").rglob("*.csv"), key=lambda path: path.stat().st_size)
+    log = {"version": "3.0.0", "frames": [{"frameNum": n, "metrics": {"vmaf": 90.5}} for n in range(3)]}
+    run = {"recipe": {"student": "v1", "epochs": 1, "limit": None}, "machine": {"threads": 1}, "student": "v1"}
+    row = dict.fromkeys(("epoch", "loss", "val_iou", "val_iou_per_image", "lr", "images_per_second", "seconds"), 1)
+    picture = Image.fromarray(np.arange(16 * 12 * 3, dtype=np.uint8).reshape(12, 16, 3))
+    text = (json.dumps(row) + "\n").encode()
+    return {
+        "json": Target("a.json", json.dumps(log).encode(), read_json),
+        "manifest": Target("a.toml", (ROOT / "corpora/ecssd.toml").read_bytes(), lambda path: load_manifest(str(path))),
+        "recipe": Target("a.toml", (ROOT / "train/recipes/v3.toml").read_bytes(), lambda path: load_recipe("v3", path)),
+        "policy": Target("a.toml", (ROOT / "harness/gate/gate.toml").read_bytes(), load_policy),
+        "verdict": Target("a.json", verdict.read_bytes(), read_verdict),
+        "registry": Target("tiny/registry.json", (MODEL / "tiny/registry.json").read_bytes(), Registry.read, "."),
+        "production": Target("production.json", (MODEL / "production.json").read_bytes(), read_production, "."),
+        "libvmaf": Target("a.json", json.dumps(log).encode(), lambda path: read_log(path, range(3), ("vmaf",))),
+        "table": Target(table.name, table.read_bytes(), read_table, "", _beside(table)),
+        "run.json": Target("run.json", json.dumps(run).encode(), read_run, ".", (("history.jsonl", text),)),
+        "history": Target("history.jsonl", text, read_run, ".", (("run.json", json.dumps(run).encode()),)),
+        "y4m": Target("a.y4m", b"YUV4MPEG2 W16 H8 F25:1 C420jpeg\n" + 2 * (b"FRAME\n" + bytes(192)), _frames),
+        "png": Target("a.png", _saved(picture, "PNG"), read_rgb),
+        "jpeg": Target("a.jpg", _saved(picture, "JPEG"), read_rgb),
+        "mask": Target("a.png", _saved(picture.convert("L"), "PNG"), read_mask),
+        "zip": Target("a.zip", _zipped(), lambda path: unzip(path, path.parent / "out", 1 << 20)),
+        "onnx": Target("a.onnx", (scratch / "placeholder.onnx").read_bytes(), check_graph),
+    }
+
+
+def _beside(table: Path) -> tuple[tuple[str, bytes], ...]:
+    others = table.parent.glob(table.name.split(".")[0] + ".*")
+    return tuple((path.name, path.read_bytes()) for path in others if path != table)
+
+
+def _frames(path: Path) -> list[Any]:
+    return list(open_clip(path))
+
+
+def _saved(picture: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def _zipped() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("set/images/a.txt", "text " * 50)
+        archive.writestr("set/masks/a.txt", "")
+    return stream.getvalue()
