@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.cli.progress import stages
+from harness.cli.progress import Report
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from corpora.loader import Pair
 
 
-def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool = False) -> None:
+def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool, report: Report) -> None:
     """Print one line about each set, by its name; mask pixels above `above` are foreground.
 
     Raises `InputError` for sets with pairs that the run would refuse, if it came to them. With `check` pictures are
@@ -23,10 +23,7 @@ def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool = Fals
     """
     from corpora.survey import survey
 
-    with stages() as report:
-        found = [
-            survey(name, pairs, above, check, partial(report, f"looking at {name}")) for name, pairs in sets.items()
-        ]
+    found = [survey(name, pairs, above, check, partial(report, f"looking at {name}")) for name, pairs in sets.items()]
     for one in found:
         typer.echo(str(one), err=True)
     if check:

@@ -201,7 +201,7 @@ def test_corpora_list_keeps_one_line_per_set_at_80_columns(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["eval"], "harness: Missing option '--corpus' (see: harness eval --help)"),
+        (["eval"], "harness: nothing to measure on (allowed: --corpus NAME, or --images DIR with --masks DIR)"),
         (["eval", "--corpus", "ecssd", "--workers", "0"], "'--workers'"),
         (["eval", "--corpus", "ecssd", "--colour", "red"], "'--colour'"),
         (["eval", "--sputnik"], "No such option: --sputnik"),

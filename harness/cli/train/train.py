@@ -89,9 +89,9 @@ def train(
             typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
         for name, count in data.rejected.items():
             typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
-    used = data.pairs[: chosen.limit] if chosen.limit else data.pairs
-    look_over({names[0]: used, **({", ".join(names[1:]): data.more} if data.more else {})}, FOREGROUND, check)
-    with stages() as report:
+        used = data.pairs[: chosen.limit] if chosen.limit else data.pairs
+        more = {", ".join(names[1:]): data.more} if data.more else {}
+        look_over({names[0]: used, **more}, FOREGROUND, check, report)
         lesson = lesson_of(
             teacher, teacher_weight, unlabelled or (), data, chosen.val_fraction, chosen.val_seed,
             lambda done, total: report("duplicates", done, total),

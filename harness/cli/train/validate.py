@@ -43,8 +43,8 @@ def validate(
 
     loaded = [load_model(name) for name in models or [PRODUCTION]]
     pairs = load_pairs(corpus, root)
-    look_over({corpus: pairs}, FOREGROUND, check)
     with stages() as report:
+        look_over({corpus: pairs}, FOREGROUND, check, report)
         rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", corpus, report)
     if as_json:
         print_json(json_records(rows))

@@ -78,11 +78,14 @@ def report_tables(
     notes: Sequence[str] = (),
     how: Statistics = USUAL,
     nulls: Mapping[str, float] | None = None,
+    names: Mapping[str, str] | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> list[Table]:
     """`summary`, `numbers`, `paired` (for two models and more) and `images` of an evaluation.
 
     `numbers` and `paired` come from `with_intervals`, made with the same `how` and `nulls`; `summary` shows value and
-    interval of the usual numbers, `images` has one row per image and arm.
+    interval of the usual numbers (or `names`, as there), `images` has one row per image and arm. `stated` joins the
+    settings.
     """
     partial = {r.split: r.sums.images for r in evaluation.results if r.sums.images < evaluation.asked[r.split]}
     undefined = [
@@ -96,9 +99,10 @@ def report_tables(
         *undefined,
         f"brackets: {how.level * 100:g} % interval over images, {how.resamples:,} resamples, "
         f"Student's t below {how.small}; conventions: docs/measures.md",
+        "n=: over so many images, where the others leave a number undefined",
     ]
     found = [
-        ("summary", "Saliency against human masks", summary(numbers)),
+        ("summary", "Saliency against human masks", summary(numbers, names)),
         ("numbers", "All numbers", numbers),
         ("paired", "Paired differences of every two models, same images and resamples", paired),
         ("images", "All images", evaluation.rows),
@@ -113,7 +117,7 @@ def report_tables(
             sources_of(evaluation),
             evaluation.digests,
             code_of("harness.studies.eval.compare"),
-            {**evaluation.options.described(), "statistics": asdict(how), "nulls": dict(nulls or {})},
+            {**evaluation.options.described(), **(stated or {}), "statistics": asdict(how), "nulls": dict(nulls or {})},
             tuple(notes),
             IMAGE_DIGITS if name == "images" else None,
         )
@@ -122,18 +126,24 @@ def report_tables(
     ]
 
 
-def summary(numbers: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm: its setting, then `value [low, high]` of the usual numbers."""
+def summary(numbers: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """One row per arm: its setting, then `value [low, high]` of the usual numbers, or of `names`: `{shown as: key}`.
+
+    A number that is over fewer images than its arm ends in `n=` and how many.
+    """
     rows = []
     for setting, group in numbers.groupby(SETTING, sort=False):
-        values = group.set_index("measure")
-        shown = {key: _bracketed(*values.loc[key, ["value", "low", "high"]].astype(float)) for key in SUMMARY}
+        values = group.set_index("measure").to_dict(orient="index")
+        images = int(group["images"].iloc[0].partition("/")[0])
+        wanted = names or dict(zip(SUMMARY, SUMMARY, strict=True))
+        shown = {name: _shown(values[key], images) for name, key in wanted.items()}
         rows.append({**dict(zip(SETTING, setting, strict=True)), **shown})
     return pd.DataFrame(rows)
 
 
-def _bracketed(value: float, low: float, high: float) -> str:
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+def _shown(number: Mapping[Any, Any], images: int) -> str:
+    text = f"{number['value']:.3f} [{number['low']:.3f}, {number['high']:.3f}]"
+    return text if number["defined"] == images else f"{text} n={number['defined']}"
 
 
 def _save(figure: Figure, stem: Path) -> list[Path]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from corpora.loader import Pair, load_pairs
+from corpora.loader import Pair, load_pairs, pairs_in
 from harness.errors import InputError
+from harness.files import check_writable
 from harness.jobs import open_executor
 from harness.jobs.provenance import command_line
-from harness.models.sources import MapFolder, MapSource, find_source
+from harness.models.sources import MapFolder, find_source
 from harness.studies.eval.compare import with_intervals
 from harness.studies.eval.options import EvalOptions, refuse_repeats
 from harness.studies.eval.report import document, report_tables, summary, write_report, write_sheet
 from harness.studies.eval.result import Evaluation
 from harness.studies.eval.run import evaluate_pairs, usual_workers
+from harness.studies.eval.tools import find_tool
 from harness.tables import Table
+
+OwnSets = Mapping[str, tuple[Path, Path]]
+"""Sets of one's own by name: their folders of pictures and of masks."""
 
 LOCAL = "local"  # so many processes as the images are worth
 PARTS = ".parts"  # of an unfinished run
@@ -35,12 +40,14 @@ class Evaluated:
     numbers: pd.DataFrame
     paired: pd.DataFrame
     tables: tuple[Table, ...]
+    settings: Mapping[str, str]
+    names: Mapping[str, str] | None = None
     written: tuple[Path, ...] = ()
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per arm: `value [low, high]` of the usual numbers."""
-        return summary(self.numbers)
+        """One row per arm: `value [low, high]` of the usual numbers, or of those that another tool prints."""
+        return summary(self.numbers, self.names)
 
     def as_json(self) -> dict[str, Any]:
         """Options, digests and all rows, for a script."""
@@ -53,6 +60,8 @@ def evaluate(
     options: EvalOptions = EvalOptions(),
     *,
     maps: Sequence[str] = (),
+    own: OwnSets | None = None,
+    as_tool: str | None = None,
     root: Path | None = None,
     limit: int | None = None,
     workers: int | None = None,
@@ -61,6 +70,7 @@ def evaluate(
     out: Path | None = None,
     sheet: bool = False,
     notes: Sequence[str] = (),
+    look: Callable[[Mapping[str, Sequence[Pair]]], None] = lambda sets: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluated:
     """Measure saliency maps against human masks.
@@ -69,7 +79,10 @@ def evaluate(
         models: Registry ids, `production`, paths to .onnx files, or `centre-prior`.
         corpora: Image sets by name, such as `ecssd`.
         options: Everything else that changes numbers: working sizes, distortions, colour, threshold of the masks.
-        maps: Folders of PNG maps that any method made, `DIR` or `NAME=DIR`, with `DIR/[CORPUS/]IMAGE.png`.
+        maps: Folders of maps that any method made, `DIR` or `NAME=DIR`, with `DIR/[CORPUS/]IMAGE` of any suffix, size,
+            prefix and postfix.
+        own: Image sets of one's own by name: the folders of pictures and of masks, paired by their files' stems.
+        as_tool: Read maps and masks and print numbers as another tool does: `pysodmetrics` or `sal-eval-toolbox`.
         root: Where the corpora lie; else `HARNESS_CORPORA`, then the cache.
         limit: Only the first so many images of each corpus.
         workers: Processes, which change no number; else as many as the images are worth.
@@ -78,6 +91,7 @@ def evaluate(
         out: Folder for tables, per-image rows and figures; a run that was stopped is taken up there.
         sheet: Also write a sheet of best, median and worst images, which shows the corpus's pictures.
         notes: Printed under the tables.
+        look: Sees the sets, as far as they are measured, when all else is found to be right.
         progress: Hears (images done, all).
 
     Returns:
@@ -87,14 +101,22 @@ def evaluate(
         InputError: For an unknown or refused model, an absent corpus, a picture that cannot be measured (none is
             skipped), or a sheet or notes without `out`.
     """
-    refuse_repeats("corpus", [name.lower() for name in corpora])
+    own = own or {}
+    refuse_repeats("corpus", [name.lower() for name in (*corpora, *own)])
     if workers and executor != LOCAL:
         raise InputError(f"{workers} workers with executor {executor} (allowed: one of the two, as local:{workers})")
+    tool = find_tool(as_tool) if as_tool else None
+    if tool:
+        options = replace(options, minmax=tool.minmax, truth_threshold=tool.truth_threshold)
     for name, given in (("--sheet", sheet), ("--note", notes)):
         if given and not out:
             raise InputError(f"{name} needs --out, the folder that it goes to")
-    pairs = {name: load_pairs(name, root) for name in corpora}
-    sources = [*map(find_source, models), *_folders(maps, pairs, limit)]
+    pairs = sets_of(corpora, root, own)
+    folders = _folders(maps, pairs, limit)
+    sources = [*map(find_source, models), *folders]
+    if out:
+        check_writable(out / PARTS)
+    look({name: found[:limit] for name, found in pairs.items()})
     evaluation = evaluate_pairs(
         sources,
         pairs,
@@ -107,15 +129,26 @@ def evaluate(
         progress=progress,
     )
     numbers, paired = with_intervals(evaluation)
-    command = repeat_command(models, corpora, options, maps, root, limit, out, sheet, notes)
-    tables = tuple(report_tables(evaluation, numbers, paired, command, notes))
+    command = repeat_command(models, corpora, options, maps, root, limit, out, sheet, notes, own, as_tool)
+    stated = {f"maps of {folder.name}": folder.sizes for folder in folders} | ({"as": as_tool} if as_tool else {})
+    names = tool.names if tool else None
+    tables = tuple(report_tables(evaluation, numbers, paired, command, notes, names=names, stated=stated))
+    found = Evaluated(evaluation, numbers, paired, tables, {**options.described(), **stated}, names)
     if out is None:
-        return Evaluated(evaluation, numbers, paired, tables)
+        return found
     written = write_report(evaluation, numbers, tables, out)
     if sheet:
         written += write_sheet(evaluation, {name: found[:limit] for name, found in pairs.items()}, sources, out)
     shutil.rmtree(out / PARTS, ignore_errors=True)
-    return Evaluated(evaluation, numbers, paired, tables, tuple(written))
+    return replace(found, written=tuple(written))
+
+
+def sets_of(corpora: Sequence[str], root: Path | None = None, own: OwnSets | None = None) -> dict[str, list[Pair]]:
+    """The pairs of corpora and of one's own sets, by name; `InputError` when there is no set at all."""
+    if not corpora and not own:
+        raise InputError("nothing to measure on (allowed: --corpus NAME, or --images DIR with --masks DIR)")
+    found = {name: load_pairs(name, root) for name in corpora}
+    return found | {name: pairs_in(images, masks) for name, (images, masks) in (own or {}).items()}
 
 
 def repeat_command(
@@ -128,21 +161,29 @@ def repeat_command(
     out: Path | None = None,
     sheet: bool = False,
     notes: Sequence[str] = (),
+    own: OwnSets | None = None,
+    as_tool: str | None = None,
 ) -> str:
     """The `harness eval` that makes the same tables, with everything that decides them."""
-    usual = EvalOptions()
+    usual = replace(options, minmax=False, truth_threshold=EvalOptions().truth_threshold)
+    chosen = usual if as_tool else options
+    sets = own or {}
     return command_line(
         "eval",
         {
             "--corpus": corpora,
+            "--images": [images for images, _ in sets.values()],
+            "--masks": [masks for _, masks in sets.values()],
+            "--name": list(sets),
             "--root": [root],
             "--model": models,
             "--maps": maps,
             "--working-size": options.working_sizes,
             "--distort": options.distortions,
-            "--colour": [options.colour] if options.colour != usual.colour else [],
-            "--minmax": options.minmax,
-            "--truth-threshold": [options.truth_threshold] if options.truth_threshold != usual.truth_threshold else [],
+            "--colour": [options.colour] if options.colour != EvalOptions().colour else [],
+            "--as": [as_tool],
+            "--minmax": chosen.minmax,
+            "--truth-threshold": [chosen.truth_threshold] if chosen.truth_threshold != usual.truth_threshold else [],
             "--limit": [limit],
             "--sheet": sheet,
             "--out": [out],
@@ -151,6 +192,6 @@ def repeat_command(
     )
 
 
-def _folders(maps: Sequence[str], pairs: Mapping[str, Sequence[Pair]], limit: int | None) -> list[MapSource]:
+def _folders(maps: Sequence[str], pairs: Mapping[str, Sequence[Pair]], limit: int | None) -> list[MapFolder]:
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
     return [MapFolder.named(asked, wanted) for asked in maps]

@@ -408,7 +408,7 @@ def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkey
     monkeypatch.setenv("COLUMNS", "80")
     evaluation = evaluate_pairs([str(folder / "model.onnx"), "centre-prior"], pairs)
     rows = summary(with_intervals(evaluation)[0])
-    _show(rows, evaluation.options)
+    _show(rows, evaluation.options.described())
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     for shown in rows[list(SUMMARY)].to_numpy().ravel():
