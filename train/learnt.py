@@ -27,11 +27,11 @@ def doubt(history: Sequence[Row]) -> str | None:
     >>> doubt([Epoch(loss=0.0, selected_by=1.0)])
     'its IoU on the fold is exactly 1, as on masks without an object'
     """
-    best = max(row.selected_by for row in history)
+    measured = [row.selected_by for row in history if row.selected_by >= 0]  # -1: not looked at after that epoch
     losses = [row.loss for row in history]
-    if best >= 1:
+    if measured and max(measured) >= 1:
         return "its IoU on the fold is exactly 1, as on masks without an object"
-    if best <= ZERO:
+    if measured and max(measured) <= ZERO:
         return "its IoU on the fold is 0 in every epoch: it marks nothing, or the masks hold nothing"
     if len(losses) > 1 and max(losses) - min(losses) <= STILL * abs(max(losses)):
         return f"its loss never moved: {losses[0]:.6g} in all of {len(losses)} epochs"

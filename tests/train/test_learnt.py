@@ -25,6 +25,7 @@ def history(*rows: tuple[float, float]) -> list[SimpleNamespace]:
     [
         ([(0.7, 0.2), (0.5, 0.6)], None),
         ([(0.7, 0.2)], None),
+        ([(0.7, -1.0), (0.5, -1.0)], None),  # not validated yet
         ([(0.3, 1.0), (0.1, 1.0)], "exactly 1"),
         ([(0.7, 0.0), (0.6, 1e-9)], "is 0 in every epoch"),
         ([(0.693147, 0.3), (0.693147, 0.3)], "never moved: 0.693147 in all of 2 epochs"),
