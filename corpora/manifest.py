@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class Variant:
-    """A known edition of the set, told from the others by the content digest that `verify` prints."""
+    """A known edition of the set, told from the others by the digest that `verify` prints.
+
+    `content` are the digests that tables say of the same files, one for each layout's names; in a set of clips `clips`
+    has one for each clip.
+    """
 
     name: str
     count: int
     digest: str
+    content: tuple[str, ...] = ()
+    clips: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,21 @@ def published_count(name: str, found: int) -> int:
     """
     known = name.endswith(".toml") or name.lower() in manifest_names()
     return load_manifest(name).count if known else found
+
+
+def known_digests(name: str) -> dict[str, set[str]]:
+    """What tables say of a corpus' known editions: digests by the name that they have in a table's data.
+
+    >>> sorted(known_digests("davis-2016"))[0], len(known_digests("ecssd")["ecssd"])
+    ('davis-2016/blackswan', 3)
+    """
+    found: dict[str, set[str]] = {}
+    for variant in load_manifest(name).variants:
+        for digest in variant.content:
+            found.setdefault(name, set()).add(digest)
+        for clip, digest in variant.clips.items():
+            found.setdefault(f"{name}/{clip}", set()).add(digest)
+    return found
 
 
 @cache

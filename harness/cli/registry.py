@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from harness.cli.options import AsJson, ModelFolder, Policy
+from harness.cli.options import AsJson, ModelFolder
 from harness.cli.output import print_json
 from harness.errors import HarnessError
 
@@ -47,13 +47,15 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
 
 @commands.command("verify")
 def verify_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
-    """Check hashes, graphs, sidecars, the registry's schema and what is in production; exit 1 if any is wrong.
+    """Check hashes, graphs, sidecars, the registry's schema, what is in production and every verdict that put it there.
+
+    Exit 1 if any is wrong.
 
     Example: `harness registry verify`
     """
-    from harness.models import registry
+    from harness.gate.promote import findings as findings_of
 
-    findings = registry.verify(models)
+    findings = findings_of(models)
     if as_json:
         print_json([{"subject": f.subject, "problem": f.problem} for f in findings])
     else:
@@ -88,7 +90,7 @@ def begin_with(
     model: Annotated[str, typer.Argument(help="Registry id of the model that is in production to begin with.")],
     models: ModelFolder = None,
 ) -> None:
-    """Name the model in production before any promotion is on record; later only a verdict changes it.
+    """Name the model in production, once and before any promotion; later only a verdict changes it.
 
     Example: `harness registry begin saliency_student_v1`
     """
@@ -102,17 +104,18 @@ def begin_with(
 def promote_model(
     model: Annotated[str, typer.Argument(help="Registry id of the model to put into production.")],
     verdict: Annotated[Path, typer.Option("--verdict", help="The gate's verdict.json that says PROMOTE.")],
-    policy: Policy = None,
     models: ModelFolder = None,
 ) -> None:
-    """Put a model into production on the strength of a verdict; refuses one that is not PROMOTE, stale or partial.
+    """Put a model into production on the strength of a verdict, which is judged again from the tables beside it.
+
+    The registry's own policy counts: the shipped one, with what gate.toml in the model folder changes in it. A verdict
+    promotes once; it and its tables are kept in the model folder.
 
     Example: `harness registry promote saliency_student_v2 --verdict runs/gate/verdict.json`
     """
     from harness.gate import promote as promotion
-    from harness.gate.policy import load_policy
 
-    pointer = promotion.promote(model, verdict, models, load_policy(policy))
+    pointer = promotion.promote(model, verdict, models)
     typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
 
 

@@ -21,11 +21,13 @@ class Contender:
     """A model file with the hash that it has now; `registered` when it was asked for by its registry id."""
 
     file: ModelFile
+    smoke: bool = False
 
     @classmethod
     def of(cls, asked: str, registry: Registry) -> Contender:
         """Find a registry id, `production` or a path; `InputError` when there is no such file."""
-        found = cls(registry.find(asked))
+        file = registry.find(asked)
+        found = cls(file, any(entry["sha256"] == file.sha256 and entry.get("smoke") for entry in registry.models))
         _ = found.sha256  # now, once for the whole run
         return found
 
@@ -107,7 +109,7 @@ def pair_of(incumbent: Contender, candidate: Contender, profile: str) -> Pair:
     if names[0] == names[1]:
         names = list(ROLES)
     entrants = [
-        Entrant(name, Side(one.file.name, one.sha256, one.file.path.name), one.registered)
+        Entrant(name, Side(one.file.name, one.sha256, one.file.path.name), one.registered, one.smoke)
         for name, one in zip(names, both, strict=True)
     ]
     return Pair(entrants[0], entrants[1], profile)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import islice
 from pathlib import Path
 
-from corpora.loader import ClipPair, Pair, load_clips, load_manifest, load_pairs, manifest_names
+from corpora.doubts import doubts_about, doubts_about_clips
+from corpora.loader import (
+    ClipPair,
+    Pair,
+    clip_digest,
+    content_digest,
+    load_clips,
+    load_manifest,
+    load_pairs,
+    manifest_names,
+)
+from corpora.manifest import known_digests
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.errors import InputError
 from harness.gate.context import Context
@@ -52,6 +64,23 @@ def clips_of(context: Context) -> list[ClipPair]:
                 f"{', '.join(profile.clip_names)})"
             )
     return [found[name] for name in profile.clip_names]
+
+
+def doubts(context: Context) -> list[tuple[str, str]]:
+    """What is odd about the profile's sets, those of known editions and generated ones aside: set and sentence."""
+    found: list[tuple[str, str]] = []
+    profile = context.profile
+    for corpus in profile.accuracy:
+        with contextlib.suppress(InputError):  # a set that is absent is missing, and no more
+            pairs = [] if load_manifest(corpus).generated else pairs_of(context, corpus)
+            if content_digest(pairs) not in known_digests(corpus).get(corpus, set()):
+                found += [(corpus, doubt) for doubt in doubts_about(pairs)]
+    with contextlib.suppress(InputError):
+        clips = [] if load_manifest(profile.clips).generated else clips_of(context)
+        known = known_digests(profile.clips)
+        strange = [clip for clip in clips if clip_digest(clip) not in known.get(f"{profile.clips}/{clip.name}", set())]
+        found += [(profile.clips, doubt) for doubt in doubts_about_clips(strange)]
+    return found
 
 
 def _frames_in(clip: ClipPair, wanted: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import InputError
-from harness.gate.groups.base import MISSING, Wanted
+from harness.gate.groups.base import DOUBTS, MISSING, Wanted
 from harness.tables import SUFFIXES, Table, read_table, table_name, write_table
 
 MANY = 1000  # rows: compressed
@@ -57,6 +57,12 @@ def missing_table(reasons: Sequence[tuple[Wanted, str]], command: str) -> Table:
     """Why tables that were wanted are not there, for `Tables.find` to say."""
     rows = [{"kind": wanted.kind, "data": wanted.data, "reason": reason} for wanted, reason in reasons]
     return Table(MISSING, "missing", "What could not be measured", pd.DataFrame(rows), command)
+
+
+def doubts_table(rows: Sequence[tuple[str, str]], command: str) -> Table:
+    """What is odd about data of no known edition, for a verdict to say."""
+    found = pd.DataFrame(rows, columns=["data", "doubt"])
+    return Table(DOUBTS, "doubts", "What is odd about the data", found, command)
 
 
 def drop_others(folder: Path, kept: Iterable[Table]) -> None:

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Container, Iterable, Sequence
 
+from corpora.manifest import known_digests, manifest_names
 from harness.errors import InputError
 from harness.gate.groups import find_group
-from harness.gate.groups.base import Question, Reading, Tables
+from harness.gate.groups.base import DOUBTS, Question, Reading, Tables
 from harness.gate.pair import PAIR, read_pair
 from harness.gate.policy import Policy, Profile
 from harness.gate.rules import Rule, checks_of
@@ -22,8 +23,8 @@ EXTRACTOR = "mobilesal"
 def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
     """Hold what tables say of two models against a policy.
 
-    Measures nothing and reads no file: the same policy and tables give the same verdict, to the byte, whether a run of
-    the gate has just written them, they are read again, or they are published ones.
+    Measures nothing and reads no file but the corpora's manifests: the same policy and tables give the same verdict, to
+    the byte, whether a run of the gate has just written them, they are read again, or they are published ones.
 
     Args:
         policy: The rules.
@@ -50,11 +51,11 @@ def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
         missing |= reading.missing
         unavailable |= reading.unavailable
     rules = rules_of(policy, question.profile, unavailable)
-    used = [*(table for table in given if table.kind == PAIR), *found.used]
+    used = [*(table for table in given if table.kind in (PAIR, DOUBTS)), *found.used]
     return Verdict(
         extractor=EXTRACTOR,
         profile=question.profile.name,
-        limits=(*pair.limits(question.profile), *_limits(used)),
+        limits=(*pair.limits(question.profile), *_mixed(used), *_unpinned(used, question.profile)),
         incumbent=question.incumbent,
         candidate=question.candidate,
         policy={"name": policy.name, "sha256": policy.sha256, "content": policy.content},
@@ -115,12 +116,34 @@ def _versions(tables: Sequence[Table]) -> dict[str, list[str]]:
     return {name: sorted(versions) for name, versions in sorted(found.items())}
 
 
-def _limits(tables: Sequence[Table]) -> list[str]:
+def _mixed(tables: Sequence[Table]) -> list[str]:
+    """Libraries of which several versions measured."""
     return [
         f"the tables were measured with different versions of {name}: {', '.join(versions)}"
         for name, versions in _versions(tables).items()
         if len(versions) > 1
     ]
+
+
+def _unpinned(tables: Sequence[Table], profile: Profile) -> list[str]:
+    """Data of no known edition, and what whoever measured found odd about it; a demo promotes nothing anyway."""
+    read = {name: digest for table in tables for name, digest in table.data.items()}
+    unknown = [name for name, digest in read.items() if digest not in _known(name)]
+    if not unknown or not profile.promotable:
+        return []
+    more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+    odd = [f"{row['data']}: {row['doubt']}" for table in tables if table.kind == DOUBTS for row in _records(table)]
+    return [f"{unknown[0]}{more}: no known edition of the set, and only pinned data can promote", *odd]
+
+
+def _known(name: str) -> set[str]:
+    """The digests of the known editions of what a table calls by this name."""
+    corpus = name.partition("/")[0]
+    return known_digests(corpus).get(name, set()) if corpus in manifest_names() else set()
+
+
+def _records(table: Table) -> list[dict[str, str]]:
+    return [{str(key): str(value) for key, value in row.items()} for row in table.rows.to_dict(orient="records")]
 
 
 def _digest(content: object) -> str:

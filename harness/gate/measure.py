@@ -12,8 +12,8 @@ import pandas as pd
 from corpora.loader import clip_digest, content_digest, load_manifest
 from harness.errors import HarnessError, InputError
 from harness.gate.context import Context
-from harness.gate.data import clips_of, pairs_of
-from harness.gate.evidence import drop_others, keep_tables, missing_table, tables_in
+from harness.gate.data import clips_of, doubts, pairs_of
+from harness.gate.evidence import doubts_table, drop_others, keep_tables, missing_table, tables_in
 from harness.gate.groups import find_group
 from harness.gate.groups.base import Tables, Wanted
 from harness.gate.pair import pair_table
@@ -228,6 +228,8 @@ def gather(context: Context) -> list[Table]:
                 except HarnessError as error:
                     reasons.append((wanted, str(error)))
     told = [missing_table(reasons, context.command)] if reasons else []
+    odd = doubts(context)
+    told += [doubts_table(odd, context.command)] if odd else []
     found += keep_tables([pair_table(context.pair, context.command), *told], context.evidence)
     drop_others(context.evidence, found)
     return found

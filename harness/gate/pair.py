@@ -19,11 +19,15 @@ ROLES = ("incumbent", "candidate")
 
 @dataclass(frozen=True)
 class Entrant:
-    """One of the two: what tables call it, what a verdict says of it, and whether a registry knows it."""
+    """One of the two: what tables call it, what a verdict says of it, and what a registry says of it.
+
+    `registered` is whether it was asked for by its registry id, `smoke` whether it is there for smoke tests only.
+    """
 
     name: str
     side: Side
     registered: bool
+    smoke: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Pair:
         limits = []
         if not profile.promotable:
             limits.append(f"profile {profile.name} measures on generated pictures and can promote nothing")
+        if self.candidate.smoke:
+            limits.append(f"{self.candidate.side.id} is for smoke tests and never to be promoted")
         if not self.candidate.registered:
             limits.append("the candidate was given as a path: only a registered model can be promoted")
         if self.candidate.side.sha256 == self.incumbent.side.sha256:
@@ -60,7 +66,7 @@ def pair_table(pair: Pair, command: str) -> Table:
     """The pair as the table that `judge` asks for; `command` is what repeats the run."""
     rows = [
         {"role": role, "name": one.name, "id": one.side.id, "sha256": one.side.sha256, "file": one.side.file}
-        | {"registered": one.registered}
+        | {"registered": one.registered, "smoke": one.smoke}
         for role, one in zip(ROLES, (pair.incumbent, pair.candidate), strict=True)
     ]
     title, settings = f"{pair.candidate.side.id} against {pair.incumbent.side.id}", {"profile": pair.profile}
@@ -74,7 +80,7 @@ def read_pair(tables: Iterable[Table]) -> Pair:
         raise InputError(f"{len(found)} tables of kind {PAIR} (allowed: one, which says who is compared)")
     rows = found[0].rows.set_index("role").to_dict(orient="index")
     sides = [
-        Entrant(row["name"], Side(row["id"], row["sha256"], row["file"]), bool(row["registered"]))
+        Entrant(row["name"], Side(row["id"], row["sha256"], row["file"]), bool(row["registered"]), bool(row["smoke"]))
         for row in (rows[role] for role in ROLES)
     ]
     return Pair(sides[0], sides[1], str(found[0].settings["profile"]))

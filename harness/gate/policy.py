@@ -12,6 +12,7 @@ import jsonschema
 
 from harness.errors import InputError
 from harness.files import read_json, read_toml
+from harness.models.registry import model_folder
 from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
@@ -72,11 +73,12 @@ class Policy:
         return self.profiles[name]
 
 
-def load_policy(override: Path | None = None) -> Policy:
-    """The rules of a gate.
+def load_policy(override: Path | None = None, models: Path | None = None) -> Policy:
+    """The rules of a gate: the shipped ones, with what `gate.toml` in the model folder changes in them.
 
     Args:
-        override: TOML with what to change in the shipped policy.
+        override: TOML with further changes; a verdict by these promotes nothing.
+        models: The model folder [default: the project's].
 
     Returns:
         The policy, which names its groups of checks, their thresholds and the profiles to measure on.
@@ -87,14 +89,15 @@ def load_policy(override: Path | None = None) -> Policy:
     >>> load_policy().groups
     ('contract', 'accuracy', 'feature', 'roi', 'cost')
     """
-    content = read_toml(DEFAULT)
-    if override is not None:
-        change = read_toml(override)
+    content, own = read_toml(DEFAULT), (models or model_folder()) / DEFAULT.name
+    origin = DEFAULT.name
+    for file in filter(None, (own if own.exists() else None, override)):
+        change = read_toml(file)
         known = [*content, *change.get("groups", [])]
         if strange := [key for key in change if key not in known]:
-            raise InputError(f"{override}: {strange[0]}: no such section (allowed: {', '.join(known)})")
-        content = _merged(content, change)
-    return replace(policy_of(content, str(override or DEFAULT.name)), file=override)
+            raise InputError(f"{file}: {strange[0]}: no such section (allowed: {', '.join(known)})")
+        content, origin = _merged(content, change), str(file)
+    return replace(policy_of(content, origin), file=override)
 
 
 def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:

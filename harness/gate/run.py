@@ -44,7 +44,7 @@ def run_gate(
         out: Gets `verdict.json`, `verdict.md` and, in `evidence`, the tables behind them; a second run takes up
             whatever table it would measure again to the same.
         profile: What to measure on, as the policy names it.
-        policy: The rules [default: the shipped ones].
+        policy: The rules [default: the registry's own].
         root: The folder of corpora.
         models: The model folder.
         workers: Processes [default: one a core].
@@ -57,7 +57,7 @@ def run_gate(
         InputError: For an unknown model, profile, root or name in the policy, an incumbent that does not load, or
             evidence that was changed by hand. What merely cannot be measured ends as INCONCLUSIVE checks.
     """
-    policy = policy or load_policy()
+    policy = policy or load_policy(models=models)
     chosen, registry = policy.profile(profile), Registry.read(models)
     refuse_unknown(policy, chosen)
     refuse_unknown_sets(chosen, root)
@@ -92,7 +92,7 @@ def judge_folders(
     Args:
         folders: Where they lie.
         out: Gets `verdict.json` and `verdict.md`; None writes nothing.
-        policy: The rules [default: the shipped ones].
+        policy: The rules [default: the registry's own].
         candidate: Whom to judge, by registry id or path [default: whom the evidence is about].
         incumbent: Whom it must beat; read where `candidate` is given.
         profile: What must have been measured; read where `candidate` is given.
@@ -111,7 +111,7 @@ def judge_folders(
         words = " ".join(f"--from {folder}" for folder in folders)
         command = f"harness gate {words} --incumbent {incumbent} --candidate {candidate} --profile {profile}"
         tables = [pair_table(pair, command), *(table for table in tables if table.kind != PAIR)]
-    return conclude(policy or load_policy(), tables, out)
+    return conclude(policy or load_policy(models=models), tables, out)
 
 
 def conclude(policy: Policy, tables: Sequence[Table], out: Path | None) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ import jsonschema
 from harness.errors import InputError
 from harness.files import read_json, whole_file, write_json
 from harness.models.contract import INPUT, OUTPUT, admitted
+from harness.models.lock import locked
 from harness.models.model_file import ModelFile
 from harness.models.production import FILE, read_production
 
 PRODUCTION = "production"
+ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_WORDS = "centre-prior plain oracle shuffled mask reference source none incumbent candidate"
+RESERVED = (PRODUCTION, *_WORDS.split())
+"""Words that commands and tables have a meaning for already."""
 LICENCE = "BSD-3-Clause-Plus-Patent"
 
 
@@ -40,7 +46,7 @@ class Registry:
         folder = folder or model_folder()
         path = folder / "tiny" / "registry.json"
         content = read_json(path)
-        if problem := _schema_problem(content):
+        if problem := _problem_of(content):
             raise InputError(f"{path}: {problem}")
         return cls(folder, tuple(content["models"]))
 
@@ -66,13 +72,11 @@ class Registry:
     def problem(self, file: ModelFile) -> str | None:
         """How a registered file differs from what registry and sidecar say of it, or None."""
         entry = self.entry(file.name)
-        if entry is None:
-            return f"{file.name} is not registered"
-        return "an id stands twice" if self._twice() else _problem(file, entry)
+        return f"{file.name} is not registered" if entry is None else _problem(file, entry)
 
     def findings(self) -> list[Finding]:
         """One of the registry as such, then one of each model."""
-        found = [Finding("registry.json", "an id stands twice" if self._twice() else None)]
+        found = [Finding("registry.json", None)]
         return found + [Finding(entry["id"], _problem(self._file(entry), entry)) for entry in self.models]
 
     def production_problem(self) -> str | None:
@@ -83,21 +87,18 @@ class Registry:
             return str(error)
         return None
 
-    def _twice(self) -> bool:
-        return len({entry["id"] for entry in self.models}) < len(self.models)
-
     def _file(self, entry: dict[str, Any]) -> ModelFile:
         return ModelFile(entry["id"], self.folder / "tiny" / entry["onnx"], entry["sha256"])
 
     def _in_production(self) -> ModelFile:
-        stack, _ = read_production(self.folder)
-        if not stack:
+        now = read_production(self.folder).now
+        if now is None:
             raise InputError(f"no model is in production yet: {self.folder / FILE} does not exist")
-        entry = self.entry(stack[-1].id)
+        entry = self.entry(now.id)
         if entry is None:
-            raise InputError(f"{stack[-1].id} is in production, but the registry does not have it")
-        if entry["sha256"] != stack[-1].sha256:
-            raise InputError(f"{stack[-1].id} is in production with another sha256 than the registry has")
+            raise InputError(f"{now.id} is in production, but the registry does not have it")
+        if entry["sha256"] != now.sha256:
+            raise InputError(f"{now.id} is in production with another sha256 than the registry has")
         return self._file(entry)
 
 
@@ -128,7 +129,7 @@ def verify(folder: Path | None = None) -> list[Finding]:
     folder = folder or model_folder()
     path = folder / "tiny" / "registry.json"
     content = read_json(path)
-    if problem := _schema_problem(content):
+    if problem := _problem_of(content):
         return [Finding(path.name, problem)]
     registry = Registry(folder, tuple(content["models"]))
     production = [Finding(FILE, registry.production_problem())] if (folder / FILE).exists() else []
@@ -136,24 +137,53 @@ def verify(folder: Path | None = None) -> list[Finding]:
 
 
 def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
-    """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced)."""
-    tiny = (folder or model_folder()) / "tiny"
-    path = tiny / "registry.json"
-    known = entries(folder) if path.exists() else []
-    registry: dict[str, Any] = read_json(path) if path.exists() else {"schema_version": 1}
-    kept = [other for other in known if other["id"] != entry["id"]]
-    registry["models"] = sorted([*kept, entry], key=lambda item: item["id"])
-    jsonschema.Draft202012Validator(registry_schema()).validate(registry)
-    target = tiny / entry["onnx"]
-    with whole_file(target) as part:
-        part.write_bytes(onnx.read_bytes())
-    write_json(target.with_suffix(".json"), sidecar)
-    write_json(path, registry)
+    """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced); its path.
+
+    Raises:
+        InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these.
+        HarnessError: While another process changes the folder.
+    """
+    folder = folder or model_folder()
+    refuse_id(entry["id"])
+    with locked(folder, f"registering {entry['id']}"):
+        path = folder / "tiny" / "registry.json"
+        known = [dict(other) for other in Registry.read(folder).models] if path.exists() else []
+        _refuse_replacing(entry, folder)
+        registry: dict[str, Any] = read_json(path) if path.exists() else {"schema_version": 1}
+        kept = [other for other in known if other["id"] != entry["id"]]
+        registry["models"] = sorted([*kept, entry], key=lambda item: item["id"])
+        if problem := _problem_of(registry):
+            raise InputError(f"{path}: {problem}")
+        target = folder / "tiny" / entry["onnx"]
+        with whole_file(target) as part:
+            part.write_bytes(onnx.read_bytes())
+        write_json(target.with_suffix(".json"), sidecar)
+        write_json(path, registry)
     return target
+
+
+def refuse_id(model_id: str) -> None:
+    """`InputError` for what is no id, or is a word that commands and tables have a meaning for already.
+
+    >>> refuse_id("saliency_student_v3")
+    """
+    if not ID.fullmatch(model_id):
+        raise InputError(
+            f"model id {model_id!r} (allowed: up to 64 small letters, digits, _ and -, a letter or digit first)"
+        )
+    if model_id in RESERVED:
+        raise InputError(f"model id {model_id!r} means something else (allowed: any id but {', '.join(RESERVED)})")
+
+
+def _refuse_replacing(entry: dict[str, Any], folder: Path) -> None:
+    sha256 = read_production(folder).files.get(entry["id"])
+    if sha256 not in (None, entry["sha256"]):
+        raise InputError(f"{entry['id']} is or was in production, and its file stays (allowed: another id)")
 
 
 def entry_for(model_id: str, onnx: Path, description: str, notes: str, smoke: bool = False) -> dict[str, Any]:
     """A registry entry for a file that passes `check_graph`."""
+    refuse_id(model_id)
     file = ModelFile.at(onnx)
     _, facts = admitted(file)
     entry: dict[str, Any] = {"id": model_id, "kind": "nr", "onnx": f"{model_id}.onnx", "sha256": file.sha256}
@@ -174,11 +204,19 @@ def registry_schema() -> dict[str, Any]:
     return schema
 
 
-def _schema_problem(registry: Any) -> str | None:
+def _problem_of(registry: Any) -> str | None:
+    """What is wrong with a registry's content: against its schema, an id twice, a file outside the folder."""
     validator: Any = jsonschema.Draft202012Validator(registry_schema())
     for error in validator.iter_errors(registry):
         where = "/".join(map(str, error.absolute_path)) or "top level"
         return f"{where}: {error.message}"
+    seen: set[str] = set()
+    for entry in registry["models"]:
+        if entry["id"] in seen:
+            return f"{entry['id']} stands twice (allowed: once)"
+        if {"..", ""} & set(entry["onnx"].split("/")):
+            return f"{entry['id']}: its file is {entry['onnx']} (allowed: a path inside the folder)"
+        seen.add(entry["id"])
     return None
 
 

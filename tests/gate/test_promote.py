@@ -1,30 +1,51 @@
+"""What puts a model into production, and everything that must not."""
+
 from __future__ import annotations
 
-import dataclasses
 import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.gate.groups.feature import PARITY
-from harness.gate.judge import rules_of
+from harness.files import read_json, write_json
+from harness.gate import judge as judging
+from harness.gate import kept
+from harness.gate.evidence import keep_tables
+from harness.gate.judge import judge
 from harness.gate.policy import load_policy
-from harness.gate.promote import begin, in_production, promote, rollback
-from harness.gate.rules import checks_of
-from harness.gate.verdict import Decision, Measurement, Side, Verdict, write_verdict
+from harness.gate.promote import begin, findings, in_production, promote, rollback
+from harness.gate.verdict import Decision, Side, Verdict, digest_of, read_verdict, write_verdict
+from harness.jobs.provenance import code_digest
+from harness.models.lock import locked
+from harness.models.production import read_production
 from harness.models.registry import entry_for, find_model, register, sidecar_for
-from tests.helpers.gate import winning
+from harness.tables import Code, Table
+from tests.helpers.commands import run
+from tests.helpers.gate import POLICY, changed, pair_of, winning_tables
 from tests.helpers.models import write_student
 
-POLICY = load_policy()
-RULES = rules_of(POLICY, POLICY.profile("full"))
+COMMIT = "c" * 40
+STUDY = "harness.stats"  # stands in for a study: whose code it is does not matter
+CODE = Code(STUDY, code_digest(STUDY), COMMIT, {"numpy": "2"})
 
 
-def student(folder: Path, name: str, gain: float) -> None:
+@pytest.fixture(autouse=True)
+def committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tree as it is when all of it is committed."""
+    monkeypatch.setattr(judging, "commit", lambda: COMMIT)
+
+
+def student(folder: Path, name: str, gain: float, smoke: bool = False) -> None:
     """Register a student of that gain, new or in place of the one of that name."""
     path = write_student(folder.parent / f"{name}.onnx", gain)
-    entry = entry_for(name, path, "A test student.", "One layer.")
+    entry = entry_for(name, path, "A test student.", "One layer.", smoke)
     register(entry, sidecar_for(entry, {}), path, folder)
 
 
@@ -34,156 +55,342 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     for gain, name in enumerate("abc", start=1):
         student(folder, name, gain)
-    first = {"id": "a", "sha256": find_model("a", folder).sha256, "verdict": None, "since": "2026-01-01"}
-    content = {"schema_version": 1, "mobilesal": first, "first": first, "history": []}
-    (folder / "production.json").write_text(json.dumps(content))
+    begin("a", folder)
     return folder
 
 
-def verdict_of(models: Path, incumbent: str, candidate: str, measurements: tuple[Measurement, ...]) -> Verdict:
-    def side(name: str) -> Side:
-        return Side(name, str(find_model(name, models).sha256), f"{name}.onnx")
-
-    return Verdict(
-        extractor="mobilesal",
-        profile="full",
-        limits=(),
-        incumbent=side(incumbent),
-        candidate=side(candidate),
-        policy={"name": POLICY.name, "sha256": POLICY.sha256, "content": POLICY.content},
-        checks=checks_of(RULES, measurements, POLICY.statistics.level),
-        measurements=measurements,
-        missing={},
-        inputs={},
-        tables=(),
-        code={"commit": "", "digest": "3" * 64},
-        versions={},
-        commands=(),
-    )
+def side(models: Path, name: str) -> Side:
+    return Side(name, find_model(name, models).sha256, f"{name}.onnx")
 
 
-def won(models: Path, incumbent: str = "a", candidate: str = "b") -> Verdict:
-    return verdict_of(models, incumbent, candidate, tuple(winning(rule) for rule in RULES))
+def tables_of(models: Path, old: str, new: str, code: Code = CODE) -> list[Table]:
+    return winning_tables(pair_of(side(models, old), side(models, new)), code=code)
 
 
-def kept(verdict: Verdict, models: Path) -> Path:
-    path = models.parent / "verdict.json"
-    write_verdict(verdict, path)
-    return path
+def decided(models: Path, tables: list[Table], out: str = "run") -> Path:
+    """A run's folder: the verdict on these tables, and the tables."""
+    folder = models.parent / out
+    shutil.rmtree(folder, ignore_errors=True)
+    written = keep_tables(tables, folder / "evidence")
+    write_verdict(judge(load_policy(models=models), written), folder / "verdict.json")
+    return folder / "verdict.json"
 
 
-def test_promotion_moves_the_pointer_and_rollback_moves_it_back(models: Path):
+def won(models: Path, old: str = "a", new: str = "b", out: str = "run") -> Path:
+    return decided(models, tables_of(models, old, new), out)
+
+
+def refused(models: Path, verdict: Path, says: str, model: str = "b") -> None:
+    before = (models / "production.json").read_bytes()
+    with pytest.raises(HarnessError, match=says):
+        promote(model, verdict, models)
+    assert (models / "production.json").read_bytes() == before and not kept.any_in(models)
+
+
+def test_promotion_moves_the_pointer_and_rollback_moves_it_back(models: Path) -> None:
     verdict = won(models)
-    assert verdict.decision is Decision.PROMOTE
-    pointer = promote("b", kept(verdict, models), models)
-    assert (pointer.id, pointer.verdict) == ("b", verdict.digest)
+    pointer = promote("b", verdict, models)
+    assert (pointer.id, pointer.verdict) == ("b", read_verdict(verdict).digest)
     assert find_model("production", models).name == "b"
-    promote("c", kept(won(models, "b", "c"), models), models)
+    promote("c", won(models, "b", "c"), models)
     assert rollback(models).id == "b"
     assert rollback(models).id == "a"
     with pytest.raises(HarnessError, match="nothing to roll back to"):
         rollback(models)
-    acts = [entry["act"] for entry in json.loads((models / "production.json").read_text())["history"]]
-    assert acts == ["promote", "promote", "rollback", "rollback"]
+    assert [act.act for act in read_production(models).acts] == ["promote", "promote", "rollback", "rollback"]
+    assert [finding.problem for finding in findings(models)] == [None] * len(findings(models))
 
 
-def test_a_model_can_be_promoted_where_none_was_before(models: Path):
+def test_the_verdict_and_its_tables_are_kept_and_judged_again_by_verify(models: Path) -> None:
+    pointer = promote("b", won(models), models)
+    path = kept.place(models, str(pointer.verdict))
+    assert read_verdict(path).digest == pointer.verdict
+    shutil.rmtree(models.parent / "run")
+    subjects = {finding.subject: finding.problem for finding in findings(models)}
+    assert subjects[f"verdict {str(pointer.verdict)[:12]}…"] is None
+    assert run("registry", "verify", "--models", models).exit_code == 0
+
+
+def edit_verdict(models: Path, digest: str) -> None:
+    path = kept.place(models, digest)
+    content = read_json(path)
+    content["measurements"][0]["note"] = "better"
+    content["digest"] = digest_of(content)
+    write_json(path, content)
+
+
+def edit_table(models: Path, digest: str) -> None:
+    folder = kept.place(models, digest).parent / "evidence"
+    tables = changed(tables_of(models, "a", "b"), "cost.memory", lambda rows: rows.assign(peak_bytes=7))
+    keep_tables([table for table in tables if table.kind == "cost.memory"], folder)
+
+
+def remove_verdict(models: Path, digest: str) -> None:
+    shutil.rmtree(kept.place(models, digest).parent)
+
+
+def remove_production(models: Path, digest: str) -> None:
     (models / "production.json").unlink()
-    with pytest.raises(InputError, match="no model is in production yet"):
-        find_model("production", models)
-    assert promote("b", kept(won(models), models), models).id == "b"
-    pointer = in_production(models)
-    assert pointer is not None and pointer.id == "b"
 
 
-def refused(models: Path, verdict: Verdict, says: str, model: str = "b") -> None:
-    before = (models / "production.json").read_bytes()
-    with pytest.raises(HarnessError, match=says):
-        promote(model, kept(verdict, models), models)
-    assert (models / "production.json").read_bytes() == before
+def edit_production(models: Path, digest: str) -> None:
+    content = read_json(models / "production.json")
+    content["history"][0]["id"] = content["mobilesal"]["id"] = "c"
+    write_json(models / "production.json", content)
 
 
-def test_what_is_not_promote_is_refused(models: Path):
-    without = tuple(winning(rule) for rule in RULES[1:])
-    refused(models, verdict_of(models, "a", "b", without), "says INCONCLUSIVE")
+@pytest.mark.parametrize(
+    ("attack", "says"),
+    [
+        (edit_verdict, "the verdict on record is about b, not what production.json says of b"),
+        (edit_table, "its tables are not those that it was decided on"),
+        (remove_verdict, r"cannot read .*verdict\.json"),
+        (remove_production, "is gone, but verdicts are on record"),
+        (edit_production, "was changed by hand"),
+    ],
+)
+def test_verify_checks_the_whole_chain(models: Path, attack: Callable[[Path, str], None], says: str) -> None:
+    pointer = promote("b", won(models), models)
+    attack(models, str(pointer.verdict))
+    problems = [finding.problem for finding in findings(models) if finding.problem]
+    assert len(problems) == 1
+    with pytest.raises(AssertionError, match=says):
+        raise AssertionError(problems[0])
+    assert isinstance(run("registry", "verify", "--models", models).exception, HarnessError)
 
 
-def test_a_limited_or_partial_verdict_is_refused(models: Path):
-    refused(models, dataclasses.replace(won(models), limits=("demo",)), "is partial: demo")
-    refused(models, dataclasses.replace(won(models), profile="demo"), "is partial: profile demo")
-    fewer = won(models)
-    refused(models, dataclasses.replace(fewer, checks=fewer.checks[1:]), "does not follow from its own measurements")
+def test_a_hand_edited_production_file_is_refused_by_everything_that_asks_it(models: Path) -> None:
+    content = read_json(models / "production.json")
+    content["mobilesal"]["id"] = content["first"]["id"] = "c"
+    write_json(models / "production.json", content)
+    for ask in (lambda: in_production(models), lambda: find_model("production", models), lambda: begin("b", models)):
+        with pytest.raises(InputError, match="was changed by hand"):
+            ask()
 
 
-def test_a_verdict_without_native_parity_needs_its_reason(models: Path):
-    others = tuple(item for item in won(models).measurements if item.key != PARITY)
-    rules = rules_of(POLICY, POLICY.profile("full"), {PARITY})
-    checks = checks_of(rules, others, POLICY.statistics.level)
-    silent = dataclasses.replace(won(models), checks=checks, measurements=others)
-    assert silent.decision is Decision.PROMOTE
-    refused(models, silent, "does not follow from its own measurements")
-    measured = dataclasses.replace(won(models), checks=checks, missing={PARITY: "no native mobilesal here"})
-    refused(models, measured, "does not follow from its own measurements")
-    told = dataclasses.replace(silent, missing={PARITY: "no native mobilesal here"})
-    assert promote("b", kept(told, models), models).id == "b"
-
-
-def test_a_verdict_that_contradicts_its_measurements_is_refused(models: Path):
+def test_without_anything_in_production_nothing_promotes(models: Path) -> None:
     verdict = won(models)
-    bad = (dataclasses.replace(verdict.measurements[0], value=0.0), *verdict.measurements[1:])
-    refused(models, dataclasses.replace(verdict, measurements=bad), "does not follow from its own measurements")
+    (models / "production.json").unlink()
+    with pytest.raises(HarnessError, match="nothing is in production: name the model that is"):
+        promote("b", verdict, models)
+    assert not (models / "production.json").exists()
 
 
-def test_another_model_or_a_changed_file_is_refused(models: Path):
+def test_begin_works_once_on_a_registry_without_production(models: Path) -> None:
+    for model in ("a", "b"):
+        with pytest.raises(HarnessError, match="a is in production: from here on only a verdict"):
+            begin(model, models)
+    (models / "production.json").unlink()
+    with pytest.raises(InputError, match=r"z is not in the registry \(allowed: a, b, c"):
+        begin("z", models)
+    student(models, "toy", 9.0, smoke=True)
+    with pytest.raises(InputError, match="toy is for smoke tests"):
+        begin("toy", models)
+    assert begin("b", models) == in_production(models)
+
+
+def test_begin_is_over_where_verdicts_are_on_record_though_the_file_is_gone(models: Path) -> None:
+    promote("b", won(models), models)
+    (models / "production.json").unlink()
+    with pytest.raises(HarnessError, match=r"production\.json is gone, but verdicts are on record: restore it"):
+        begin("c", models)
+
+
+def test_a_toy_registered_over_what_is_in_production_is_refused(models: Path) -> None:
+    before = (models / "tiny" / "a.onnx").read_bytes()
+    with pytest.raises(InputError, match="a is or was in production, and its file stays"):
+        student(models, "a", 7.0)
+    assert (models / "tiny" / "a.onnx").read_bytes() == before and find_model("production", models).name == "a"
+    student(models, "a", 1.0)  # the same bytes
+    promote("b", won(models), models)
+    rollback(models)
+    with pytest.raises(InputError, match="b is or was in production"):
+        student(models, "b", 7.0)
+    student(models, "c", 7.0)
+
+
+def test_each_verdict_is_used_once_even_after_a_rollback(models: Path) -> None:
+    verdict = won(models)
+    promote("b", verdict, models)
+    rollback(models)
+    with pytest.raises(HarnessError, match=r"promoted already \(allowed: each verdict once"):
+        promote("b", verdict, models)
+    assert in_production(models) is not None and find_model("production", models).name == "a"
+
+
+def test_what_is_not_promote_is_refused(models: Path) -> None:
+    tables = [table for table in tables_of(models, "a", "b") if table.kind != "cost.memory"]
+    refused(models, decided(models, tables), "says INCONCLUSIVE")
+
+
+def test_a_limited_verdict_is_refused(models: Path) -> None:
+    a, b = side(models, "a"), side(models, "b")
+    for pair, says in (
+        (pair_of(a, b, registered=False), "given as a path"),
+        (pair_of(a, b, profile="demo"), "says INCONCLUSIVE|generated pictures"),
+    ):
+        refused(models, decided(models, winning_tables(pair, code=CODE)), says)
+
+
+def test_a_smoke_model_is_never_promoted_whatever_the_verdict_says(models: Path) -> None:
+    student(models, "toy", 9.0, smoke=True)
+    pair = pair_of(side(models, "a"), side(models, "toy"))
+    known = replace(pair, candidate=replace(pair.candidate, smoke=True))
+    refused(models, decided(models, winning_tables(known, code=CODE)), "toy is for smoke tests", model="toy")
+    refused(models, decided(models, winning_tables(pair, code=CODE)), "toy is for smoke tests", model="toy")
+
+
+def test_pictures_of_no_known_edition_promote_nothing(models: Path) -> None:
+    tables = [replace(table, data=dict.fromkeys(table.data, "f" * 64)) for table in tables_of(models, "a", "b")]
+    verdict = read_verdict(decided(models, tables))
+    assert verdict.decision is Decision.PROMOTE and not verdict.promotable
+    refused(models, decided(models, tables), r"and 21 more: no known edition of the set, and only pinned data")
+
+
+def rewritten(path: Path, change: Callable[[dict], None]) -> Path:
+    """A verdict changed by someone who knows how its digest is made."""
+    content = read_json(path)
+    change(content)
+    content["digest"] = digest_of(content)
+    write_json(path, content)
+    return path
+
+
+def flatter(content: dict) -> None:
+    content["checks"][5]["low"] = content["measurements"][5]["low"] = 0.4
+
+
+def swap(content: dict) -> None:
+    content["candidate"] = {**content["candidate"], "sha256": "e" * 64}
+
+
+def unlimit(content: dict) -> None:
+    content["limits"] = []
+
+
+@pytest.mark.parametrize(("change", "says"), [(flatter, "checks"), (swap, "candidate")])
+def test_an_edited_verdict_whose_digest_was_redone_does_not_follow_from_its_tables(
+    models: Path, change: Callable[[dict], None], says: str
+) -> None:
+    refused(models, rewritten(won(models), change), rf"does not follow from the tables in .*evidence: {says}")
+
+
+def test_a_verdict_whose_limits_were_cut_does_not_follow_from_its_tables(models: Path) -> None:
+    tables = winning_tables(pair_of(side(models, "a"), side(models, "b"), registered=False), code=CODE)
+    refused(
+        models, rewritten(decided(models, tables), unlimit), "does not follow from the tables in .*evidence: limits"
+    )
+
+
+def test_a_verdict_written_by_hand_without_tables_is_refused(models: Path) -> None:
+    path = won(models)
+    shutil.rmtree(path.parent / "evidence")
+    refused(models, path, "no such folder of tables")
+
+
+def test_a_table_that_was_edited_and_digested_again_is_not_the_verdicts(models: Path) -> None:
+    path = won(models)
+
+    def flattered(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(bd_rate=rows["bd_rate"] - 99.0 * (rows["arm"] == "b"))
+
+    better = changed(tables_of(models, "a", "b"), "roi.bdrate_by_clip", flattered)
+    keep_tables(better, path.parent / "evidence")
+    refused(models, path, "does not follow from the tables in")
+
+
+def test_tables_of_other_code_or_of_a_changed_tree_are_stale(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = tables_of(models, "a", "b", replace(CODE, digest="0" * 64))
+    refused(models, decided(models, older), rf"is stale: other code measured .* \({STUDY}; gate again\)")
+    dirty = tables_of(models, "a", "b", replace(CODE, commit=f"{COMMIT}+"))
+    refused(models, decided(models, dirty), "was measured by code that differs from commit cccccccccccc")
+    monkeypatch.setattr(judging, "commit", lambda: f"{COMMIT}+")
+    refused(models, won(models), "was judged by code that differs from commit")
+
+
+def test_a_verdict_by_an_older_judge_is_stale(models: Path) -> None:
+    def age(content: dict) -> None:
+        content["code"]["digest"] = "0" * 64
+
+    refused(models, rewritten(won(models), age), "is stale: other code judged it")
+
+
+def test_a_lax_policy_promotes_nothing_and_the_registrys_own_counts(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "lax.toml").write_text("[cost]\ntime_ratio = 9.0\n[profiles.demo]\npromotable = true\n")
+    path = won(models)
+    tables = keep_tables(tables_of(models, "a", "b"), path.parent / "evidence")
+    write_verdict(judge(load_policy(tmp_path / "lax.toml"), tables), path)
+    refused(models, path, "is stale: its policy is not the registry's")
+    assert "No such option" in run("registry", "promote", "b", "--verdict", path, "--policy", "x.toml").output
+    shutil.copy(tmp_path / "lax.toml", models / "gate.toml")
+    pointer = promote("b", path, models)
+    assert read_production(models).acts[0].policy == load_policy(models=models).sha256 != POLICY.sha256
+    (models / "gate.toml").unlink()
+    assert not [finding.problem for finding in findings(models) if finding.problem], pointer
+
+
+def test_another_model_another_incumbent_or_a_changed_file_is_refused(models: Path) -> None:
     refused(models, won(models), "is about b, not c", model="c")
+    refused(models, won(models, "c", "b"), "is stale: it compares with c, in production is a")
     verdict = won(models)
     write_student(models / "tiny" / "b.onnx", 9.0)
     refused(models, verdict, "b has changed")
 
 
-def test_another_incumbent_or_policy_is_stale(models: Path, tmp_path: Path):
-    refused(models, won(models, "c", "b"), "is stale: it compares with c, in production is a")
-    (tmp_path / "mine.toml").write_text("[cost]\ntime_ratio = 3.0\n")
-    with pytest.raises(HarnessError, match="is stale: its policy"):
-        promote("b", kept(won(models), models), models, load_policy(tmp_path / "mine.toml"))
+def test_weights_registered_anew_since_the_verdict_are_refused(models: Path) -> None:
+    verdict = won(models)
+    student(models, "b", 9.0)
+    refused(models, verdict, "b has changed since .*: the verdict is about other weights")
 
 
-def test_rollback_refuses_a_model_that_changed_since(models: Path):
-    promote("b", kept(won(models), models), models)
+def test_rollback_refuses_a_model_that_changed_since(models: Path) -> None:
+    promote("b", won(models), models)
     write_student(models / "tiny" / "a.onnx", 9.0)
     with pytest.raises(HarnessError, match="a has changed"):
         rollback(models)
 
 
-def test_a_pointer_that_its_history_does_not_lead_to_is_refused(models: Path):
-    content = json.loads((models / "production.json").read_text())
-    content["mobilesal"] = {**content["mobilesal"], "id": "c"}
-    (models / "production.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="its history does not lead to c"):
-        in_production(models)
-    with pytest.raises(InputError, match="its history does not lead to c"):
-        find_model("production", models)
+def promoted(models: Path, verdict: Path, name: str) -> str:
+    """What a process that promotes has to say."""
+    judging.commit = lambda: COMMIT  # type: ignore[assignment]
+    try:
+        return promote(name, verdict, models).id
+    except HarnessError as error:
+        return str(error)
 
 
-def test_begin_names_the_first_and_then_only_a_verdict_changes_it(models: Path) -> None:
-    for model in ("a", "b"):
-        with pytest.raises(HarnessError, match="a is in production: from here on only a verdict"):
-            begin(model, models)
-    (models / "production.json").unlink()
-    with pytest.raises(InputError, match="unknown model"):
-        begin("z", models)
-    assert begin("b", models) == in_production(models)
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Path) -> None:
+    verdicts = {name: won(models, "a", name, out=name) for name in "bc"}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        said = list(pool.map(promoted, [models] * 2, verdicts.values(), verdicts))
+    (lost,) = (text for text in said if text not in verdicts)
+    assert "is stale: it compares with a, in production is" in lost
+    assert len(read_production(models).acts) == 1
 
 
-def test_replaced_weights_may_begin_again_under_their_id_until_a_promotion(models: Path) -> None:
-    before = (models / "production.json").read_bytes()
-    student(models, "a", 7.0)
-    with pytest.raises(HarnessError, match="only a verdict"):
-        begin("b", models)
-    assert (models / "production.json").read_bytes() == before
-    begin("a", models)
-    assert find_model("production", models).name == "a"
-    promote("b", kept(won(models), models), models)
-    student(models, "b", 8.0)
-    with pytest.raises(HarnessError, match="only a verdict"):
-        begin("b", models)
+def test_who_waits_too_long_is_told_who_holds_the_lock(models: Path) -> None:
+    with (
+        locked(models, "promoting b"),
+        pytest.raises(HarnessError, match=r"is being changed by: promoting b, process \d+"),
+        locked(models, "another act", seconds=0.1),
+    ):
+        pass
+    with locked(models, "once more", seconds=0.1):
+        pass
+
+
+def test_a_verdict_is_not_one_of_the_previous_format(models: Path) -> None:
+    content = read_json(won(models))
+    content["schema_version"] = 1
+    path = models.parent / "old.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="is not a verdict: schema_version: 2 was expected"):
+        promote("b", path, models)
+
+
+def test_the_kept_verdict_is_the_one_that_was_given(models: Path) -> None:
+    path = won(models)
+    pointer = promote("b", path, models)
+    again, tables = kept.recall(models, str(pointer.verdict))
+    assert isinstance(again, Verdict) and asdict(again) == asdict(read_verdict(path))
+    assert {table.kind for table in tables} == {one.kind for one in again.tables}

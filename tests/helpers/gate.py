@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from corpora.manifest import known_digests
 from harness.gate.groups import accuracy, contract, cost, feature, roi
 from harness.gate.groups.base import Question, Wanted
 from harness.gate.pair import Entrant, Pair, pair_table
@@ -75,7 +76,8 @@ def changed(tables: Iterable[Table], kind: str, rows: Any) -> list[Table]:
 
 
 def _table(pair: Pair, want: Wanted, rows: pd.DataFrame, code: Code) -> Table:
-    data = {want.data: "d" * 64} if want.data else {}
+    pinned = {name: min(known) for name, known in known_digests(want.data).items()} if want.data else {}
+    data = pinned or ({want.data: "d" * 64} if want.data else {})
     settings = dict(want.settings)
     if want.kind == feature.NATIVE:
         settings |= {"native": "vmaf-cli", "reason": "asked for"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import onnx
@@ -13,7 +15,9 @@ import pytest
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, write_json
 from harness.models import registry
+from harness.models.production import Pointer, write_production
 from tests.helpers.commands import run
+from tests.helpers.models import write_student
 
 PLACEHOLDER = "mobilesal_placeholder_v0"
 
@@ -127,8 +131,7 @@ def test_an_entry_without_id_is_named(models: Path) -> None:
 def pointer_to(models: Path, **changes: str) -> None:
     entry = registry.entries(models)[0]
     pointer = {"id": entry["id"], "sha256": entry["sha256"], "verdict": None, "since": "2026-01-01", **changes}
-    content = {"schema_version": 1, "mobilesal": pointer, "first": pointer, "history": []}
-    write_json(models / "production.json", content)
+    write_production(models, Pointer(**pointer))
 
 
 def test_what_is_in_production_is_checked_against_the_registry(models: Path) -> None:
@@ -167,3 +170,56 @@ def test_list_marks_the_model_in_production(models: Path) -> None:
     assert not any(listed().values())
     (models / "production.json").unlink()
     assert not any(listed().values())
+
+
+def student(folder: Path, name: str, gain: float = 1.0) -> Path:
+    """Register a small student; its file in the folder."""
+    path = write_student(folder.parent / f"{name}.onnx", gain)
+    entry = registry.entry_for(name, path, "A test student.", "One layer.")
+    return registry.register(entry, registry.sidecar_for(entry, {}), path, folder)
+
+
+@pytest.mark.parametrize("name", ["production", "centre-prior", "oracle", "none"])
+def test_a_name_that_means_something_else_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"model id '{name}' means something else \(allowed: any id but production"):
+        student(tmp_path / "model", name)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["Student", "a b", "a.b", "_a", "", "a" * 65])
+def test_what_is_no_id_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"^model id .* \(allowed: up to 64 small letters, [^\n]*$"):
+        registry.refuse_id(name)
+    path = write_student(tmp_path / "x.onnx")
+    entry = {**registry.entry_for("fine", path, "", ""), "id": name}
+    with pytest.raises(InputError, match="model id"):
+        registry.register(entry, {}, path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("path", ["a/../../x.onnx", "../x.onnx", "a//x.onnx"])
+def test_a_file_outside_the_folder_is_refused_by_everything_that_reads_the_registry(models: Path, path: str) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    content["models"][0]["onnx"] = path
+    write_json(models / "tiny" / "registry.json", content)
+    (problem,) = problems(models)
+    assert "its file is" in problem or "does not match" in problem
+    with pytest.raises(InputError, match=r"its file is|does not match"):
+        registry.find_model("saliency_student_v1", models)
+
+
+def test_an_id_that_stands_twice_is_refused_and_none_of_them_is_taken(models: Path) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    content["models"].append({**content["models"][1], "sha256": "0" * 64})
+    write_json(models / "tiny" / "registry.json", content)
+    assert problems(models) == ["saliency_student_v1 stands twice (allowed: once)"]
+    with pytest.raises(InputError, match="saliency_student_v1 stands twice"):
+        registry.find_model("saliency_student_v1", models)
+
+
+def test_of_eight_registrations_at_once_none_is_lost(tmp_path: Path) -> None:
+    names = [f"student{number}" for number in range(8)]
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+        list(pool.map(student, [tmp_path / "model"] * 8, names))
+    assert [entry["id"] for entry in registry.entries(tmp_path / "model")] == names
+    assert problems(tmp_path / "model") == []

@@ -21,6 +21,8 @@ from harness.tables import Table
 
 MISSING = "gate.missing"
 """Kind of the table that says why others are not there: `kind`, `data`, `reason`."""
+DOUBTS = "gate.doubts"
+"""Kind of the table that says what is odd about data of no known edition: `data`, `doubt`."""
 
 
 @dataclass(frozen=True)

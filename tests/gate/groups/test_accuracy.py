@@ -163,3 +163,29 @@ def test_a_margin_is_tested_where_the_rule_has_it(students: Mapping[str, str], p
     primary = next(item for item in verdict.measurements if "iou_mean@0.5" in item.key)
     assert primary.null == 0.5
     assert not [command for command in verdict.commands if command.startswith("harness eval")]  # it tests against 0
+
+
+def test_three_pictures_linked_under_many_names_promote_nothing_and_are_named(
+    students: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Masks made of the candidate's own maps: it wins, by a set that is none."""
+    root = tmp_path / "fake" / "ECSSD"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    for number in range(COUNT):
+        image, mask = root / "images" / f"{number:04}.png", root / "masks" / f"{number:04}.png"
+        if number < 3:
+            picture = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(picture).save(image)
+            Image.fromarray((picture.mean(axis=2) > 127).astype(np.uint8) * 255).save(mask)
+        else:
+            image.hardlink_to(root / "images" / f"{number % 3:04}.png")
+            mask.hardlink_to(root / "masks" / f"{number % 3:04}.png")
+    verdict = gate(students, ("flipped", "good"), root, tmp_path / "out")
+    assert outcomes(verdict)["iou_mean@0.5"] is Outcome.PASS and not verdict.promotable
+    assert "ecssd: no known edition of the set, and only pinned data can promote" in verdict.limits
+    assert f"ecssd: {COUNT - 3} of {COUNT} pictures are links, or one file under several names" in verdict.limits
+    assert f"ecssd: {COUNT - 3} of {COUNT} pictures are equal to another one" in verdict.limits
+    again = judge_folders([tmp_path / "out" / "evidence"], policy=policy())
+    assert again.digest == verdict.digest
