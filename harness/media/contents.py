@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import ffmpeg
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
-from harness.media.ffmpeg import find_ffmpeg, url
+from harness.media.ffmpeg import arguments, find_ffmpeg, url
 from harness.media.frames import ClipInfo, Look
 from harness.media.open import Clip, shown_stream
 
@@ -126,8 +127,8 @@ def _part(stream: Any, said: str) -> Part:
 
 def _shown_by_ffmpeg(info: ClipInfo) -> str:
     """What FFmpeg says of a file, its streams and the first frame of the one that is shown."""
-    words = ["-loglevel", "info", "-i", url(info.path), "-map", f"0:{info.stream}", "-vf", "showinfo"]
-    return find_ffmpeg().run([*words, "-frames:v", "1", "-f", "null", "-"])
+    shown = ffmpeg.input(url(info.path))[str(info.stream)].filter("showinfo").output("-", f="null", vframes=1)
+    return find_ffmpeg().run(["-loglevel", "info", *arguments(shown)])
 
 
 def _side_data(said: str, stream: int) -> tuple[str, ...]:
