@@ -1,10 +1,12 @@
-"""How far a map moves from the one of the undistorted picture."""
+"""How far a map, or its mean, moves from what it is on the undistorted picture."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from harness.metrics.base import Means, Metric, Reading
+
+SMALLEST = 1e-6  # what a relative change is taken of, at least
 
 METRICS = (
     Metric("drift_plcc_mean", per_image="drift_plcc"),
@@ -29,3 +31,20 @@ def reading(saliency: np.ndarray, clean: np.ndarray) -> Reading:
 def headline(means: Means) -> dict[str, np.ndarray]:
     """Means over images; empty where nothing was distorted."""
     return {f"{key}_mean": means[key] for key in ("drift_plcc", "drift_mae") if key in means}
+
+
+def relative_drift(clean: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+    """How much a number, such as `saliency_mean`, changes by compression: mean of `|encoded / clean - 1|`.
+
+    Args:
+        clean: The number on untouched content, `[...]`.
+        encoded: The same on each encode of it, `[..., encodes]`.
+
+    Returns:
+        `[...]`, 0 where nothing changed; a clean value below `SMALLEST` counts as that.
+
+    >>> relative_drift(np.array([0.5, 0.2]), np.array([[0.25, 0.5], [0.3, 0.3]])).round(9)
+    array([0.25, 0.5 ])
+    """
+    change: np.ndarray = np.abs(encoded / np.maximum(clean, SMALLEST)[..., None] - 1)
+    return change.mean(axis=-1)

@@ -14,6 +14,7 @@ from harness.gate.groups.base import Question, Reading, Tables, Wanted, exactly,
 from harness.gate.policy import Policy, Profile
 from harness.gate.rules import Kind, Rule
 from harness.gate.verdict import Measurement
+from harness.metrics.drift import relative_drift
 from harness.roi.encoders import Settings as EncoderSettings
 from harness.roi.encoders import find_encoder
 from harness.studies.score.feature import ENCODER, SOURCE
@@ -119,5 +120,5 @@ def _drifts(rows: pd.DataFrame, question: Question) -> tuple[dict[str, np.ndarra
     drifts = []
     for name in (question.new, question.old):
         encodes = wide[name].drop(columns=SOURCE).to_numpy(float)
-        drifts.append(np.abs(encodes / np.maximum(clean[name][:, None], 1e-6) - 1).mean(axis=1))
+        drifts.append(relative_drift(clean[name], encodes))
     return clean, drifts[0], drifts[1]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.files import sha256_of
 from harness.jobs.provenance import code_of
+from harness.metrics.drift import relative_drift
 from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
@@ -99,7 +100,7 @@ def stability(rows: LadderRows) -> pd.DataFrame:
         column = _mean_of(model)
         source = rows.references[["clip", "frame", column]].rename(columns={column: "source"})
         joined = rows.encodes[["clip", "crf", "frame", column]].merge(source, on=["clip", "frame"])
-        joined["drift"] = (joined[column] - joined["source"]).abs() / joined["source"]
+        joined["drift"] = relative_drift(joined["source"].to_numpy(), joined[[column]].to_numpy())
         joined["shift"] = (joined[column] - joined["source"]) / joined["source"]
         for crf, part in joined.groupby("crf"):
             drift = mean_of(part.groupby("clip")["drift"].mean().to_numpy())

@@ -10,6 +10,7 @@ from PIL import Image
 from corpora.loader import ClipPair
 from harness.errors import HarnessError, InputError
 from harness.jobs import Store, open_executor
+from harness.metrics.drift import relative_drift
 from harness.models.model_file import ModelFile
 from harness.saliency.flicker import changes
 from harness.stats import Statistics, pearson_by_group
@@ -94,6 +95,15 @@ def test_stability_is_computed_against_the_same_frame():
     (row,) = stability(LadderRows(encodes, references, ("m",))).to_dict("records")
     assert row["plcc"] == pytest.approx(1) and row["relative_drift"] == pytest.approx(0.1)
     assert row["relative_shift"] == pytest.approx(0.1)
+
+
+def test_the_ladder_s_drift_is_the_one_of_metrics_also_for_a_map_of_nothing():
+    means = "saliency_mean@m"
+    references = pd.DataFrame({"clip": ["a", "a", "b"], "frame": [0, 1, 0], means: [0.2, 0.0, 0.5]})
+    encodes = references.assign(crf=30, **{means: [0.3, 0.0, 0.4]})
+    (row,) = stability(LadderRows(encodes, references, ("m",))).to_dict("records")
+    first = relative_drift(np.array([0.2, 0.0]), np.array([[0.3], [0.0]])).mean()
+    assert row["relative_drift"] == pytest.approx((first + 0.2) / 2)
 
 
 def test_every_two_models_are_compared():
