@@ -42,7 +42,7 @@ class Contender:
     @property
     def asked(self) -> str:
         """How a command names it: the registry id, else the path."""
-        return self.file.name if self.registered else str(self.file.path)
+        return self.file.asked
 
     def load(self, threads: int = 0) -> SaliencyModel:
         """Verify and open it; `InputError` when the extractor would refuse it."""

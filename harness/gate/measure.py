@@ -137,8 +137,9 @@ def _feature_plan(wanted: Wanted, **more: Any) -> FeaturePlan:
 def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
     clips_of(context)  # generates them, or says which one is absent or short
     rows, generated = wanted.rows, load_manifest(wanted.data).generated
+    first = context.candidate.file, context.incumbent.file  # the candidate's maps are those that are shuffled
     plan = SweepPlan(
-        tuple(reversed(context.asked)),  # the candidate's maps are those that are shuffled
+        tuple(ModelSource(file.name, file) for file in first),
         (rows["encoder"],),
         rows["crf"],
         (rows["strength"],),

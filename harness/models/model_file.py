@@ -40,6 +40,11 @@ class ModelFile:
         """A file of which another process tells the digest; it is read only where no session over it is open."""
         return cls(name, Path(path), None, {"sha256": sha256})
 
+    @property
+    def asked(self) -> str:
+        """How a command names it: the registry id, else the path."""
+        return self.name if self.registered else str(self.path)
+
     def renamed(self, name: str) -> ModelFile:
         """The same file under another name."""
         return replace(self, name=name)

@@ -94,8 +94,10 @@ class CentrePrior:
         return lambda name, rgb, working: np.outer(_bell(rgb.shape[0]), _bell(rgb.shape[1])).astype(np.float32)
 
 
-def find_source(asked: str) -> MapSource:
-    """`centre-prior`, or a model as `ModelSource.of` finds it."""
+def find_source(asked: str | MapSource) -> MapSource:
+    """`centre-prior`, or a model as `ModelSource.of` finds it; what is a source already stays as it is."""
+    if not isinstance(asked, str):
+        return asked
     return CentrePrior() if asked == CENTRE_PRIOR else ModelSource.of(asked)
 
 

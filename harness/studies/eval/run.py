@@ -59,7 +59,7 @@ def evaluate_pairs(
     Raises:
         InputError: For any pair that cannot be measured: no image is skipped.
     """
-    sources = [find_source(model) if isinstance(model, str) else model for model in models]
+    sources = [find_source(model) for model in models]
     _refuse_duplicates([source.name for source in sources])
     arms = arms_of(sources, options)
     chosen = {split: list(pairs)[:limit] for split, pairs in splits.items()}

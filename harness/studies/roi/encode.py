@@ -99,7 +99,7 @@ def roi_encode(
         HarnessError: The encoder did not follow the map, or its program is absent and only `export` could be written.
         InconclusiveError: The offsets move no bits.
     """
-    able, source = find_encoder(encoder), find_source(model) if isinstance(model, str) else model
+    able, source = find_encoder(encoder), find_source(model)
     clip = open_clip(clip) if isinstance(clip, str | Path) else clip
     out = Path(out or f"{clip.info.path.stem}.roi{able.suffixes[0]}")
     if preview:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import InputError
 from harness.models.sources import ModelSource, find_source
@@ -20,14 +21,14 @@ METRICS = ("psnr_y@mask", "ssim_y@mask", "vmaf@mask", "psnr_y", "ssim_y", "vmaf"
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What to encode. `models` are registry ids or paths; `frames` cuts every clip, None takes it whole.
+    """What to encode. `models` are registry ids, paths or sources; `frames` cuts every clip, None takes it whole.
 
     `region` names what the clips' masks are, for the keys `psnr_y@region`. Arms are plain, every model, the centre
     prior, the first model's maps of another clip, and the masks themselves.
     Raises `InputError` for anything that no sweep can answer.
     """
 
-    models: tuple[str, ...]
+    models: tuple[str | ModelSource, ...]
     encoders: tuple[str, ...] = ("libx264",)
     crfs: tuple[float, ...] = (22, 27, 32, 37)
     strengths: tuple[float, ...] = (4.0,)
@@ -46,7 +47,7 @@ class SweepPlan:
             raise InputError("no model to sweep (allowed: one or more)")
         for what in ("models", "encoders", "crfs", "strengths"):
             values = getattr(self, what)
-            if twice := [value for value in values if values.count(value) > 1]:
+            if twice := [asked_as(value) for value in values if values.count(value) > 1]:
                 raise InputError(f"{twice[0]} twice among the {what} (must differ)")
         if self.frames is not None and self.frames < 1:
             raise InputError(f"{self.frames} frames (allowed: at least 1)")
@@ -55,6 +56,11 @@ class SweepPlan:
             find_encoder(name).options(Settings(crf=crf, preset=self.preset))
         for strength in self.strengths:
             Strength(strength)
+
+
+def asked_as(value: Any) -> Any:
+    """How a command names a model; any other value as it is."""
+    return value.file.asked if isinstance(value, ModelSource) else value
 
 
 def models_of(plan: SweepPlan) -> list[ModelSource]:

@@ -17,7 +17,7 @@ from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.roi.encoders import Settings
 from harness.roi.repeats import unsteady_note
-from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, models_of
+from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, asked_as, models_of
 from harness.studies.roi.reference import ABOVE, clips_with_regions
 from harness.studies.roi.sweep import measurable, sweep
 from harness.studies.roi.tables import sweep_tables
@@ -97,8 +97,8 @@ def roi_sweep(
         >>> plan = SweepPlan(("saliency_student_v3",), frames=24)
         >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
     """
-    plan = replace(plan, region=REFERENCE if clips.videos else MASK)
     models = models_of(plan)
+    plan = replace(plan, models=tuple(models), region=REFERENCE if clips.videos else MASK)
     if clips.videos:
         assert clips.reference is not None
         judge = find_source(clips.reference)
@@ -142,7 +142,7 @@ def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
     return command_line(
         "roi-sweep",
         {
-            "--model": plan.models,
+            "--model": map(asked_as, plan.models),
             "--video": clips.videos,
             "--reference": [clips.reference],
             "--corpus": [] if clips.videos else [clips.corpus],
