@@ -17,6 +17,7 @@ SHOWING = [name for name, path in Tree.read(ROOT).modules.items() if ">>> " in p
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWING)
 def test_examples_of_docstrings(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name))

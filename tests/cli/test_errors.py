@@ -61,6 +61,7 @@ def bad_models(folder: Path) -> dict[str, tuple[Path, str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["missing", "text", "renamed", "empty", "folder"])
 @pytest.mark.parametrize("command", ["eval", "score", "roi-encode", "validate"])
 def test_bad_model(
@@ -157,6 +158,7 @@ def test_roi_encode_never_writes_over_its_source(
     assert clip.read_bytes() == before and not (tmp_path / "out.mkv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["libx264", "libkvazaar"])
 def test_roi_encode_takes_raw_video_once_its_layout_is_given(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

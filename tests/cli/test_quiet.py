@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from corpora.synth import ImageOptions, write_images
 from tests.helpers import ROOT
 
 SILENCED = ("ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
 
+@pytest.mark.slow
 def test_a_fresh_home_stays_empty(tmp_path: Path) -> None:
     home, corpora = tmp_path / "home", tmp_path / "corpora"
     home.mkdir()

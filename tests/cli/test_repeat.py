@@ -46,6 +46,7 @@ def students() -> list[str]:
     return [entry["id"] for entry in entries() if not entry.get("smoke")]
 
 
+@pytest.mark.slow
 def test_every_command_line_is_one_that_the_command_takes(lines: list[list[str]]) -> None:
     root = typer.main.get_command(application())
     for _, module, *words in lines:
@@ -72,6 +73,7 @@ def test_each_student_is_judged_against_the_one_before_it(lines: list[list[str]]
     assert gates >= set(zip(students(), students()[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_an_unknown_part_is_refused() -> None:
     environment = {**os.environ, "PYTHON": sys.executable}
     done = subprocess.run(

@@ -16,6 +16,7 @@ from tests.helpers.commands import run
 HOW = ("--model", "centre-prior", "--preset", "ultrafast")
 
 
+@pytest.mark.slow
 def test_many_clips_go_on_after_a_bad_one_and_the_worst_decides(tmp_path: Path) -> None:
     good = [write_clip(tmp_path / f"{name}.mkv", frames=2) for name in ("-a: [b]", "100%d")]
     bad, names = tmp_path / "bad.mkv", tmp_path / "names.txt"

@@ -44,6 +44,7 @@ def test_an_answer_without_work_loads_nothing_heavy(words: list[str]) -> None:
     assert "typer" in found and not found & HEAVY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["harness ", "harness roi-sweep --", "harness registry "])
 def test_completion_loads_nothing_heavy(typed: str) -> None:
     asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1)}

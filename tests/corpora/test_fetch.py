@@ -214,6 +214,7 @@ def test_an_archive_that_stays_damaged_is_one_line_and_is_not_kept(server: Serve
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_an_archive_unpacks_to_what_is_stated_or_to_twenty_times_its_size(server: Server, tmp_path: Path) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -113,6 +113,7 @@ def test_one_place_under_two_names_is_no_second_set(folder: Path) -> None:
     assert find_corpus(load_manifest("ecssd"), folder).layout.masks == "masks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["validate", "train"])
 def test_check_stops_after_the_survey(command: str, folder: Path) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")

@@ -30,6 +30,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(out: Path, tmp_path: Path) -> None:
     write_images(tmp_path, IMAGES)
     write_clips(tmp_path, CLIPS)
@@ -72,6 +73,7 @@ def test_the_mask_moves_with_the_object_and_only_a_panning_camera_moves_the_grou
     assert ground < 2.5 < panned  # frames differ by their noise, deviation 1 each, when nothing moves
 
 
+@pytest.mark.slow
 def test_the_object_stands_out_less_when_contrast_is_low() -> None:
     def contrast(low: bool) -> float:
         steps = []

@@ -70,6 +70,7 @@ def test_faults_of_clips_are_found(clips: Path) -> None:
     assert found.unpaired == ("masks/spare",)
 
 
+@pytest.mark.slow
 def test_real_editions_are_known_by_their_digest(shared: Path) -> None:
     found = check("davis-2016", shared / "corpora")
     assert found.sound and (found.count, found.expected) == (7, 50)

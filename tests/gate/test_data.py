@@ -22,11 +22,13 @@ def context(tmp_path: Path) -> Context:
     return Context(model, model, POLICY, POLICY.profile("demo"), tmp_path / "out", announce=lambda _: None)
 
 
+@pytest.mark.slow
 def test_generated_sets_are_as_large_as_the_profile_says(context: Context) -> None:
     assert len(pairs_of(context, "synth")) == context.profile.pairs["synth"]
     assert [clip.name for clip in clips_of(context)] == list(context.profile.clip_names)
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_absent_or_short_decides_nothing(context: Context) -> None:
     """Generated clips as they are, then with one short of a frame, then without it."""
     frames, folder = context.profile.frames, context.corpora / "synth-clips"

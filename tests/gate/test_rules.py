@@ -58,6 +58,7 @@ def test_everything_won_is_promoted_and_nothing_measured_is_not():
 
 @settings(max_examples=200, deadline=None)
 @given(measurements(), st.data())
+@pytest.mark.slow
 def test_removing_any_evidence_never_improves_a_check_or_the_verdict(items: list[Measurement], data: st.DataObject):
     gone = data.draw(st.sets(st.sampled_from(range(len(items))), min_size=1))
     part = data.draw(st.sampled_from(["all", "interval", "p_value", "count"]))
@@ -81,6 +82,7 @@ def test_removing_any_evidence_never_improves_a_check_or_the_verdict(items: list
 
 @settings(max_examples=100, deadline=None)
 @given(measurements(), st.integers(1, 7))
+@pytest.mark.slow
 def test_with_a_clip_less_no_rule_over_clips_passes_whatever_the_others_show(items: list[Measurement], gone: int):
     fewer = []
     for rule, item in zip(RULES, items, strict=True):

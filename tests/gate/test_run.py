@@ -69,6 +69,7 @@ def gate(policy: Policy, out: Path, incumbent: str = "old", candidate: str = "ne
     return run_gate(incumbent, candidate, out, policy=policy, announce=lambda text: None)
 
 
+@pytest.mark.slow
 def test_without_corpora_nothing_is_promoted_and_the_reason_is_given(models: Path, policy: Policy, tmp_path: Path):
     verdict = gate(policy, tmp_path / "out")
     assert set(outcomes(verdict, "contract").values()) == {Outcome.PASS}
@@ -78,12 +79,14 @@ def test_without_corpora_nothing_is_promoted_and_the_reason_is_given(models: Pat
     assert (tmp_path / "out" / "verdict.md").read_text().startswith(f"# {verdict.decision}")
 
 
+@pytest.mark.slow
 def test_a_second_run_is_the_same_to_the_byte_apart_from_time(models: Path, policy: Policy, tmp_path: Path):
     first = gate(policy, tmp_path / "out")
     second = gate(policy, tmp_path / "out")
     assert dataclasses.replace(second, created=first.created).text() == first.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "key"),
     [
@@ -160,6 +163,7 @@ def test_a_root_that_is_not_there_is_refused_at_once(models: Path, policy: Polic
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path, policy: Policy):
     """With paths, an override and a root: what the command line makes of it is the same run."""
     override = tmp_path / "my policy.toml"
@@ -178,6 +182,7 @@ def test_the_first_command_of_a_verdict_repeats_it(models: Path, tmp_path: Path,
     assert dataclasses.replace(again, created=verdict.created).text() == verdict.text()
 
 
+@pytest.mark.slow
 def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_path: Path, policy: Policy):
     begin("old", models)
     words = [sys.executable, "-m", "harness", "gate", "--candidate", "absent", "--out", str(tmp_path / "out")]
@@ -188,6 +193,7 @@ def test_the_incumbent_is_what_is_in_production_unless_named(models: Path, tmp_p
     assert verdict.commands[0].startswith("harness gate --incumbent old --candidate new --profile full")
 
 
+@pytest.mark.slow
 def test_a_changed_table_is_detected(models: Path, policy: Policy, tmp_path: Path):
     gate(policy, tmp_path / "out")
     path = tmp_path / "out" / "evidence" / "memory.csv"
@@ -196,6 +202,7 @@ def test_a_changed_table_is_detected(models: Path, policy: Policy, tmp_path: Pat
         gate(policy, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_table_is_taken_up_only_where_measuring_again_would_give_the_same(
     models: Path, policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -220,6 +227,7 @@ def test_a_table_is_taken_up_only_where_measuring_again_would_give_the_same(
     assert len(timed) == 4, "another library"
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_left_behind_is_removed(models: Path, policy: Policy, tmp_path: Path):
     gate(policy, tmp_path / "out")
     evidence = tmp_path / "out" / "evidence"
@@ -228,6 +236,7 @@ def test_what_an_earlier_run_left_behind_is_removed(models: Path, policy: Policy
     assert {path.name for path in evidence.iterdir()} == {"contract.csv", "contract.md", "pair.csv", "pair.md"}
 
 
+@pytest.mark.slow
 def test_judging_again_is_the_same_verdict_and_needs_no_models(models: Path, policy: Policy, tmp_path: Path):
     verdict = gate(policy, tmp_path / "out")
     shutil.rmtree(models)
@@ -241,6 +250,7 @@ def test_judging_again_is_the_same_verdict_and_needs_no_models(models: Path, pol
         judge_folders([tmp_path / "empty"])
 
 
+@pytest.mark.slow
 def test_the_command_exits_with_the_decision_and_prints_its_json(
     models: Path, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ):

@@ -54,6 +54,7 @@ def test_keys_follow_content_not_order() -> None:
     assert len({first.key, *(job.key for job in others)}) == 5
 
 
+@pytest.mark.slow
 def test_keys_follow_the_code_that_the_job_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         code_digest("harness.studies.roi.sweep")
@@ -202,6 +203,7 @@ def test_results_that_are_streamed_are_not_held(tmp_path: Path) -> None:
         assert peak < 20 << 20
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_and_a_killed_worker_is_retried(tmp_path: Path) -> None:
     opened: list[Executor] = []
 
@@ -215,6 +217,7 @@ def test_processes_give_the_same_and_a_killed_worker_is_retried(tmp_path: Path) 
     assert len(opened) == 3
 
 
+@pytest.mark.slow
 def test_a_job_that_always_kills_its_worker_is_an_error() -> None:
     with pytest.raises(HarnessError, match="lost their worker 3 times"):
         run_jobs([Job(die, {"number": 1})], lambda: open_executor("local:2"))
@@ -233,6 +236,7 @@ def test_slurm_without_slurm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         open_executor("slurm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["debug", "local"])
 def test_submitit_gives_the_same(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
@@ -240,6 +244,7 @@ def test_submitit_gives_the_same(cluster: str, tmp_path: Path, monkeypatch: pyte
     assert run_jobs(jobs_of(2), lambda: SubmititExecutor(cluster, tmp_path, timeout_min=2)) == [0, 1]
 
 
+@pytest.mark.slow
 def test_dask_with_two_workers_gives_the_same_and_retries_a_killed_one(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(

@@ -34,11 +34,13 @@ def remembered(_: int) -> str:
     return os.environ["REMEMBERED"]
 
 
+@pytest.mark.slow
 def test_workers_share_no_lock_that_a_thread_of_their_parent_holds() -> None:
     with HELD, process_pool(1) as pool:
         assert pool.submit(lock_is_free, 0).result(60)
 
 
+@pytest.mark.slow
 def test_each_worker_begins_with_what_it_is_told() -> None:
     with process_pool(2, remember, "yes") as pool:
         assert list(pool.map(remembered, range(4))) == ["yes"] * 4
@@ -56,6 +58,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path, how: signal.Signals) -> None:
     script = tmp_path / "endless.py"

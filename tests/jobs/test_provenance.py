@@ -68,6 +68,7 @@ def test_what_is_imported_counts_unless_it_only_carries_numbers(tree: Path) -> N
     assert digest() != before
 
 
+@pytest.mark.slow
 def test_the_command_line_decides_no_study(monkeypatch: pytest.MonkeyPatch) -> None:
     studies = ("harness.studies.eval.compare", "harness.studies.score.tables", "harness.studies.roi.sweep")
     before = {study: code_digest.__wrapped__(study) for study in studies}
@@ -81,6 +82,7 @@ def test_the_command_line_decides_no_study(monkeypatch: pytest.MonkeyPatch) -> N
     assert {study: code_digest.__wrapped__(study) for study in studies} == before
 
 
+@pytest.mark.slow
 def test_a_study_reaches_what_its_numbers_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     before = code_digest.__wrapped__("harness.studies.eval.compare")
     read = Path.read_text
@@ -101,6 +103,7 @@ def test_code_of_says_module_commit_and_libraries() -> None:
         assert len(found.commit.removesuffix("+")) == 40
 
 
+@pytest.mark.slow
 def test_a_benchmark_names_itself_in_its_command(tmp_path: Path) -> None:
     assert this_command().startswith("harness ")
     package = tmp_path / "benchmarks"

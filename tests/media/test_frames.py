@@ -176,6 +176,7 @@ def test_options_of_raw_video_are_refused_elsewhere(tmp_path):
     assert isinstance(open_clip(path), Clip)
 
 
+@pytest.mark.slow
 def test_frames_are_freed_as_they_go(tmp_path: Path) -> None:
     write_clips(tmp_path / "clips", ClipOptions(count=1, size=(64, 48), frames=12))
     (path,) = (tmp_path / "clips").rglob("*.y4m")

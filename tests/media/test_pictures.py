@@ -112,6 +112,7 @@ def png(width: int, height: int, *chunks: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [12_000, 40_000])
 def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
     (tmp_path / "0.png").write_bytes(png(side, side, chunk(b"IDAT", zlib.compress(bytes(100)))))

@@ -41,6 +41,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_twenty_encodes_give_one_stream_whatever_lay_in_memory(noisy: Path, tmp_path: Path) -> None:
     found: dict[str, set[str]] = {"plain": set(), "steered": set()}
     for perturb in ("0", "170"):
@@ -59,6 +60,7 @@ def test_a_choice_of_instruction_sets_stands() -> None:
         assert x264.steady(options) == options
 
 
+@pytest.mark.slow
 def test_ffmpegs_own_x264_is_given_the_same(monkeypatch: pytest.MonkeyPatch, noisy: Path, tmp_path: Path) -> None:
     monkeypatch.setattr(x264, "without_avx512", lambda: "asm=MMX2,SSE2")
     assert x264.steady({"x264-params": "ref=2"})["x264-params"] == "ref=2:asm=MMX2,SSE2"

@@ -63,6 +63,7 @@ masks = st.integers(1, 12).flatmap(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(masks, min_size=1, max_size=6), st.randoms())
+@pytest.mark.slow
 def test_shards_in_any_order_add_to_the_whole_to_the_last_bit(images: list, random) -> None:
     readings = [metrics.reading(Sample.of(saliency, truth)) for truth, saliency in images]
     whole = Sums.over(readings)

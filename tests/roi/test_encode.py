@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.media.open import open_clip
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.proof import stream_digest
 
 
+@pytest.mark.slow
 def test_encodes_of_pictures_repeat_to_the_byte(pictures: Path, tmp_path: Path) -> None:
     clip, digests = open_clip(pictures), set()
     for name in ("one.mkv", "two.mkv", "three.mkv"):

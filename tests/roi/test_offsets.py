@@ -29,6 +29,7 @@ BLOCKS = st.sampled_from([8, 16, 32])
 
 
 @given(MAPS, BLOCKS)
+@pytest.mark.slow
 def test_block_means_are_means_of_the_pixels_that_exist(saliency: np.ndarray, block: int) -> None:
     height, width = saliency.shape
     means = block_means(saliency, block)
@@ -39,6 +40,7 @@ def test_block_means_are_means_of_the_pixels_that_exist(saliency: np.ndarray, bl
 
 
 @given(MAPS, st.integers(1, 200), st.integers(1, 200), BLOCKS)
+@pytest.mark.slow
 def test_grid_means_are_block_means_of_the_scaled_map(
     saliency: np.ndarray, height: int, width: int, block: int
 ) -> None:
@@ -47,12 +49,14 @@ def test_grid_means_are_block_means_of_the_scaled_map(
 
 
 @given(MAPS, st.sampled_from([1, 2, 4]))
+@pytest.mark.slow
 def test_merged_means_are_the_means_of_the_coarser_grid(saliency: np.ndarray, times: int) -> None:
     merged = merged_means(block_means(saliency, 8), *saliency.shape, 8, 8 * times)
     assert np.allclose(merged, block_means(saliency, 8 * times))
 
 
 @given(MAPS, BLOCKS, st.floats(0.5, 12), st.sampled_from([0.25, 1.0]), st.sampled_from([None, 3, 4, 8]))
+@pytest.mark.slow
 def test_offsets_are_neutral_clamped_and_on_the_encoders_steps(
     saliency: np.ndarray, block: int, strength: float, step: float, levels: int | None
 ) -> None:
@@ -68,6 +72,7 @@ def test_offsets_are_neutral_clamped_and_on_the_encoders_steps(
 
 
 @given(MAPS, BLOCKS)
+@pytest.mark.slow
 def test_more_saliency_never_gets_a_larger_offset(saliency: np.ndarray, block: int) -> None:
     means = block_means(saliency, block).ravel()
     offsets = offsets_of(saliency, Strength(4), block, Steps()).ravel()
@@ -107,6 +112,7 @@ def test_share_gives_the_salient_pixels_their_bits_in_the_model_it_states() -> N
 
 
 @given(MAPS, st.floats(0.05, 0.9))
+@pytest.mark.slow
 def test_most_salient_blocks_cover_the_share_unless_ties_decide(saliency: np.ndarray, share: float) -> None:
     means, areas = block_means(saliency, 8), block_areas(*saliency.shape, 8)
     inside = most_salient(means, areas, share)
@@ -133,6 +139,7 @@ GRIDS = arrays.arrays(
 
 @settings(max_examples=200)
 @given(GRIDS, st.integers(0, 15), st.integers(0, 15))
+@pytest.mark.slow
 def test_regions_paint_the_grid_back(offsets: np.ndarray, less_high: int, less_wide: int) -> None:
     height, width = offsets.shape[0] * 16 - less_high, offsets.shape[1] * 16 - less_wide
     regions = regions_of(offsets, 16, height, width)

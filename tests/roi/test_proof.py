@@ -17,6 +17,7 @@ ABLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ABLE)
 def test_a_left_right_map_moves_bits_left_and_right(name: str) -> None:
     settings = Settings(preset=FAST.get(name))
@@ -35,6 +36,7 @@ def test_quick_sync_follows_a_map_or_says_what_it_needs(name: str) -> None:
         assert found.favoured > found.plain > found.disfavoured
 
 
+@pytest.mark.slow
 def test_vp8_does_not_choose_its_effort_by_the_clock() -> None:
     assert probe(find_encoder("libvpx"), Settings()) == probe(find_encoder("libvpx"), Settings())
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.studies.doctor import as_dict, diagnose
 
 
+@pytest.mark.slow
 def test_doctor_finds_what_the_demo_needs() -> None:
     found = diagnose()
     assert found.libvmaf and {"vmaf_v0.6.1", "vmaf_v1.0.16_5d0h"} <= set(found.vmaf_models)

@@ -29,6 +29,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
 
 
+@pytest.mark.slow
 def test_the_decoded_cache_goes_by_content(tmp_path: Path) -> None:
     """Masks were repaired in place, or lie in another folder's copy: names and sizes are the same, pixels are not."""
 
@@ -45,6 +46,7 @@ def test_the_decoded_cache_goes_by_content(tmp_path: Path) -> None:
     assert (decoded("one") == 1 - left).all()
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_on_masks_that_were_repaired(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     from train.loop import train

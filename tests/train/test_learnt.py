@@ -48,6 +48,7 @@ def test_such_a_run_is_not_published(tmp_path: Path) -> None:
         publish(tmp_path, "saliency_student_x", tmp_path / "model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "missing"), [(0, "foreground"), (255, "background")])
 def test_masks_without_an_object_are_refused_before_training(
     level: int, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -132,6 +132,7 @@ def test_a_fine_grid_at_1080p_comes_down_as_its_mean() -> None:
     assert (sampled - mean).abs().mean() > 0.05  # what v3 does
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 160), (600, 700), (1026, 1024), (601, 701)])
 def test_v4_is_the_same_graph_at_every_size(size: tuple[int, int], tmp_path: Path) -> None:
     import onnx
@@ -192,6 +193,7 @@ def test_a_teacher_changes_the_target_by_its_weight(pairs: list[Pair], teacher: 
         run_once(pairs, most, lesson=Lesson(teacher, 0.5), resume=True)
 
 
+@pytest.mark.slow
 def test_kept_maps_are_the_teachers_own(pairs: list[Pair], teacher: Path, tmp_path: Path) -> None:
     from train.distil import both_looks, kept_maps, load_teacher
     from train.squares import square_frames
@@ -211,6 +213,7 @@ def test_kept_maps_are_the_teachers_own(pairs: list[Pair], teacher: Path, tmp_pa
     assert np.abs(kept[:4, :, :, 0] / 255 - looks[:, 0].numpy()).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_pictures_without_masks_learn_from_the_teacher_alone(
     pairs: list[Pair], teacher: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -311,6 +314,7 @@ def test_a_captured_step_is_the_plain_one() -> None:
     assert nets[0] == pytest.approx(nets[1], rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_course_ends_at_its_epochs_or_in_time() -> None:
     import time
 

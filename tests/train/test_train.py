@@ -99,6 +99,7 @@ def test_fold_is_upstreams() -> None:
     assert not set(kept) & set(held)
 
 
+@pytest.mark.slow
 def test_crops_on_a_device_equal_crops_on_the_host(pairs: list[Pair], tmp_path: Path) -> None:
     from train.batches import HostBatches, ResidentBatches
 
@@ -112,6 +113,7 @@ def test_crops_on_a_device_equal_crops_on_the_host(pairs: list[Pair], tmp_path: 
         assert torch.equal(images, other_images) and torch.equal(truth, other_truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("widest", "size"), [(1, 64), (2, 128)])
 def test_views_on_a_device_are_those_on_the_host(widest: float, size: int, pairs: list[Pair], tmp_path: Path) -> None:
     from train.batches import HostBatches, ResidentBatches
@@ -135,6 +137,7 @@ def test_a_wide_view_mirrors_what_lies_outside() -> None:
     assert boxed(picture, 1, 3, 0, 2).tolist() == [[4, 5], [8, 9]]
 
 
+@pytest.mark.slow
 def test_views_of_the_fold_shrink_what_they_show(pairs: list[Pair], tmp_path: Path) -> None:
     from train.validation import VIEWS
 
@@ -207,6 +210,7 @@ def test_averaged_weights_follow_the_student() -> None:
     assert float(average.module.weight.detach()) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_epoch_plan_depends_on_seed_and_epoch_alone(pairs: list[Pair], tmp_path: Path) -> None:
     data = decoded_set(pairs, 48, tmp_path)
     first, again, other = (plan_epoch(data, range(80), 32, 42, epoch) for epoch in (1, 1, 2))
@@ -215,6 +219,7 @@ def test_epoch_plan_depends_on_seed_and_epoch_alone(pairs: list[Pair], tmp_path:
     assert (first.top <= data.heights[first.pair] - 32).all() and (first.left <= data.widths[first.pair] - 32).all()
 
 
+@pytest.mark.slow
 def test_validation_iou_averages_batches_then_over_them(pairs: list[Pair], tmp_path: Path) -> None:
     data = decoded_set(pairs, 32, tmp_path)
     score = validation_iou(lambda images: np.ones(images.shape[:3]), data, range(40), 32)
@@ -247,6 +252,7 @@ def test_two_runs_and_a_resumed_one_end_in_the_same_weights(student: str, pairs:
     assert same(whole, weights(run_once(pairs, killed, student, resume=True)))
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: Path) -> None:
     folder = run_once(pairs, tmp_path / "run", epochs=1)
     with pytest.raises(InputError, match="holds a run already"):
@@ -269,6 +275,7 @@ def test_a_run_starts_from_the_weights_of_another_and_says_so(pairs: list[Pair],
         run_once(pairs, tmp_path / "other", "v1", epochs=1, start_from=first)
 
 
+@pytest.mark.slow
 def test_the_map_of_v3_hardly_depends_on_who_computes_it(tmp_path: Path) -> None:
     """With logits as steep as trained ones a sampling position's last bit would show, were positions not exact."""
     from train.export import export
@@ -336,6 +343,7 @@ def test_fold_and_protocol_on_upstream_weights(shared: Path, tmp_path: Path) -> 
     assert validation_iou(model.maps, data, range(len(held)), 256).batched == pytest.approx(0.62385, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_decode_leaves_no_cache(pairs: list[Pair], tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"

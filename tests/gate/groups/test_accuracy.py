@@ -72,6 +72,7 @@ def outcomes(verdict: Verdict) -> dict[str, Outcome]:
     return {check.key.removeprefix("accuracy.ecssd.").removesuffix(".gain"): check.outcome for check in verdict.checks}
 
 
+@pytest.mark.slow
 def test_the_better_map_wins_and_the_flipped_one_is_held(
     students: Mapping[str, str], pictures: Path, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_better_map_wins_and_the_flipped_one_is_held(
     assert found["iou_mean@0.5"] is found["plcc_mean"] is found["mae_mean"] is Outcome.FAIL
 
 
+@pytest.mark.slow
 def test_an_equal_map_is_not_promoted(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
     verdict = gate(students, ("good", "good"), pictures, tmp_path / "out")
     found = outcomes(verdict)
@@ -92,6 +94,7 @@ def test_an_equal_map_is_not_promoted(students: Mapping[str, str], pictures: Pat
     assert "candidate and incumbent are the same file" in verdict.limits
 
 
+@pytest.mark.slow
 def test_a_map_that_is_flat_everywhere_has_no_gain_in_correlation(
     students: Mapping[str, str], pictures: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_map_that_is_flat_everywhere_has_no_gain_in_correlation(
     assert plcc.reason == f"defined for both on 0 of {COUNT} images: too few"
 
 
+@pytest.mark.slow
 def test_the_command_that_a_verdict_names_repeats_its_numbers_to_the_last_digit(
     students: Mapping[str, str], pictures: Path, tmp_path: Path
 ) -> None:
@@ -116,6 +120,7 @@ def test_the_command_that_a_verdict_names_repeats_its_numbers_to_the_last_digit(
         assert (item.p_value, item.count, item.items) == (row["p_value"], row["defined"], row["images"])
 
 
+@pytest.mark.slow
 def test_its_tables_give_the_same_verdict_again_without_pictures_or_models(
     students: Mapping[str, str], pictures: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +132,7 @@ def test_its_tables_give_the_same_verdict_again_without_pictures_or_models(
     assert replace(again, created=verdict.created).text() == verdict.text()
 
 
+@pytest.mark.slow
 def test_published_tables_can_be_judged(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
     """What `harness eval` wrote for three models at once, judged for two of them."""
     words = [word for name in ("flat", "fair", "good") for word in ("--model", students[name])]
@@ -139,6 +145,7 @@ def test_published_tables_can_be_judged(students: Mapping[str, str], pictures: P
     assert judged.measurements == measured.measurements and judged.decision is measured.decision
 
 
+@pytest.mark.slow
 def test_a_rerun_after_a_library_upgrade_measures_again(
     students: Mapping[str, str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +165,7 @@ def test_a_rerun_after_a_library_upgrade_measures_again(
     assert len(read) == 2 * COUNT
 
 
+@pytest.mark.slow
 def test_a_margin_is_tested_where_the_rule_has_it(students: Mapping[str, str], pictures: Path, tmp_path: Path) -> None:
     verdict = gate(students, ("fair", "good"), pictures, tmp_path / "out", policy(primary_margin=0.5))
     primary = next(item for item in verdict.measurements if "iou_mean@0.5" in item.key)

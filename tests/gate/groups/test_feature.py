@@ -29,6 +29,7 @@ def drifting(rows: pd.DataFrame, model: str, by: float) -> pd.DataFrame:
     return rows
 
 
+@pytest.mark.slow
 def test_drift_is_relative_to_the_clip_itself_and_averaged_over_its_encodes() -> None:
     tables = changed(winning_tables(), "score.feature", lambda rows: drifting(drifting(rows, "new", -0.1), "old", 0.04))
     drift, excess = check_of(tables, "feature.drift"), check_of(tables, "feature.drift_excess")

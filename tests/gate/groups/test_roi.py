@@ -80,6 +80,7 @@ def outcomes(verdict: Verdict) -> dict[str, Outcome]:
     return {check.key: check.outcome for check in verdict.checks}
 
 
+@pytest.mark.slow
 def test_the_right_map_gains_over_the_wrong_one_in_points_of_bd_rate(verdict: Verdict) -> None:
     values = {item.key: item for item in verdict.measurements}
     assert values["roi.effect"].value == 1
@@ -91,6 +92,7 @@ def test_the_right_map_gains_over_the_wrong_one_in_points_of_bd_rate(verdict: Ve
     assert outcomes(verdict)["roi.effect"] is Outcome.PASS
 
 
+@pytest.mark.slow
 def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict: Verdict) -> None:
     """It is taken by the command line itself, and makes the same jobs: the store has nothing left to do."""
     (line,) = (command for command in verdict.commands if command.startswith("harness roi-sweep"))
@@ -107,6 +109,7 @@ def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict
     assert gain.value == pytest.approx((shown["wrong"] - shown["right"]).mean())
 
 
+@pytest.mark.slow
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:
     found = gate(folder, "right", "empty", frames=2)
     effect = next(item for item in found.measurements if item.key == "roi.effect")

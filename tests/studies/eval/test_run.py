@@ -68,6 +68,7 @@ def measuring(monkeypatch) -> list[str]:
     return measured
 
 
+@pytest.mark.slow
 def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     models = [str(folder / "model.onnx"), "centre-prior"]
@@ -245,6 +246,7 @@ def test_stronger_compression_moves_the_map_further(folder, pairs, texts) -> Non
     assert 0 < mild < strong
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_path) -> None:
     twin = tmp_path / "twin.onnx"
     write_placeholder(twin)
@@ -358,6 +360,7 @@ def command(folder, tmp_path) -> list[str]:
     return ["eval", "--corpus", "ecssd", "--root", str(root), "--model", str(folder / "model.onnx")]
 
 
+@pytest.mark.slow
 def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     monkeypatch.setattr(workflow, "WORTH_A_PROCESS", 2)
@@ -371,6 +374,7 @@ def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, 
     assert json.loads(usual) == json.loads(alone)
 
 
+@pytest.mark.slow
 def test_the_command_writes_everything_and_says_partial(folder, tmp_path, command) -> None:
     out = tmp_path / "out"
     asked = [*command, "--limit", "4", "--model", "centre-prior", "--maps", str(folder / "maps"), "--out", str(out)]
@@ -416,6 +420,7 @@ def test_the_console_shows_intervals_in_80_columns(folder, pairs, capsys, monkey
     assert "mask > 128" in printed
 
 
+@pytest.mark.slow
 def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
     for name in ("a", "b"):
         evaluation = evaluate_pairs([str(folder / "model.onnx")], pairs)
@@ -462,6 +467,7 @@ def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> 
         evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
 
 
+@pytest.mark.slow
 def test_a_worker_process_refuses_by_name_too(folder, tmp_path) -> None:
     root = _copy(folder, tmp_path)
     _spoil_mask_size(root)

@@ -60,6 +60,7 @@ def write_masks(folder: Path, count: int, size: tuple[int, int]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_full_range_clip_is_compared_in_its_own_range(tmp_path: Path) -> None:
     """`score` says the same of the same encode: a raw file without a range would be converted on one side."""
     plain, full = write_clip(tmp_path / "plain.mkv", size=(320, 192), frames=4), tmp_path / "full.mkv"

@@ -82,6 +82,7 @@ def test_the_proof_shows_quality_moving_to_the_salient_deciles(tmp_path: Path) -
     assert result.frames == open_clip(result.path).info.frames or sum(1 for _ in open_clip(result.path)) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["libx265", "libvpx-vp9", "libkvazaar"])
 def test_other_encoders_prove_it_on_a_clip_too(encoder: str, tmp_path: Path) -> None:
     result = run(write_clip(tmp_path / "clip.y4m", size=(320, 192)), tmp_path / "out.mkv", encoder)
@@ -94,6 +95,7 @@ def test_depths_and_chroma_are_kept(pix_fmt: str, tmp_path: Path) -> None:
     assert open_clip(result.path).info.pix_fmt == pix_fmt
 
 
+@pytest.mark.slow
 def test_an_odd_size_works_where_the_encoder_takes_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", size=(213, 119))
     assert open_clip(run(clip, tmp_path / "out.mkv", "libvpx-vp9").path).info.width == 213
@@ -103,6 +105,7 @@ def test_an_odd_size_works_where_the_encoder_takes_it_and_is_refused_elsewhere(t
         run(write_clip(tmp_path / "even.mkv", size=(324, 180)), tmp_path / "no.mkv", "libkvazaar")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libkvazaar"])
 def test_colour_tags_are_kept(encoder: str, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"  # limited-range BT.709, by definition
@@ -113,6 +116,7 @@ def test_colour_tags_are_kept(encoder: str, tmp_path: Path) -> None:
     assert (info.matrix, info.range, info.primaries, info.transfer) == ("bt709", "tv", "bt709", "bt709")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "suffix"),
     [("libx264", ".mp4"), ("libx264", ".mkv"), ("libx265", ".265"), ("libvpx-vp9", ".webm"), ("libkvazaar", ".mp4")],
@@ -130,6 +134,7 @@ def test_the_shape_of_pixels_is_kept(encoder: str, suffix: str, tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".y4m", ".mkv"])
 def test_fields_are_refused_with_the_remedy_wherever_they_begin(suffix: str, tmp_path: Path) -> None:
     plain, clip = write_clip(tmp_path / "plain.mkv", frames=4), tmp_path / f"clip{suffix}"
@@ -271,6 +276,7 @@ def processes_on(folder: Path) -> list[str]:
     return [line for line in found if str(folder) in line]
 
 
+@pytest.mark.slow
 def test_preview_and_exports_are_written(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
     run(clip, tmp_path / "out.mkv", preview=tmp_path / "look.png", export=("npz", tmp_path / "map.npz"))
@@ -385,6 +391,7 @@ def test_the_proof_says_how_far_offsets_really_go(tmp_path: Path) -> None:
     assert 0 < last.offset_lowest == last.offset_highest == last.offset_qp < 4
 
 
+@pytest.mark.slow
 def test_the_proof_says_what_was_really_applied_where_a_decoder_tells(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m", size=(320, 192))
     for row in run(clip, tmp_path / "out.mkv", knob=Strength(8)).proof.deciles:

@@ -82,6 +82,7 @@ def times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["libx264", "libkvazaar"])
 def test_matroska_keeps_all_of_a_rich_file(encoder: str, tmp_path: Path) -> None:
     clip = write_rich(tmp_path)
@@ -101,6 +102,7 @@ def test_matroska_keeps_all_of_a_rich_file(encoder: str, tmp_path: Path) -> None
     assert (result.converted, result.not_carried_over) == ((), ())
 
 
+@pytest.mark.slow
 def test_mp4_converts_what_it_must_and_says_what_it_leaves(tmp_path: Path) -> None:
     result = run(write_rich(tmp_path), tmp_path / "out.mp4", "libx265")
     kept = facts(result.path)
@@ -117,6 +119,7 @@ def test_mp4_converts_what_it_must_and_says_what_it_leaves(tmp_path: Path) -> No
     assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
+@pytest.mark.slow
 def test_mov_text_becomes_subrip_in_matroska_and_stays_in_mp4(tmp_path: Path) -> None:
     rich, clip = write_rich(tmp_path), tmp_path / "clip.mp4"
     ffmpeg("-i", rich, "-map", "0:v:0", "-map", "0:s", "-c", "copy", "-c:s", "mov_text", clip)
@@ -127,6 +130,7 @@ def test_mov_text_becomes_subrip_in_matroska_and_stays_in_mp4(tmp_path: Path) ->
     assert facts(again.path)[1][:2] == ("subtitle", "mov_text") and not again.converted
 
 
+@pytest.mark.slow
 def test_a_bare_stream_names_all_it_leaves_and_a_container_without_its_sound_is_refused(tmp_path: Path) -> None:
     rich = write_rich(tmp_path)
     result = run(rich, tmp_path / "out.264")
@@ -136,6 +140,7 @@ def test_a_bare_stream_names_all_it_leaves_and_a_container_without_its_sound_is_
         run(rich, tmp_path / "out.webm", "libvpx-vp9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoder", "suffix"), [("libx264", ".mkv"), ("libx265", ".mp4"), ("libkvazaar", ".mkv")])
 def test_hdr10_is_kept(encoder: str, suffix: str, tmp_path: Path) -> None:
     """Mastering display and light levels in the container and, where the encoder states them, in the stream."""
@@ -170,6 +175,7 @@ def test_rarer_colour_codes_are_kept(number: int, tmp_path: Path) -> None:
         assert (context.colorspace, context.color_trc, context.color_primaries) == (number, 17, 12)
 
 
+@pytest.mark.slow
 def test_times_are_kept_to_the_tick(tmp_path: Path) -> None:
     """Nearly constant: the rate's own grid would give two frames one time."""
     plain, clip = write_clip(tmp_path / "plain.mkv", frames=8), tmp_path / "clip.mp4"
@@ -186,6 +192,7 @@ def test_times_are_kept_to_the_tick(tmp_path: Path) -> None:
         run(clip, tmp_path / "no.mkv", "libkvazaar")
 
 
+@pytest.mark.slow
 def test_a_clock_that_does_not_begin_at_0_begins_there_in_sync(tmp_path: Path) -> None:
     plain, clip = write_clip(tmp_path / "plain.mkv", frames=16), tmp_path / "clip.ts"
     sound = ["-itsoffset", "0.1", "-f", "lavfi", "-i", "sine=440:r=48000:d=0.6"]
@@ -204,6 +211,7 @@ def test_a_clock_that_does_not_begin_at_0_begins_there_in_sync(tmp_path: Path) -
         assert abs(begins) < 0.002 and abs((sounds - begins) - (audio - video)) < 0.002
 
 
+@pytest.mark.slow
 def test_the_film_is_encoded_and_not_the_picture_before_it(tmp_path: Path) -> None:
     rich, clip = write_rich(tmp_path), tmp_path / "clip.mkv"
     flags = ["-disposition:v:0", "0", "-disposition:v:1", "default"]
@@ -219,6 +227,7 @@ def test_alpha_and_other_side_data_are_named(tmp_path: Path) -> None:
     assert run(clip, tmp_path / "out.mkv").not_carried_over == ("alpha",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_names_with_signs_work_and_two_runs_give_one_file(suffix: str, tmp_path: Path) -> None:
     rich = write_rich(tmp_path)

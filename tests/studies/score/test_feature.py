@@ -67,6 +67,7 @@ def models(tmp_path: Path) -> list[ModelFile]:
     return [find_model(str(path)) for path in paths]
 
 
+@pytest.mark.slow
 def test_a_row_is_the_mean_over_the_frames_read(clips: list[ClipPair], models: list[ModelFile], tmp_path: Path) -> None:
     rows = feature_rows(clips, models, PLAN, SerialExecutor, Store(tmp_path / "jobs"))
     assert len(rows) == 2 * 3 * 2 and set(rows["frames"]) == {3}
@@ -93,6 +94,7 @@ def test_two_models_of_one_name_are_refused(clips: list[ClipPair], models: list[
         feature_rows(clips, [models[0], models[0]], PLAN, SerialExecutor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", [0.0, 1e-3])
 def test_a_native_extractor_is_held_beside_the_embedded_one(
     clips: list[ClipPair], models: list[ModelFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float
@@ -104,6 +106,7 @@ def test_a_native_extractor_is_held_beside_the_embedded_one(
     assert row["max_abs_diff"] == pytest.approx(off, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_that_the_native_extractor_refuses_is_an_error_and_no_absence(
     clips: list[ClipPair], models: list[ModelFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +123,7 @@ def test_without_a_native_extractor_the_reason_is_given(
     assert found.native is None and found.rows.empty and found.reason.startswith("vmaf-cli: no program")
 
 
+@pytest.mark.slow
 def test_encodes_repeat_to_the_byte(pictures: Path, tmp_path: Path) -> None:
     packets = []
     for name in ("one.mkv", "two.mkv", "three.mkv"):

@@ -38,6 +38,7 @@ def vmaf(reference: Path, distorted: Path) -> tuple[int, float]:
     return len(log.frames), round(float(log.column("vmaf").mean()), 2)
 
 
+@pytest.mark.slow
 def test_all_frames_of_a_fragmented_mp4_are_scored(film, tmp_path):
     fragmented = ["-movflags", "frag_keyframe"]
     ff("-i", film / "ref.mp4", "-c", "copy", *fragmented, tmp_path / "a.mp4")
@@ -46,6 +47,7 @@ def test_all_frames_of_a_fragmented_mp4_are_scored(film, tmp_path):
     assert vmaf(tmp_path / "a.mp4", tmp_path / "b.mp4") == (40, pytest.approx(79.41, abs=0.02))
 
 
+@pytest.mark.slow
 def test_a_cut_within_a_group_pairs_the_frames_that_are_shown(film, tmp_path):
     ff("-ss", "0.5", "-i", film / "ref.mp4", "-c", "copy", tmp_path / "cut.mp4")
     ff("-i", tmp_path / "cut.mp4", "-crf", "32", "-an", tmp_path / "d.mp4")
@@ -53,6 +55,7 @@ def test_a_cut_within_a_group_pairs_the_frames_that_are_shown(film, tmp_path):
     assert vmaf(tmp_path / "cut.mp4", tmp_path / "d.mp4") == (27, pytest.approx(78.43, abs=0.02))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("turn", "right"), [(180, 77.07), (90, 77.89)])
 def test_a_turned_clip_and_its_upright_encode_are_compared_as_they_are_shown(film, tmp_path, turn, right):
     ff("-display_rotation", str(turn), "-i", film / "ref.mp4", "-c", "copy", tmp_path / "r.mp4")
@@ -60,6 +63,7 @@ def test_a_turned_clip_and_its_upright_encode_are_compared_as_they_are_shown(fil
     assert vmaf(tmp_path / "r.mp4", tmp_path / "d.mp4") == (40, pytest.approx(right, abs=0.02))
 
 
+@pytest.mark.slow
 def test_frames_dropped_from_an_avi_are_not_counted(film, tmp_path):
     """An AVI keeps an empty packet for each frame that was dropped."""
     dropped = ["-vf", "select=not(between(n\\,5\\,9))", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-q:v", "2"]
@@ -75,6 +79,7 @@ def test_a_mirrored_clip_is_refused_with_the_way_out(film, tmp_path):
         vmaf(tmp_path / "m.mp4", tmp_path / "m.mp4")
 
 
+@pytest.mark.slow
 def test_xpsnr_above_8_bits_is_left_out_where_rows_are_padded_and_at_its_cap_from_y4m(film, tmp_path):
     ff("-i", film / "src.mkv", "-frames:v", "4", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1", tmp_path / "s10.mkv")
     ff("-i", tmp_path / "s10.mkv", "-strict", "-1", tmp_path / "s10.y4m")
@@ -109,6 +114,7 @@ def test_samples_of_no_planar_yuv_are_refused_with_the_way_out(layout, tmp_path)
         vmaf(made, made)
 
 
+@pytest.mark.slow
 def test_colours_of_other_meaning_are_refused_and_hdr_by_an_sdr_model_is_said(film, tmp_path):
     for name, curve in (("pq", "smpte2084"), ("hlg", "arib-std-b67"), ("sdr", "bt709")):
         tags = ["-color_trc", curve, "-colorspace", "bt2020nc", "-color_primaries", "bt2020"]
@@ -137,6 +143,7 @@ def test_daily_pairs_that_do_not_match_are_refused_with_the_way_out(film, tmp_pa
         vmaf(film / "src.mkv", tmp_path / "d.mkv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
 def test_a_smaller_encode_is_scaled_to_the_reference_alike_for_vmaf_and_for_saliency(film, tmp_path, kernel):
     ff("-i", film / "src.mkv", "-frames:v", "6", "-vf", "scale=240:136", "-c:v", "ffv1", tmp_path / "d.mkv")
@@ -161,6 +168,7 @@ def test_an_encode_of_more_bits_is_compared_at_one_depth(film, tmp_path, depth):
     assert log.column("psnr_y").tolist() == [60 if depth == 8 else 72] * 3
 
 
+@pytest.mark.slow
 def test_a_shift_is_found_and_a_shifted_or_turned_pair_is_hinted_at(film, tmp_path):
     ff("-i", film / "src.mkv", "-vf", "trim=start_frame=3,setpts=PTS-STARTPTS", "-c:v", "ffv1", tmp_path / "late.mkv")
     ff("-i", film / "src.mkv", "-vf", "vflip", "-c:v", "ffv1", tmp_path / "flipped.mkv")

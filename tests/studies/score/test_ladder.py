@@ -50,6 +50,7 @@ def rows(clips, tmp_path_factory):
     return run_ladder(clips, [TINY], ladder, lambda: open_executor("local:1"), store), store, ladder
 
 
+@pytest.mark.slow
 def test_rows_are_one_per_clip_encode_and_frame(rows):
     encodes, references = rows[0].encodes, rows[0].references
     assert encodes.groupby(["clip", "crf"]).size().to_dict() == {(c, q): 5 for c in "ab" for q in (20, 44)}
@@ -69,6 +70,7 @@ def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
     pd.testing.assert_frame_equal(again.encodes, found.encodes)
 
 
+@pytest.mark.slow
 def test_tables_state_their_convention_and_size(rows):
     made = {table.name: table for table in ladder_tables(rows[0], "harness ladder …")}
     findings = {"vmaf", "stability", "foreground", "flicker"}
@@ -192,6 +194,7 @@ def test_an_encoder_that_fails_speaks_for_itself(clips):
         encode_rows("a", str(clips[0].frames), [["tiny", str(TINY.path), TINY.sha256]], "24", **arguments)
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_and_rows(clips, tmp_path):
     root = clips[0].frames.parents[2]
     options = ["--root", root, "--model", TINY.path, "--crf", "30", "--preset", "ultrafast", "--metric", "none"]

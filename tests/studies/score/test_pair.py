@@ -84,6 +84,7 @@ def test_probe_protocol_of_vmaf_cli_with_a_script_that_answers_as_documented(
     assert result.provenance["backend"] == "vmaf-cli" and result.provenance["saliency_libvmaf"] == "fork"
 
 
+@pytest.mark.slow
 def test_a_native_extractor_that_does_not_pad_is_passed_over_for_sides_of_no_multiple_of_8(tmp_path, monkeypatch, tiny):
     """The stand-in's means are not the model's, as those of a build without padding are not."""
     monkeypatch.setenv("HARNESS_VMAF", str(documented_vmaf(tmp_path, ANSWERS)))
@@ -169,6 +170,7 @@ def test_what_the_native_extractors_refuse_goes_to_the_embedded_one(tmp_path, mo
     assert made["backend"] == "embedded" and words in made["backend_reason"]
 
 
+@pytest.mark.slow
 def test_a_log_that_libvmaf_did_not_write_is_told_in_its_words(tmp_path, monkeypatch):
     small = clip(tmp_path / "r.y4m", 2, size=(128, 192))  # less than the v1 models take
     plan = ScorePlan(vmaf_models=("vmaf_v1.0.16_3d0h",), metrics=())

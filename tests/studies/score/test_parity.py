@@ -16,6 +16,7 @@ from harness.studies.score.parity import Case, parity
 from tests.helpers.commands import run
 
 
+@pytest.mark.slow
 def test_golden_logs_agree(shared: Path, tmp_path: Path) -> None:
     golden = shared / "golden" / "libby.640x360.crf34"
     weights = shared / "weights" / "upstream_saliency_student_v1.onnx"
