@@ -53,7 +53,7 @@ class SaliencyModel:
             HarnessError: When inference fails.
         """
         found = self.raw_maps(rgb)
-        low, high = float(found.min(initial=0)), float(found.max(initial=0))
+        low, high = float(found.min()), float(found.max())
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN too
             said = f"values from {low:.4g} to {high:.4g}" if np.isfinite(found).all() else "NaN or infinite values"
             raise InputError(f"{self.name}: its map holds {said} (allowed: 0 to 1)")

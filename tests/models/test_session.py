@@ -51,7 +51,7 @@ def opened() -> Iterator[list[str]]:
         ("half", "bad: the map of a 32x24 picture is 16x12 (allowed: the picture's size)"),
         ("twice", "bad: the map of a 32x24 picture is 64x48 (allowed: the picture's size)"),
         ("nan", "bad: its map holds NaN or infinite values (allowed: 0 to 1)"),
-        ("beyond", "bad: its map holds values from 0 to 1."),
+        ("beyond", "bad: its map holds values from 1."),
     ],
 )
 def test_a_map_that_breaks_the_contract_is_refused(tmp_path: Path, how: str, says: str) -> None:

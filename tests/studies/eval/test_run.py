@@ -33,6 +33,7 @@ from harness.studies.eval.report import SUMMARY, report_tables, summary, write_r
 from harness.studies.eval.run import evaluate_pairs
 from harness.tables import json_records, published, read_table
 from tests.helpers.commands import run
+from tests.helpers.models import write_breaking
 
 IMAGES, PUBLISHED = 5, 1000  # the toy set goes by ECSSD's name, as its first images
 WRITTEN = re.compile(rb'"written": "[^"]+"')
@@ -516,6 +517,14 @@ def test_a_map_with_nan_is_refused_by_picture(pairs) -> None:
 
     with pytest.raises(InputError, match=r"broken on .*00\.png: map holds NaN"):
         evaluate_pairs([Broken()], pairs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", ["half", "twice", "nan", "beyond"])
+def test_a_model_that_breaks_its_contract_is_refused_by_picture(pairs, tmp_path, how: str, workers: int) -> None:
+    path = write_breaking(tmp_path / "bad.onnx", how)
+    with pytest.raises(InputError, match=r"^bad on .*00\.png: bad: (the|its) map .* \(allowed: "):
+        evaluate_pairs([str(path)], pairs, workers=workers)
 
 
 @pytest.mark.parametrize("text", ["crf=99", "jpeg=0", "blur=3", "crf=", "crf=a", "crf=23,33", "jpeg=" + "9" * 5000])
