@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
-import sys
 from pathlib import Path
 
 import av
@@ -25,21 +23,23 @@ from harness.studies.score import feature
 from harness.studies.score.feature import FeaturePlan, feature_rows, native_parity
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
+from tests.helpers.vmaf import documented_vmaf
 
 PLAN = FeaturePlan((23, 43), frames=5, every=2)
 
 # Keeps the documented command line of the fork's tool: answers by the embedded extractor, or beside it, or refuses.
-VMAF = """#!{python}
-import json, os, sys
+VMAF = """
+sys.path.insert(0, {root!r})
 from pathlib import Path
 from harness.media.open import open_clip
 from harness.saliency.feature import extract
 from harness.models.session import load_model
-args, weights = sys.argv[1:], Path(os.environ["VMAF_MOBILESAL_MODEL_PATH"])
+weights = Path(os.environ["VMAF_MOBILESAL_MODEL_PATH"])
 if weights.stem == {refused!r}:
     sys.exit("operator not admitted")
-model = load_model(weights)
-means = [sample.means[0] + {off} for sample in extract(open_clip(Path(args[args.index("-d") + 1])), [model])]
+raw, width, height, chroma = (args[args.index(name) + 1] for name in ("-d", "-w", "-h", "-p"))
+clip = open_clip(raw, (int(width), int(height)), "yuv" + chroma + "p")
+means = [sample.means[0] + {off} for sample in extract(clip, [load_model(weights)])]
 frames = [dict(frameNum=n, metrics=dict(saliency_mean=float(mean))) for n, mean in enumerate(means)]
 json.dump(dict(version="fork", frames=frames), open(args[args.index("-o") + 1], "w"))
 """
@@ -47,11 +47,8 @@ json.dump(dict(version="fork", frames=frames), open(args[args.index("-o") + 1], 
 
 def native_extractor(folder: Path, monkeypatch: pytest.MonkeyPatch, off: float = 0.0, refused: str = "") -> None:
     """Put a program that keeps the native tool's protocol where it is looked for; it stands in for that only."""
-    path = folder / "vmaf"
-    path.write_text(VMAF.format(python=sys.executable, off=off, refused=refused))
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    path = documented_vmaf(folder, VMAF.format(root=str(ROOT), off=off, refused=refused))
     monkeypatch.setenv("HARNESS_VMAF", str(path))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture(scope="module")
