@@ -17,6 +17,8 @@ from harness.errors import InputError
 
 NAN = float("nan")
 FEWEST = 2  # items: what fewer say of others is no interval
+POWER, MOST_NEEDED = 0.8, 100_000  # what a power analysis asks for, and the most items that it names
+_AS_NORMAL = 300  # items: from here on the noncentral t is a normal distribution to the third digit
 _CLOSE = 1 - 1e-15  # to a correlation of 1, whose z is infinite
 _BLOCK, _ROWS = 2_000_000, 1000  # weights and resamples held at once, whatever the set's size
 
@@ -210,6 +212,74 @@ def win_rate(delta: np.ndarray) -> float:
     """
     known = delta[~np.isnan(delta)]
     return float(np.mean(known > 0) + np.mean(known == 0) / 2) if len(known) else NAN
+
+
+def power_of(effect: float, spread: float, count: int, how: Statistics = USUAL) -> float:
+    """How likely an interval of `how.level` over `count` items lies wholly on the effect's side of 0.
+
+    Args:
+        effect: The true mean.
+        spread: The standard deviation of the items about it.
+        count: Items.
+        how: The level.
+
+    Source: the noncentral t distribution; Cohen, Statistical Power Analysis, 1988.
+
+    >>> round(power_of(0.5, 1.0, 34), 2)
+    0.81
+    """
+    from scipy import stats
+
+    if count < FEWEST or spread <= 0:
+        return float(count >= FEWEST and effect != 0)
+    shift, bound = abs(effect) / spread * count**0.5, float(stats.t.ppf((1 + how.level) / 2, count - 1))
+    if count > _AS_NORMAL:
+        return float(stats.norm.sf(bound - shift))
+    return float(stats.nct.sf(bound, count - 1, shift))
+
+
+def spread_within(low: float, high: float, count: int, how: Statistics = USUAL) -> float:
+    """The standard deviation of items that gives their mean these bounds.
+
+    >>> found = mean_of([1.0, 2.0, 3.0])
+    >>> round(spread_within(found.low, found.high, 3), 6)
+    1.0
+    """
+    from scipy import stats
+
+    reach = stats.t.ppf((1 + how.level) / 2, count - 1) if count < how.small else stats.norm.ppf((1 + how.level) / 2)
+    return float((high - low) / 2 / reach * count**0.5)
+
+
+def smallest_effect(spread: float, count: int, power: float = POWER, how: Statistics = USUAL) -> float:
+    """The effect that `count` items of this spread show with this power; infinite below two items.
+
+    >>> round(smallest_effect(1.0, 34), 2)
+    0.5
+    """
+    from scipy import optimize
+
+    if count < FEWEST:
+        return float("inf")
+    if spread <= 0:
+        return 0.0
+    far = 20 * spread * (1 + 30 / count)
+    return float(optimize.brentq(lambda effect: power_of(effect, spread, count, how) - power, 0, far))
+
+
+def items_needed(effect: float, spread: float, power: float = POWER, how: Statistics = USUAL) -> int | None:
+    """How many items of this spread show an effect with this power; None beyond a hundred thousand.
+
+    >>> items_needed(0.5, 1.0), items_needed(1.0, 1.0), items_needed(0.0, 1.0)
+    (34, 10, None)
+    """
+    low, high = FEWEST, MOST_NEEDED
+    if power_of(effect, spread, high, how) < power:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(effect, spread, middle, how) >= power else (middle + 1, high)
+    return low
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float | None:

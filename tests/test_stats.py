@@ -7,7 +7,22 @@ import pytest
 from scipy import stats as reference
 
 from harness.errors import InputError
-from harness.stats import NAN, Statistics, bounds, estimate, mean_of, means_of, paired, resampling, spread_of
+from harness.stats import (
+    NAN,
+    POWER,
+    Statistics,
+    bounds,
+    estimate,
+    items_needed,
+    mean_of,
+    means_of,
+    paired,
+    power_of,
+    resampling,
+    smallest_effect,
+    spread_of,
+    spread_within,
+)
 
 FEW, MANY = np.random.default_rng(0).normal(0.3, 1, 7), np.random.default_rng(1).normal(0.3, 1, 400)
 
@@ -78,3 +93,28 @@ def test_equal_items_have_a_point_and_a_constant_no_spread() -> None:
     assert equal.low == equal.value == equal.high
     found = spread_of(np.full(7, 0.5))
     assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_power_agrees_with_textbooks_and_with_a_simulation() -> None:
+    """One-sample t-test, two-sided at .05: G*Power has these numbers."""
+    assert [items_needed(effect, 1.0) for effect in (0.2, 0.5, 0.8)] == [199, 34, 15]
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.9, 1.0, (4000, 9))
+    found = [mean_of(draw, null=0.0) for draw in draws]
+    assert np.mean([one.low > 0 for one in found]) == pytest.approx(power_of(0.9, 1.0, 9), abs=0.02)
+
+
+def test_the_smallest_effect_is_the_one_that_needs_so_many_items() -> None:
+    for spread, count in ((1.0, 7), (0.3, 56), (12.0, 1000), (0.01, 5)):
+        effect = smallest_effect(spread, count)
+        assert power_of(effect, spread, count) == pytest.approx(POWER, abs=1e-6)
+        assert items_needed(effect * 1.0001, spread) == count
+    assert smallest_effect(1.0, 1) == float("inf") and smallest_effect(0.0, 5) == 0
+    assert items_needed(1e-9, 1.0) is None
+
+
+def test_the_spread_is_read_back_from_bounds() -> None:
+    for count in (9, 400):
+        values = np.random.default_rng(1).normal(0, 2, count)
+        found = mean_of(values)
+        assert spread_within(found.low, found.high, count) == pytest.approx(values.std(ddof=1), rel=0.05)

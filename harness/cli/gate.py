@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
+commands = typer.Typer()
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("gate")(gate)
+    """Add the command and what stands under it to the application."""
+    app.add_typer(commands, name="gate")
 
 
+@commands.callback(invoke_without_command=True)
 def gate(
+    context: typer.Context,
     candidate: Annotated[
         str | None, typer.Option("--candidate", help="The new weights: a registry id or a path.")
     ] = None,
@@ -54,6 +59,8 @@ def gate(
     """
     from harness.models.registry import PRODUCTION
 
+    if context.invoked_subcommand:
+        return
     console = Console(stderr=True)
     rules = harness.load_policy(policy)
     if tables:
@@ -79,6 +86,30 @@ def gate(
         print_verdict(verdict)
         typer.echo(f"wrote {out / 'verdict.json'} and {out / 'verdict.md'}")
     raise typer.Exit(verdict.decision.exit_code)
+
+
+@commands.command("diff")
+def diff(
+    before: Annotated[Path, typer.Argument(help="A verdict.json.")],
+    after: Annotated[Path, typer.Argument(help="Another one.")],
+    every: Annotated[bool, typer.Option("--all", help="Show the checks that did not change, too.")] = False,
+) -> None:
+    """Show what changed between two verdicts: what was asked, what was measured, what became of each check.
+
+    Example: `harness gate diff runs/gate/verdict.json runs/gate-2/verdict.json`
+    """
+    from harness.cli.output import print_rows, say
+    from harness.gate.diff import about, checks
+    from harness.gate.verdict import read_verdict
+
+    first, second = read_verdict(before), read_verdict(after)
+    lines, rows = about(first, second), checks(first, second, every)
+    for line in lines or ["nothing was asked or made otherwise"] * bool(len(rows)):
+        say(line)
+    if len(rows):
+        print_rows(rows, ".4f")
+    elif not lines:
+        say("nothing differs")
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -78,9 +79,15 @@ def read_pair(tables: Iterable[Table]) -> Pair:
     found = [table for table in tables if table.kind == PAIR]
     if len(found) != 1:
         raise InputError(f"{len(found)} tables of kind {PAIR} (allowed: one, which says who is compared)")
-    rows = found[0].rows.set_index("role").to_dict(orient="index")
-    sides = [
-        Entrant(row["name"], Side(row["id"], row["sha256"], row["file"]), bool(row["registered"]), bool(row["smoke"]))
-        for row in (rows[role] for role in ROLES)
-    ]
-    return Pair(sides[0], sides[1], str(found[0].settings["profile"]))
+    try:
+        rows = found[0].rows.set_index("role").to_dict(orient="index")
+        old, new = (_entrant(rows[role]) for role in ROLES)
+        return Pair(old, new, str(found[0].settings["profile"]))
+    except (KeyError, ValueError, TypeError) as error:
+        said = f"{type(error).__name__} {error}"
+        raise InputError(f"table {found[0].name} does not say who is compared ({said}; gate again)") from error
+
+
+def _entrant(row: Mapping[Hashable, Any]) -> Entrant:
+    side = Side(row["id"], row["sha256"], row["file"])
+    return Entrant(row["name"], side, bool(row["registered"]), bool(row["smoke"]))

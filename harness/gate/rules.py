@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.gate.verdict import Check, Measurement, Outcome
+from harness.stats import FEWEST, MOST_NEEDED, Statistics, items_needed, spread_within
 
 
 class Kind(StrEnum):
@@ -33,6 +34,7 @@ class Rule:
         undefined: The share of those items that may be without a value; None where that is in the nature of the number.
         optional: Whether it falls away where the means to measure it are absent.
         unit: What the numbers are, for whoever prints them.
+        items: What a measurement is over, in the plural.
     """
 
     group: str
@@ -45,6 +47,7 @@ class Rule:
     undefined: float | None = None
     optional: bool = False
     unit: str = ""
+    items: str = "items"
 
 
 def checks_of(
@@ -97,6 +100,8 @@ def _check(
     else:
         value, low, high = item.value, item.low, item.high
         outcome, margin, reason = _bounds(rule, item)
+        if outcome is Outcome.INCONCLUSIVE:
+            reason += _needed(rule, item, Statistics(level=1 - alpha))
         if outcome is Outcome.PASS and (why := _gap(rule, item) or _doubt(p_adjusted, alpha)):
             outcome, reason = Outcome.INCONCLUSIVE, why
     return Check(
@@ -115,6 +120,16 @@ def _check(
         outcome=outcome,
         reason=reason,
     )
+
+
+def _needed(rule: Rule, item: Measurement, how: Statistics) -> str:
+    """How many items would decide the rule, were the truth what was measured; nothing where no interval tells."""
+    count = item.count or 0
+    if item.low is None or item.high is None or count < FEWEST or item.high <= item.low:
+        return ""
+    needed = items_needed(item.value - rule.threshold, spread_within(item.low, item.high, count, how), how=how)
+    many = f"more than {MOST_NEEDED}" if needed is None else f"about {needed}"
+    return f"; needs {many} {rule.items} (has {count})"
 
 
 def _gap(rule: Rule, item: Measurement) -> str:

@@ -238,3 +238,9 @@ def test_a_group_that_does_not_exist_is_refused() -> None:
     content["flicker"] = {}
     with pytest.raises(InputError, match=r"unknown group 'flicker' \(allowed: accuracy, contract"):
         judge(policy_of(content), winning_tables())
+
+
+def test_a_pair_of_another_format_is_one_line_and_no_traceback() -> None:
+    older = changed(winning_tables(), "gate.pair", lambda rows: rows.drop(columns="smoke"))
+    with pytest.raises(InputError, match=r"table pair does not say who is compared \(KeyError 'smoke'; gate again\)"):
+        judge(POLICY, older)

@@ -67,7 +67,7 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
 def _rules(settings: Settings, corpus: str, whole: int) -> Iterator[Rule]:
     def rule(measure: str, kind: Kind, threshold: float, undefined: float | None, primary: bool = False) -> Rule:
         name, key = f"{measure} gain on {corpus}", _key(corpus, measure)
-        return Rule(NAME, name, key, kind, threshold, primary, whole, undefined)
+        return Rule(NAME, name, key, kind, threshold, primary, whole, undefined, items="images")
 
     share = settings.undefined_share
     yield rule(settings.primary, Kind.SUPERIOR, settings.primary_margin, share, primary=True)

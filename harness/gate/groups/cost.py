@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,8 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     settings, found = Settings.of(policy), []
     for size in map(label, settings.sizes):
         key, limit = f"cost.time_ratio.{size}", settings.time_ratio
-        found.append(Rule(NAME, f"time ratio at {size}", key, Kind.AT_MOST, limit, whole=profile.rounds, unit="ratio"))
+        rule = Rule(NAME, f"time ratio at {size}", key, Kind.AT_MOST, limit, whole=profile.rounds, unit="ratio")
+        found.append(replace(rule, items="rounds"))
     return [*found, Rule(NAME, "memory ratio", "cost.memory_ratio", Kind.AT_MOST, settings.memory_ratio, unit="ratio")]
 
 

@@ -17,17 +17,25 @@ from harness.gate.verdict import Measurement
 from harness.metrics.drift import relative_drift
 from harness.roi.encoders import Settings as EncoderSettings
 from harness.roi.encoders import find_encoder
+from harness.stats import Statistics
 from harness.studies.score.feature import ENCODER, SOURCE
 
 NAME = "feature"
 MEANS, NATIVE = "score.feature", "score.native"
 PARITY = "feature.parity"
+DIFFERENCE, RATIO = "difference", "ratio"
+LEAST = 1e-4  # drift: below it a clip stands still, and a logarithm would say more than the data
 EVERY = 4  # frames of a clip that are read: neighbours say nearly the same
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `saliency_mean` must do: differ between clips, survive compression, agree with the native extractor."""
+    """What `saliency_mean` must do: differ between clips, survive compression, agree with the native extractor.
+
+    `drift_rule` says how the candidate's drift is held against the incumbent's: `difference` of the two, at most
+    `drift_allowance`, or `ratio`, one-sided over clips on logarithms, at most `drift_ratio`. An incumbent that drifts
+    wildly from clip to clip makes the first undecidable, however steady the candidate is.
+    """
 
     crf: tuple[int, ...]
     spread_above: float
@@ -35,6 +43,8 @@ class Settings:
     drift_allowance: float
     parity_within: float
     parity_required: bool
+    drift_rule: str = DIFFERENCE
+    drift_ratio: float = 1.0
 
     @classmethod
     def of(cls, policy: Policy) -> Settings:
@@ -53,13 +63,16 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     settings = Settings.of(policy)
 
     def rule(name: str, key: str, kind: Kind, threshold: float) -> Rule:
-        return Rule(NAME, name, key, kind, threshold, whole=len(profile.clip_names))
+        return Rule(NAME, name, key, kind, threshold, whole=len(profile.clip_names), items="clips")
 
+    against = rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, settings.drift_allowance)
+    if settings.drift_rule == RATIO:
+        against = rule("drift to the incumbent's", "feature.drift_ratio", Kind.AT_MOST, settings.drift_ratio)
     parity = Rule(NAME, "native parity", PARITY, Kind.AT_MOST, settings.parity_within, whole=profile.frames)
     return [
         rule("spread over clips", "feature.spread", Kind.SUPERIOR, settings.spread_above),
         rule("drift under compression", "feature.drift", Kind.AT_MOST, settings.drift_within),
-        rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, settings.drift_allowance),
+        against,
         replace(parity, optional=not settings.parity_required),
     ]
 
@@ -105,11 +118,22 @@ def _over_clips(rows: pd.DataFrame, question: Question) -> list[Measurement]:
         measured("feature.drift", stats.mean_of(new_drift, how), note=beside),
         measured("feature.drift_excess", stats.mean_of(new_drift - old_drift, how)),
     ]
+    if Settings.of(question.policy).drift_rule == RATIO:
+        found.append(_ratio(new_drift, old_drift, how))
     plcc = stats.pearson(clean[question.old], clean[question.new])
     if plcc is not None:
         note = "over clips; reported only"
         found.append(Measurement("feature.plcc_incumbent", plcc, count=len(new_drift), note=note))
     return found
+
+
+def _ratio(new: np.ndarray, old: np.ndarray, how: Statistics) -> Measurement:
+    """The geometric mean over clips of the two drifts' ratio; its upper bound is one-sided at the policy's level."""
+    one_sided = replace(how, level=2 * how.level - 1)
+    logs = np.log(np.maximum(new, LEAST)) - np.log(np.maximum(old, LEAST))
+    found = stats.mean_of(logs, one_sided)
+    value, low, high = (float(np.exp(log)) for log in (found.value, found.low, found.high))
+    return measured("feature.drift_ratio", stats.Estimate(value, low, high, count=found.count))
 
 
 def _drifts(rows: pd.DataFrame, question: Question) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

@@ -60,7 +60,7 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     settings, clips = Settings.of(policy), len(profile.clip_names)
 
     def rule(name: str, key: str, kind: Kind, threshold: float, primary: bool = False) -> Rule:
-        return Rule(NAME, name, key, kind, threshold, primary, whole=clips, unit="points")
+        return Rule(NAME, name, key, kind, threshold, primary, whole=clips, unit="points", items="clips")
 
     encodes = clips * len(settings.crf)
     return [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as reference
 
-from harness.gate.groups.feature import PARITY
+from harness.gate.groups.feature import PARITY, Settings
 from harness.gate.judge import judge
-from harness.gate.policy import Policy
+from harness.gate.policy import DEFAULT, Policy, load_policy
 from harness.gate.text import markdown
 from harness.gate.verdict import Check, Outcome
 from harness.tables import Table
@@ -86,3 +88,46 @@ def test_without_one_a_policy_that_requires_parity_is_undecided() -> None:
 def test_a_candidate_that_the_native_extractor_refuses_is_not_excused() -> None:
     tables = changed(winning_tables(), "score.native", lambda rows: None)
     assert check_of(tables, PARITY).outcome is Outcome.INCONCLUSIVE
+
+
+def wild(rows: pd.DataFrame) -> pd.DataFrame:
+    """An incumbent that drifts by little on some clips and by twice its value on others; a steady candidate."""
+    rows = drifting(rows, "new", 0.03)
+    own = (rows["model"] == "old") & (rows["version"] != "source")
+    clips = list(dict.fromkeys(rows["clip"]))
+    clean = rows[(rows["model"] == "old") & (rows["version"] == "source")].set_index("clip")["saliency_mean"]
+    by = {clip: (0.06, 2.2, 0.1, 0.05, 0.4, 1.5, 0.08)[place] for place, clip in enumerate(clips)}
+    rows.loc[own, "saliency_mean"] = rows.loc[own, "clip"].map(lambda clip: clean[clip] * (1 + by[clip]))
+    return rows
+
+
+def test_a_wild_incumbent_leaves_the_difference_undecided_but_not_the_ratio() -> None:
+    tables = changed(winning_tables(), "score.feature", wild)
+    assert check_of(tables, "feature.drift_excess").outcome is Outcome.INCONCLUSIVE
+    by_ratio = with_policy(feature={"drift_rule": "ratio", "drift_ratio": 1.1})
+    found = check_of(tables, "feature.drift_ratio", by_ratio)
+    assert found.outcome is Outcome.PASS and found.high is not None and found.high < 1.1
+    assert "feature.drift_excess" not in {check.key for check in judge(by_ratio, tables).checks}
+
+
+def test_the_ratio_is_one_sided_and_fails_a_candidate_that_drifts_more() -> None:
+    by_ratio = with_policy(feature={"drift_rule": "ratio", "drift_ratio": 1.1})
+    swapped = changed(
+        changed(winning_tables(), "score.feature", wild),
+        "score.feature",
+        lambda rows: rows.assign(model=rows["model"].map({"old": "new", "new": "old"})),
+    )
+    assert check_of(swapped, "feature.drift_ratio", by_ratio).outcome is Outcome.FAIL
+    tables = changed(winning_tables(), "score.feature", wild)
+    found = check_of(tables, "feature.drift_ratio", by_ratio)
+    logs = np.log(0.03 / np.array([0.06, 2.2, 0.1, 0.05, 0.4, 1.5, 0.08]))
+    reach = reference.t.ppf(0.95, 6) * logs.std(ddof=1) / np.sqrt(7)
+    assert found.value == pytest.approx(np.exp(logs.mean())) and found.high == pytest.approx(
+        np.exp(logs.mean() + reach)
+    )
+
+
+def test_the_draft_of_policy_2_reads_and_is_not_the_shipped_one() -> None:
+    draft = load_policy(DEFAULT.with_name("policy-2.toml"))
+    assert draft.name == "policy-2-draft" and draft.sha256 != POLICY.sha256
+    assert Settings.of(draft).drift_rule == "ratio" and Settings.of(POLICY).drift_rule == "difference"
