@@ -55,6 +55,7 @@ def test_writing_again_what_was_read_changes_no_byte(tmp_path: Path) -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(max_size=12), min_size=1), name=st.text(min_size=1, max_size=8))
+@pytest.mark.slow
 def test_any_text_comes_back(tmp_path: Path, texts: list[str], name: str) -> None:
     rows = pd.DataFrame({name: pd.Series(texts, dtype=object), "n": 1.5})
     assume(name != "n" and "\r" not in name + "".join(texts))  # line ends are made one

@@ -59,6 +59,7 @@ def test_every_command_line_is_one_that_the_command_takes(lines: list[list[str]]
         command.make_context(command.name, words).close()
 
 
+@pytest.mark.slow
 def test_all_students_are_side_by_side_in_one_run(lines: list[list[str]]) -> None:
     for command in ("eval", "ladder", "roi-sweep", "validate"):
         found = [words for _, module, *words in lines if module == "harness" and words[0] == command]

@@ -60,6 +60,7 @@ def test_a_dry_run_says_all_and_writes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
 def test_a_fifo_is_kept_while_it_is_encoded(suffix: str, tmp_path: Path) -> None:
     content = write_clip(tmp_path / f"clip{suffix}", frames=3).read_bytes()

@@ -19,6 +19,7 @@ from tests.helpers import TINY
 from tests.helpers.commands import run_score as run
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_the_same_log(pair_of_clips, tmp_path):
     log = tmp_path / "out" / "log.json"
     paths = [clip.info.path for clip in pair_of_clips]

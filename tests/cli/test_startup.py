@@ -38,6 +38,7 @@ def loaded(*words: str, **environment: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--version"], ["--help"], [], ["eval", "-h"], ["registry", "promote", "-h"]])
 def test_an_answer_without_work_loads_nothing_heavy(words: list[str]) -> None:
     found = loaded(*words)

@@ -40,6 +40,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(out: Path, t
     assert not same
 
 
+@pytest.mark.slow
 def test_pairs_load_and_hold_objects_of_many_sizes(out: Path) -> None:
     pairs = load_pairs("synth", out)
     assert len(pairs) == 8

@@ -41,6 +41,7 @@ def _read(target: Target, folder: Path, data: bytes) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 2 * SECONDS)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NAMES)

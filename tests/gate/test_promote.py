@@ -87,6 +87,7 @@ def refused(models: Path, verdict: Path, says: str, model: str = "b") -> None:
     assert (models / "production.json").read_bytes() == before and not kept.any_in(models)
 
 
+@pytest.mark.slow
 def test_promotion_moves_the_pointer_and_rollback_moves_it_back(models: Path) -> None:
     verdict = won(models)
     pointer = promote("b", verdict, models)
@@ -101,6 +102,7 @@ def test_promotion_moves_the_pointer_and_rollback_moves_it_back(models: Path) ->
     assert [finding.problem for finding in findings(models)] == [None] * len(findings(models))
 
 
+@pytest.mark.slow
 def test_the_verdict_and_its_tables_are_kept_and_judged_again_by_verify(models: Path) -> None:
     pointer = promote("b", won(models), models)
     path = kept.place(models, str(pointer.verdict))
@@ -139,6 +141,7 @@ def edit_production(models: Path, digest: str) -> None:
     write_json(models / "production.json", content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attack", "says"),
     [
@@ -189,6 +192,7 @@ def test_begin_works_once_on_a_registry_without_production(models: Path) -> None
     assert begin("b", models) == in_production(models)
 
 
+@pytest.mark.slow
 def test_begin_is_over_where_verdicts_are_on_record_though_the_file_is_gone(models: Path) -> None:
     promote("b", won(models), models)
     (models / "production.json").unlink()
@@ -196,6 +200,7 @@ def test_begin_is_over_where_verdicts_are_on_record_though_the_file_is_gone(mode
         begin("c", models)
 
 
+@pytest.mark.slow
 def test_a_toy_registered_over_what_is_in_production_is_refused(models: Path) -> None:
     before = (models / "tiny" / "a.onnx").read_bytes()
     with pytest.raises(InputError, match="a is or was in production, and its file stays"):
@@ -209,6 +214,7 @@ def test_a_toy_registered_over_what_is_in_production_is_refused(models: Path) ->
     student(models, "c", 7.0)
 
 
+@pytest.mark.slow
 def test_each_verdict_is_used_once_even_after_a_rollback(models: Path) -> None:
     verdict = won(models)
     promote("b", verdict, models)
@@ -223,6 +229,7 @@ def test_what_is_not_promote_is_refused(models: Path) -> None:
     refused(models, decided(models, tables), "says INCONCLUSIVE")
 
 
+@pytest.mark.slow
 def test_a_limited_verdict_is_refused(models: Path) -> None:
     a, b = side(models, "a"), side(models, "b")
     for pair, says in (
@@ -232,6 +239,7 @@ def test_a_limited_verdict_is_refused(models: Path) -> None:
         refused(models, decided(models, winning_tables(pair, code=CODE)), says)
 
 
+@pytest.mark.slow
 def test_a_smoke_model_is_never_promoted_whatever_the_verdict_says(models: Path) -> None:
     student(models, "toy", 9.0, smoke=True)
     pair = pair_of(side(models, "a"), side(models, "toy"))
@@ -240,6 +248,7 @@ def test_a_smoke_model_is_never_promoted_whatever_the_verdict_says(models: Path)
     refused(models, decided(models, winning_tables(pair, code=CODE)), "toy is for smoke tests", model="toy")
 
 
+@pytest.mark.slow
 def test_pictures_of_no_known_edition_promote_nothing(models: Path) -> None:
     tables = [replace(table, data=dict.fromkeys(table.data, "f" * 64)) for table in tables_of(models, "a", "b")]
     verdict = read_verdict(decided(models, tables))
@@ -268,6 +277,7 @@ def unlimit(content: dict) -> None:
     content["limits"] = []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "says"), [(flatter, "checks"), (swap, "candidate")])
 def test_an_edited_verdict_whose_digest_was_redone_does_not_follow_from_its_tables(
     models: Path, change: Callable[[dict], None], says: str
@@ -275,6 +285,7 @@ def test_an_edited_verdict_whose_digest_was_redone_does_not_follow_from_its_tabl
     refused(models, rewritten(won(models), change), rf"does not follow from the tables in .*evidence: {says}")
 
 
+@pytest.mark.slow
 def test_a_verdict_whose_limits_were_cut_does_not_follow_from_its_tables(models: Path) -> None:
     tables = winning_tables(pair_of(side(models, "a"), side(models, "b"), registered=False), code=CODE)
     refused(
@@ -288,6 +299,7 @@ def test_a_verdict_written_by_hand_without_tables_is_refused(models: Path) -> No
     refused(models, path, "no such folder of tables")
 
 
+@pytest.mark.slow
 def test_a_table_that_was_edited_and_digested_again_is_not_the_verdicts(models: Path) -> None:
     path = won(models)
 
@@ -299,6 +311,7 @@ def test_a_table_that_was_edited_and_digested_again_is_not_the_verdicts(models: 
     refused(models, path, "does not follow from the tables in")
 
 
+@pytest.mark.slow
 def test_tables_of_other_code_or_of_a_changed_tree_are_stale(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = tables_of(models, "a", "b", replace(CODE, digest="0" * 64))
     refused(models, decided(models, older), rf"is stale: other code measured .* \({STUDY}; gate again\)")
@@ -308,6 +321,7 @@ def test_tables_of_other_code_or_of_a_changed_tree_are_stale(models: Path, monke
     refused(models, won(models), "was judged by code that differs from commit")
 
 
+@pytest.mark.slow
 def test_a_verdict_by_an_older_judge_is_stale(models: Path) -> None:
     def age(content: dict) -> None:
         content["code"]["digest"] = "0" * 64
@@ -315,6 +329,7 @@ def test_a_verdict_by_an_older_judge_is_stale(models: Path) -> None:
     refused(models, rewritten(won(models), age), "is stale: other code judged it")
 
 
+@pytest.mark.slow
 def test_a_lax_policy_promotes_nothing_and_the_registrys_own_counts(models: Path, tmp_path: Path) -> None:
     (tmp_path / "lax.toml").write_text("[cost]\ntime_ratio = 9.0\n[profiles.demo]\npromotable = true\n")
     path = won(models)
@@ -329,6 +344,7 @@ def test_a_lax_policy_promotes_nothing_and_the_registrys_own_counts(models: Path
     assert not [finding.problem for finding in findings(models) if finding.problem], pointer
 
 
+@pytest.mark.slow
 def test_another_model_another_incumbent_or_a_changed_file_is_refused(models: Path) -> None:
     refused(models, won(models), "is about b, not c", model="c")
     refused(models, won(models, "c", "b"), "is stale: it compares with c, in production is a")
@@ -337,12 +353,14 @@ def test_another_model_another_incumbent_or_a_changed_file_is_refused(models: Pa
     refused(models, verdict, "b has changed")
 
 
+@pytest.mark.slow
 def test_weights_registered_anew_since_the_verdict_are_refused(models: Path) -> None:
     verdict = won(models)
     student(models, "b", 9.0)
     refused(models, verdict, "b has changed since .*: the verdict is about other weights")
 
 
+@pytest.mark.slow
 def test_rollback_refuses_a_model_that_changed_since(models: Path) -> None:
     promote("b", won(models), models)
     write_student(models / "tiny" / "a.onnx", 9.0)
@@ -359,6 +377,7 @@ def promoted(models: Path, verdict: Path, name: str) -> str:
         return str(error)
 
 
+@pytest.mark.slow
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Path) -> None:
     verdicts = {name: won(models, "a", name, out=name) for name in "bc"}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
@@ -388,6 +407,7 @@ def test_a_verdict_is_not_one_of_the_previous_format(models: Path) -> None:
         promote("b", path, models)
 
 
+@pytest.mark.slow
 def test_the_kept_verdict_is_the_one_that_was_given(models: Path) -> None:
     path = won(models)
     pointer = promote("b", path, models)

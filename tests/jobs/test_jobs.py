@@ -138,6 +138,7 @@ def test_a_result_that_is_no_json_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).save(jobs_of(1)[0], {1})
 
 
+@pytest.mark.slow
 def test_no_altered_record_is_taken_for_a_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     job = Job(arrays, {"seed": 3})
     run_jobs([job], SerialExecutor, Store(tmp_path))
@@ -167,6 +168,7 @@ def together(asked: list[dict[str, Any]]) -> list[int]:
     return [each["number"] ** 2 for each in asked]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local:1", "local:2"])
 def test_jobs_of_a_batch_run_in_one_call_and_are_kept_each_for_itself(tmp_path: Path, executor: str) -> None:
     def jobs(*numbers: int) -> list[Job]:
@@ -192,6 +194,7 @@ def megabytes(number: int) -> np.ndarray:
     return np.full(1 << 20, number, np.uint8)
 
 
+@pytest.mark.slow
 def test_results_that_are_streamed_are_not_held(tmp_path: Path) -> None:
     jobs = [Job(megabytes, {"number": number}) for number in range(40)]
     for _ in ("fresh", "stored"):

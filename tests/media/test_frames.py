@@ -100,6 +100,7 @@ def test_container_states_rate_count_and_colour(tmp_path):
     assert (info.variable_rate, info.audio, info.subtitles) == (False, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0.5, 0.97])
 @pytest.mark.parametrize("name", ["a.mp4", "fast.mp4", "a.mkv", "a.avi"])
 def test_truncated_container_is_an_error_not_a_shorter_clip(tmp_path, name, kept):

@@ -30,6 +30,7 @@ def test_the_contrast_is_that_of_the_maps_means(tmp_path: Path) -> None:
     assert noise_contrast(load_model(path)) == pytest.approx(np.sqrt(2 / np.pi) / 10, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "reached"), [("saliency_student_v1", True), ("saliency_student_v2", True), ("saliency_student_v3", False)]
 )

@@ -217,6 +217,7 @@ def test_an_id_that_stands_twice_is_refused_and_none_of_them_is_taken(models: Pa
         registry.find_model("saliency_student_v1", models)
 
 
+@pytest.mark.slow
 def test_of_eight_registrations_at_once_none_is_lost(tmp_path: Path) -> None:
     names = [f"student{number}" for number in range(8)]
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import open_clip
@@ -43,6 +44,7 @@ def test_every_picture_carries_exactly_its_own_grid() -> None:
         assert len({region.offset for region in regions}) <= np.unique(offsets).size
 
 
+@pytest.mark.slow
 def test_an_encoder_of_few_rectangles_and_packed_pixels_gets_what_it_takes(tmp_path: Path) -> None:
     able = dataclasses.replace(ENCODERS["libx264"], regions=12, layouts=(("yuv420p", "nv12"),))
     clip = open_clip(write_clip(tmp_path / "clip.mkv", size=(320, 192), frames=6))

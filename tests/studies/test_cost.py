@@ -35,12 +35,14 @@ def test_models_take_turns_and_every_round_turns_their_order(
     ]
 
 
+@pytest.mark.slow
 def test_a_larger_frame_needs_more_memory_and_the_model_alone_is_counted(models: list[ModelFile]) -> None:
     small, large = cost.memory(models[:1], (16, 16)), cost.memory(models[:1], (1080, 1920))
     assert large["peak_bytes"].item() - small["peak_bytes"].item() > 1080 * 1920 * 3 * 4
     assert small["size"].item() == "16x16"
 
 
+@pytest.mark.slow
 def test_nothing_to_time_and_a_file_that_does_not_load_are_refused(models: list[ModelFile], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 sizes, 0 rounds"):
         cost.times(models, [(16, 16)], 0)

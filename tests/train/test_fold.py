@@ -54,6 +54,7 @@ def test_a_missing_file_is_refused_for_every_kind_of_sidecar(known: str, tmp_pat
         refuse_trained_on([model], "duts-tr", short)
 
 
+@pytest.mark.slow
 def test_the_very_pairs_of_a_limited_run_are_its_fold(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, 640)
     model = trained(tmp_path, dataset_pairs=640, dataset_listing_sha256=listing_digest(pairs))

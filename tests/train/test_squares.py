@@ -113,6 +113,7 @@ def test_a_view_that_shrinks_a_frame_does_not_alias() -> None:
     assert wide[:, 0].std() < 0.6  # plain sampling gives 1 and more
 
 
+@pytest.mark.slow
 def test_the_gradient_of_doubling_is_that_of_torch() -> None:
     from train.students.v3 import Doubled
 
@@ -252,6 +253,7 @@ def test_pictures_without_masks_learn_from_the_teacher_alone(
     assert losses[0] != losses[1] and losses[2] == losses[3]
 
 
+@pytest.mark.slow
 def test_learners_share_their_views_and_nothing_else() -> None:
     from train.graph import Steps, learner
     from train.losses import LOSSES
@@ -337,6 +339,7 @@ def test_a_course_ends_at_its_epochs_or_in_time() -> None:
     assert time.monotonic() < until + 3 and seen[-1].progress == 1
 
 
+@pytest.mark.slow
 def test_teachers_that_cannot_teach_are_refused(pairs: list[Pair], teacher: Path, tmp_path: Path) -> None:
     from train.distil import Lesson
     from train.union import TrainingSet, lesson_of

@@ -178,6 +178,7 @@ def test_looks_depend_on_seed_and_epoch_alone_and_keep_pictures_in_range() -> No
     assert torch.allclose(changed(pictures.clone(), still, slice(0, 8)), pictures, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [10, 40, 70])
 def test_compression_loses_what_jpeg_loses(quality: int, corpus: Path) -> None:
     import io

@@ -173,6 +173,7 @@ def test_a_margin_is_tested_where_the_rule_has_it(students: Mapping[str, str], p
     assert not [command for command in verdict.commands if command.startswith("harness eval")]  # it tests against 0
 
 
+@pytest.mark.slow
 def test_three_pictures_linked_under_many_names_promote_nothing_and_are_named(
     students: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -159,6 +159,7 @@ def test_an_altered_part_is_measured_again_with_a_word(pairs, tmp_path, monkeypa
     pd.testing.assert_frame_equal(again.table(), whole.table(), check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local:1", "local:2"])
 def test_any_executor_gives_the_numbers_of_this_process(folder, pairs, monkeypatch, executor: str) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
@@ -179,6 +180,7 @@ class Deadly:
         return lambda name, rgb, working: os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_said_in_one_line(pairs) -> None:
     with pytest.raises(HarnessError, match=r"1 jobs lost their worker 3 times \(out of memory\?\).*run again"):
         evaluate_pairs([Deadly()], pairs, workers=2)
@@ -191,6 +193,7 @@ def opened_by(jobs: list) -> int:
     return session._opened.cache_info().misses
 
 
+@pytest.mark.slow
 def test_a_worker_opens_a_model_once_for_all_its_parts(folder, pairs, monkeypatch) -> None:
     monkeypatch.setattr(workflow, "CHUNK", 2)
     jobs = []

@@ -54,6 +54,7 @@ def test_a_set_and_maps_of_ones_own_need_no_manifest(mine: Path) -> None:
     assert "mine: 4 of 4 pairs; 40x40 to 70x40 pixels" in done.stderr
 
 
+@pytest.mark.slow
 def test_maps_are_scaled_to_the_truth_and_the_table_says_so(mine: Path, tmp_path: Path) -> None:
     done = run(*words(mine, "--out", tmp_path / "out"))
     assert done.exit_code == 0, done.output
@@ -62,6 +63,7 @@ def test_maps_are_scaled_to_the_truth_and_the_table_says_so(mine: Path, tmp_path
     assert "--images" in text and "40x40" in text
 
 
+@pytest.mark.slow
 def test_a_papers_table_is_read_and_named_as_its_tool_does(mine: Path, tmp_path: Path) -> None:
     raw = json.loads(run(*words(mine, "--json")).stdout)
     by_hand = json.loads(run(*words(mine, "--minmax", "--truth-threshold", 128, "--json")).stdout)["numbers"]
@@ -98,6 +100,7 @@ def test_numbers_over_fewer_images_say_over_how_many(mine: Path) -> None:
     assert "n=3" in plcc and sum("n=" in line for line in shown.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ecssd", "ECSSD"])
 def test_four_pictures_that_pose_as_ecssd_are_partial_everywhere(name: str, mine: Path, tmp_path: Path) -> None:
     done = run(*words(mine, "--name", name, "--out", tmp_path / "out"))

@@ -89,6 +89,7 @@ def test_other_encoders_prove_it_on_a_clip_too(encoder: str, tmp_path: Path) -> 
     assert result.proof.finer_psnr_change > result.proof.coarser_psnr_change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p"])
 def test_depths_and_chroma_are_kept(pix_fmt: str, tmp_path: Path) -> None:
     result = run(write_clip(tmp_path / "clip.mkv", pix_fmt=pix_fmt), tmp_path / "out.mkv")
@@ -151,6 +152,7 @@ def test_fields_are_refused_with_the_remedy_wherever_they_begin(suffix: str, tmp
     assert run(tmp_path / "whole.mkv", tmp_path / "out.mkv").frames == 8  # a frame of each field
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [["-display_rotation", "90"], ["-display_vflip"], ["-display_hflip"]])
 def test_turned_and_mirrored_clips_are_refused_with_the_remedy(turn: list[str], tmp_path: Path) -> None:
     plain, clip = write_clip(tmp_path / "plain.mkv", frames=2), tmp_path / "clip.mkv"
@@ -165,12 +167,14 @@ def test_one_frame_works(tmp_path: Path) -> None:
     assert run(write_clip(tmp_path / "clip.y4m", frames=1), tmp_path / "out.mkv").frames == 1
 
 
+@pytest.mark.slow
 def test_variable_frame_times_are_kept(tmp_path: Path) -> None:
     times = [0, 40, 80, 200, 240, 400, 440, 880]
     result = run(write_clip(tmp_path / "clip.mkv", times=times), tmp_path / "out.mkv")
     assert [round(1000 * frame.time) for frame in open_clip(result.path)] == times
 
 
+@pytest.mark.slow
 def test_audio_is_copied_bit_for_bit(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", audio=True)
     result = run(clip, tmp_path / "out.mkv")
@@ -307,6 +311,7 @@ def test_the_png_export_is_a_folder_of_small_pictures(tmp_path: Path) -> None:
     assert not (tmp_path / "again.mkv").exists()
 
 
+@pytest.mark.slow
 def test_a_preview_video_shows_every_frame(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=5)
     run(clip, tmp_path / "out.mkv", preview=tmp_path / "look.mp4")

@@ -164,6 +164,7 @@ def test_hdr10_is_kept(encoder: str, suffix: str, tmp_path: Path) -> None:
     assert read_contents(open_clip(bare))[0].info.look == info.look
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [8, 14])
 def test_rarer_colour_codes_are_kept(number: int, tmp_path: Path) -> None:
     plain, clip = write_clip(tmp_path / "plain.mkv", frames=2), tmp_path / "clip.mkv"
@@ -221,6 +222,7 @@ def test_the_film_is_encoded_and_not_the_picture_before_it(tmp_path: Path) -> No
     assert result.frames == 8 and [fact[:2] for fact in facts(result.path)] == [("video", "h264"), ("video", "mjpeg")]
 
 
+@pytest.mark.slow
 def test_alpha_and_other_side_data_are_named(tmp_path: Path) -> None:
     plain, clip = write_clip(tmp_path / "plain.mkv", size=(320, 192), frames=2), tmp_path / "clip.mkv"
     ffmpeg("-i", plain, "-vf", "format=yuva420p", "-c:v", "ffv1", clip)

@@ -78,6 +78,7 @@ def test_a_row_is_the_mean_over_the_frames_read(clips: list[ClipPair], models: l
     ).all()
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing(
     clips: list[ClipPair], models: list[ModelFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_frames_dropped_from_an_avi_are_not_counted(film, tmp_path):
     assert vmaf(tmp_path / "gaps.avi", tmp_path / "gaps.avi")[0] == 35
 
 
+@pytest.mark.slow
 def test_a_mirrored_clip_is_refused_with_the_way_out(film, tmp_path):
     ff("-display_hflip", "-i", film / "ref.mp4", "-c", "copy", tmp_path / "m.mp4")
     with pytest.raises(InputError, match=r"mirrored .*\(make it upright first: ffmpeg -i m\.mp4 -c:v ffv1 OUT\.mkv\)"):
@@ -159,6 +160,7 @@ def test_a_smaller_encode_is_scaled_to_the_reference_alike_for_vmaf_and_for_sali
         assert np.abs(one.y.astype(int) - two.y).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [8, 10])
 def test_an_encode_of_more_bits_is_compared_at_one_depth(film, tmp_path, depth):
     """The same picture: 8 bits, and the same 8 bits with two zeros."""

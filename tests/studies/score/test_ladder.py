@@ -63,6 +63,7 @@ def test_rows_are_one_per_clip_encode_and_frame(rows):
     assert encodes.notna().all().all()
 
 
+@pytest.mark.slow
 def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
     found, store, ladder = rows
     monkeypatch.setattr("harness.jobs.job.Job.run", lambda job: pytest.fail(f"{job.name} ran again"))
@@ -182,6 +183,7 @@ def test_what_would_not_be_applied_is_refused_before_any_work(clips, tmp_path, s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_encoders_without_a_map_keep_their_own_range_of_crfs(clips):
     ladder = LadderPlan(encoder="libsvtav1", preset="12", crfs=(60,), metrics=())
     found = run_ladder(clips[:1], [TINY], ladder, lambda: open_executor("local:1"))
