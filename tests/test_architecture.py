@@ -13,7 +13,6 @@ from tests.helpers.architecture import PACKAGES, Tree, faults, figures, read_flo
 PAGE = ROOT / "docs" / "architecture.md"
 
 
-@pytest.mark.slow
 def test_the_house_is_as_it_is_drawn() -> None:
     assert _faults(ROOT) == []
 
@@ -82,7 +81,6 @@ def test_a_floor_without_a_room_is_a_fault(house: Path) -> None:
     assert "quality is on a floor but does not exist" in _faults(house)
 
 
-@pytest.mark.slow
 def test_the_page_counts_rooms_and_floors() -> None:
     now = figures(Tree.read(ROOT))
     assert "{rooms} rooms on {floors} floors".format(**now) in PAGE.read_text(encoding="utf-8")

@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
-from harness.cli.options import AsJson, Fps, MapModel, PixFmt, Size, parse_size
+from harness.cli.options import (
+    AsJson,
+    Encoder,
+    Fps,
+    MapModel,
+    PixFmt,
+    Preset,
+    Size,
+    WorkingSize,
+    parse_size,
+)  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import stages
 from harness.errors import HarnessError, InputError
@@ -37,15 +47,19 @@ def roi_encode(
         Path | None, typer.Option(help="Folder for the encodes of many clips, each under its name.")
     ] = None,
     clip_list: Annotated[Path | None, typer.Option("--list", help="Text file of more clips, one a line.")] = None,
-    keep_going: Annotated[bool, typer.Option(help="Go on after a clip that fails; exit by the worst.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would be done, with FFmpeg's last command.")] = False,
-    encoder: Annotated[
-        str, typer.Option(help="libx264, libx265, libvpx-vp9, libkvazaar …; `harness doctor` says which work here.")
-    ] = "libx264",
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on after a clip that fails; exit by the worst.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, with FFmpeg's last command.")
+    ] = False,
+    encoder: Encoder = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,
-    two_pass: Annotated[bool, typer.Option(help="Meet --bitrate by two passes (libx264, libx265).")] = False,
-    preset: Annotated[str | None, typer.Option(help="The encoder's preset.")] = None,
+    two_pass: Annotated[
+        bool, typer.Option("--two-pass", help="Meet --bitrate by two passes (libx264, libx265).")
+    ] = False,
+    preset: Preset = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the encoder; repeat for more.")] = None,
     strength: Annotated[
         float,
@@ -57,7 +71,7 @@ def roi_encode(
     share: Annotated[
         str | None, typer.Option(help="P:B, the P most salient pixels get B of the bits: 0.25:0.4")
     ] = None,
-    working_size: Annotated[str, typer.Option(help="native, N, short:N or WxH: how the model sees it.")] = "448x256",
+    working_size: WorkingSize = "448x256",
     smoothing: Annotated[float, typer.Option(help="Weight of the newest map over time; 1 is none.")] = 0.5,
     preview: Annotated[
         Path | None, typer.Option(help=".png of a frame or .mp4 of all: source, map, offsets, encode.")
@@ -92,7 +106,7 @@ def roi_encode(
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs):
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
-    settings = Settings(crf, bitrate, preset, pairs, two_pass)
+    settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
     steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing)
     export = None
