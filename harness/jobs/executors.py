@@ -92,4 +92,11 @@ def _dask(address: str) -> Executor:
     except (OSError, TimeoutError, ValueError) as error:
         raise HarnessError(f"no dask scheduler answers at {address} within {ANSWER_SECONDS} s") from error
     executor: Executor = client.get_executor(pure=False)
+    end = executor.shutdown
+
+    def shutdown(wait: bool = True, **options: bool) -> None:
+        end(wait=wait, **options)
+        client.close()  # the executor leaves it open, and it would go on looking for a scheduler that has ended
+
+    executor.shutdown = shutdown  # type: ignore[method-assign]
     return executor
