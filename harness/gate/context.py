@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.gate.groups.base import Question
 from harness.gate.pair import ROLES, Entrant, Pair
@@ -62,6 +63,8 @@ class Context:
     registry: Registry = field(default_factory=Registry.read)
     workers: int = 1
     announce: Callable[[str], None] = field(default=print, repr=False)
+    looked_up: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """Sets that were found and read once for the whole run, by their name."""
 
     @property
     def evidence(self) -> Path:

@@ -42,16 +42,27 @@ def refuse_unknown_sets(profile: Profile, root: Path | None) -> None:
 
 def pairs_of(context: Context, corpus: str) -> list[Pair]:
     """All pairs of an image set; a generated one gets as many as the profile counts."""
-    if not load_manifest(corpus).generated:
-        return load_pairs(corpus, context.root)
-    write_images(context.corpora, ImageOptions(context.profile.pairs[corpus], seed=context.policy.statistics.seed))
-    return load_pairs(corpus, context.corpora)
+    if corpus not in context.looked_up:
+        root, seed = context.root, context.policy.statistics.seed
+        if load_manifest(corpus).generated:
+            root = context.corpora
+            write_images(root, ImageOptions(context.profile.pairs[corpus], seed=seed))
+        context.looked_up[corpus] = load_pairs(corpus, root)
+    found: list[Pair] = context.looked_up[corpus]
+    return found
 
 
 def clips_of(context: Context) -> list[ClipPair]:
     """The profile's clips, by name; `InputError` when one is absent or shorter than the profile's frames."""
     profile = context.profile
-    root = context.root
+    if profile.clips not in context.looked_up:
+        context.looked_up[profile.clips] = _read_clips(context)
+    found: list[ClipPair] = context.looked_up[profile.clips]
+    return found
+
+
+def _read_clips(context: Context) -> list[ClipPair]:
+    profile, root = context.profile, context.root
     if load_manifest(profile.clips).generated:
         root, seed = context.corpora, context.policy.statistics.seed
         write_clips(root, ClipOptions(len(profile.clip_names), profile.frames, DEMO_SIZE, seed))

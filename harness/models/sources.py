@@ -91,7 +91,7 @@ class CentrePrior:
     sees: bool = False
 
     def open(self, threads: int) -> Mapper:
-        return lambda name, rgb, working: np.outer(_bell(rgb.shape[0]), _bell(rgb.shape[1])).astype(np.float32)
+        return lambda name, rgb, working: np.outer(bell(rgb.shape[0]), bell(rgb.shape[1])).astype(np.float32)
 
 
 def find_source(asked: str | MapSource) -> MapSource:
@@ -101,7 +101,8 @@ def find_source(asked: str | MapSource) -> MapSource:
     return CentrePrior() if asked == CENTRE_PRIOR else ModelSource.of(asked)
 
 
-def _bell(length: int) -> np.ndarray:
+def bell(length: int) -> np.ndarray:
+    """The centre prior along one side of `length` samples, at their centres: float64 `[length]`, 1 at the middle."""
     place = (np.arange(length) + 0.5) / length - 0.5
     return np.exp(-0.5 * (place / CENTRE_SIGMA) ** 2)
 
