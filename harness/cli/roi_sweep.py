@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from harness.cli.options import (
 )  # fmt: skip
 from harness.cli.output import say
 from harness.cli.progress import progress
+from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +50,18 @@ def roi_sweep(
         list[float] | None, typer.Option("--crf", help="Repeatable, four or more [default: 22, 27, 32 and 37].")
     ] = None,
     strengths: Annotated[list[float] | None, typer.Option("--strength", help="Repeatable [default: 4].")] = None,
+    budgets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget",
+            help="Compare arms where each pays this, in per cent of bits at equal whole-frame quality: vmaf=1; "
+            "repeatable. Each arm's strength is sought clip by clip, by real encodes.",
+        ),
+    ] = None,
+    laws: Annotated[
+        list[str] | None,
+        typer.Option("--law", help="From map to offset, beside --budget; repeatable: map, centre:0.5."),
+    ] = None,
     preset: Preset = None,
     working_size: WorkingSize = "448x256",
     frames: Annotated[int | None, typer.Option(help="Only the first so many frames of each clip.")] = None,
@@ -63,27 +76,42 @@ def roi_sweep(
     the clip's human masks, or for a --video what the --reference model says: never the map that steered. Clips that
     cannot be measured, such as one without foreground, are named and left out before the first encode.
 
-    Example: `harness roi-sweep --model saliency_student_v2 --model saliency_student_v1 --root corpora`
+    At equal strength one arm may take more from the rest of the frame than another: --budget compares them at equal
+    cost instead.
+
+    Example: `harness roi-sweep --model saliency_student_v3 --budget vmaf=0 --budget vmaf=1 --root corpora`
     """
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
+    from harness.tables import write_table
 
     usual = harness.SweepPlan((PRODUCTION,))
-    plan = harness.SweepPlan(
-        tuple(models or usual.models),
-        tuple(encoders or usual.encoders),
-        tuple(crfs or usual.crfs),
-        tuple(strengths or usual.strengths),
-        preset or None,
-        working_size,
-        frames,
-    )
+    words: dict[str, Any] = {
+        "models": tuple(models or usual.models),
+        "encoders": tuple(encoders or usual.encoders),
+        "crfs": tuple(crfs or usual.crfs),
+        "preset": preset or None,
+        "working": working_size,
+        "frames": frames,
+    }
     chosen = harness.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
+    how: dict[str, Any] = {"executor": executor, "store": store, "name": name}
+    how["announce"] = lambda line: say(line, to_stderr=True)
+    if laws and not budgets:
+        raise InputError("--law without --budget (allowed: both; at equal strength the map decides alone)")
+    if budgets and strengths:
+        raise InputError("--strength beside --budget (allowed: one; a budget seeks the strength)")
+    if budgets:
+        costs = harness.CostPlan(**words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws))
+        with progress("arms encoded and measured") as report:
+            tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
+        for table in tables:
+            write_table(table, out)
+        say(markdown(tables[0].rows))
+        return
+    plan = harness.SweepPlan(**words, strengths=tuple(strengths or usual.strengths))
     with progress("arms encoded and measured") as report:
-        found = harness.roi_sweep(
-            plan, chosen, executor=executor, store=store, name=name, progress=report,
-            announce=lambda line: say(line, to_stderr=True),
-        )  # fmt: skip
+        found = harness.roi_sweep(plan, chosen, progress=report, **how)
     written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")

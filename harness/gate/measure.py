@@ -29,8 +29,8 @@ from harness.studies.eval.losers import SHOWN, losers, pr_curves, strips
 from harness.studies.eval.options import EvalOptions
 from harness.studies.eval.report import report_tables
 from harness.studies.eval.run import evaluate_pairs
-from harness.studies.roi.plan import SweepPlan
-from harness.studies.roi.run import Clips, roi_sweep
+from harness.studies.roi.plan import CostPlan
+from harness.studies.roi.run import Clips, roi_at_cost
 from harness.studies.score.feature import FeaturePlan, feature_rows, native_parity
 from harness.tables import Table
 
@@ -137,16 +137,16 @@ def _feature_plan(wanted: Wanted, **more: Any) -> FeaturePlan:
 def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
     clips_of(context)  # generates them, or says which one is absent or short
     rows, generated = wanted.rows, load_manifest(wanted.data).generated
-    first = context.candidate.file, context.incumbent.file  # the candidate's maps are those that are shuffled
-    plan = SweepPlan(
-        tuple(ModelSource(file.name, file) for file in first),
+    plan = CostPlan(
+        tuple(ModelSource(file.name, file) for file in (context.candidate.file, context.incumbent.file)),
         (rows["encoder"],),
-        rows["crf"],
-        (rows["strength"],),
+        tuple(map(float, wanted.settings["crfs"])),
         working=wanted.settings["working size"],
-        frames=rows["frames"],
+        frames=wanted.settings["frames"],
+        budgets=rows["budgets"],
+        laws=(rows["law"],),
     )
-    done = roi_sweep(
+    tables = roi_at_cost(
         plan,
         Clips(wanted.data, context.corpora if generated else context.root, rows["clip"]),
         executor=f"local:{context.workers}",
@@ -155,7 +155,7 @@ def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
         progress=_told(context, "arms encoded and measured"),
         announce=context.announce,
     )
-    for table in done.tables:
+    for table in tables:
         yield replace(table, command=f"{table.command} {shlex.join(['--out', str(context.out / 'repeat' / 'roi')])}")
 
 
@@ -184,8 +184,8 @@ MEASURERS: Mapping[str, Measurer] = {
     "eval.paired": Measurer("harness.studies.eval.compare", _paired, _pairs_data),
     "score.feature": Measurer("harness.studies.score.feature", _feature, _clips_data),
     "score.native": Measurer("harness.studies.score.feature", _native, _clips_data, kept=False),
-    "roi.points": Measurer("harness.studies.roi.run", _roi, _clips_data),
-    "roi.bdrate_by_clip": Measurer("harness.studies.roi.run", _roi, _clips_data),
+    "roi.at_cost_points": Measurer("harness.studies.roi.run", _roi, _clips_data),
+    "roi.at_cost_by_clip": Measurer("harness.studies.roi.run", _roi, _clips_data),
     "cost.times": Measurer("harness.studies.cost", _times),
     "cost.memory": Measurer("harness.studies.cost", _memory),
 }

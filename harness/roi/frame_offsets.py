@@ -13,6 +13,7 @@ from harness.media.frames import ClipInfo, Frame
 from harness.models.sources import Mapper
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encoders.base import Encoder
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
 from harness.roi.regions import regions_of
 from harness.saliency.colour import true_rgb
@@ -39,16 +40,24 @@ class Steerable(Protocol):
 
 
 def offsets_of_frames(
-    clip: Steerable, mapper: Mapper, working: WorkingSize, knob: Knob, encoder: Encoder, weight: float = 1.0
+    clip: Steerable,
+    mapper: Mapper,
+    working: WorkingSize,
+    knob: Knob,
+    encoder: Encoder,
+    weight: float = 1.0,
+    law: Law = MAP,
 ) -> Iterator[tuple[Frame, FrameOffsets]]:
     """Frames with their offsets. `weight` is the newest map's in the average over time (1: no smoothing).
+
+    `law` turns the map's block means into what the knob is given; `means` stay the map's own.
 
     Maps are made, averaged and met with the blocks at the working size: no step runs over the whole picture.
     """
     height, width = clip.info.height, clip.info.width
     size = working.of(height, width)
     areas = block_areas(height, width, encoder.block)
-    smoother = Smoother(weight)
+    smoother, lawful = Smoother(weight), law.begin()
     peak = (1 << clip.info.bit_depth) - 1
     last: np.ndarray | None = None
     for frame in clip:
@@ -56,7 +65,7 @@ def offsets_of_frames(
         if saliency.dtype == np.uint8:
             saliency = saliency.astype(np.float32) / 255
         means = grid_means(smoother.add(saliency, frame.y, peak), height, width, encoder.block)
-        offsets = _fitting(knob.raw(means, areas), height, width, encoder)
+        offsets = _fitting(knob.raw(lawful(means), areas), height, width, encoder)
         if last is not None and areas[offsets != last].sum() < HYSTERESIS * areas.sum():
             offsets = last
         last = offsets

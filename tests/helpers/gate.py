@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from corpora.manifest import known_digests
@@ -21,6 +20,7 @@ from harness.gate.verdict import Measurement, Side
 from harness.metrics import metric
 from harness.models.sources import CENTRE_PRIOR
 from harness.studies.cost import label
+from harness.studies.roi.budgets import Budget
 from harness.studies.roi.plan import PLAIN
 from harness.tables import Code, Table
 
@@ -120,21 +120,20 @@ def _feature(question: Question, want: Wanted) -> pd.DataFrame:
 
 
 def _roi(question: Question, want: Wanted) -> pd.DataFrame:
-    arms = {PLAIN: 0.0, question.new: -20.0, question.old: -10.0, CENTRE_PRIOR: -5.0}
+    arms = {PLAIN: 0.0, question.new: 20.0, question.old: 10.0, CENTRE_PRIOR: 5.0}
     rows: list[dict[str, Any]] = []
-    for number, (clip, (arm, saved)) in enumerate(itertools.product(want.rows["clip"], arms.items())):
-        own = {"clip": clip, "encoder": want.rows["encoder"], "arm": arm}
-        own["strength"] = np.nan if arm == PLAIN else want.rows["strength"]
-        wobble = 0.1 * (number % 3)
-        if want.kind == roi.RATES:
-            rows += [{**own, "metric": roi.QUALITY, "bd_rate": saved + wobble, "reason": ""}] * (arm != PLAIN)
+    for number, (clip, (arm, gain)) in enumerate(itertools.product(want.rows["clip"], arms.items())):
+        law = want.rows["law"] if arm in question.names else "map"
+        own = {"clip": clip, "encoder": want.rows["encoder"], "arm": arm, "law": law}
+        if want.kind == roi.GAINS:
+            for text in want.rows["budgets"] if arm != PLAIN else ():
+                budget = Budget.parse(text)
+                found = {"cost": budget.metric, "budget_%": budget.percent, "strength": 3.0}
+                rows.append({**own, **found, "gain_%": gain + 0.1 * (number % 3)})
             continue
-        for crf in want.rows["crf"]:
-            kbps = 1000 * 2 ** (-crf / 6)
-            points = {"kbps": kbps, "vmaf": 100 - crf - saved / 100, roi.QUALITY: 50 - crf / 2}
-            rows.append(
-                {**own, "crf": crf, "frames": want.rows["frames"], "bytes": int(kbps * 100) + len(rows), **points}
-            )
+        for crf in want.settings["crfs"]:
+            size = int(100_000 * 2 ** (-crf / 6)) + len(rows)
+            rows.append({**own, "crf": crf, "steered": arm != PLAIN, "bytes": size})
     return pd.DataFrame(rows)
 
 

@@ -24,7 +24,7 @@ from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_sp
 from train.validation import validation_iou
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-CORPUS = ImageOptions(count=80, size=(72, 80), seed=5)
+CORPUS = ImageOptions(count=32, size=(72, 80), seed=5)
 TINY = {"epochs": 2, "batch_size": 8, "short_side": 48, "crop_size": 32, "val_short_side": 32, "small_size": 32}
 
 
@@ -122,7 +122,7 @@ def test_views_on_a_device_are_those_on_the_host(widest: float, size: int, pairs
     plan = plan_views(data, range(len(pairs)), 0.7, 3, 1, widest)
     inside = plan.top + plan.height <= data.heights[plan.pair]
     assert plan.scaled(size) and inside.all() == (widest == 1) and inside.any()
-    slices, cpu = [slice(0, 8), slice(8, 80)], torch.device("cpu")
+    slices, cpu = [slice(0, 8), slice(8, 32)], torch.device("cpu")
     host = list(HostBatches(data, cpu).epoch(plan, slices, size))
     resident = list(ResidentBatches(data, cpu).epoch(plan, slices, size))
     for (images, truth), (other_images, other_truth) in zip(host, resident, strict=True):
@@ -214,9 +214,9 @@ def test_averaged_weights_follow_the_student() -> None:
 @pytest.mark.slow
 def test_epoch_plan_depends_on_seed_and_epoch_alone(pairs: list[Pair], tmp_path: Path) -> None:
     data = decoded_set(pairs, 48, tmp_path)
-    first, again, other = (plan_epoch(data, range(80), 32, 42, epoch) for epoch in (1, 1, 2))
+    first, again, other = (plan_epoch(data, range(32), 32, 42, epoch) for epoch in (1, 1, 2))
     assert np.array_equal(first.pair, again.pair) and not np.array_equal(first.pair, other.pair)
-    assert sorted(first.pair) == list(range(80))
+    assert sorted(first.pair) == list(range(32))
     assert (first.top <= data.heights[first.pair] - 32).all() and (first.left <= data.widths[first.pair] - 32).all()
 
 
@@ -371,7 +371,7 @@ def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_pa
     from train.recipe import load_recipe
     from train.union import training_set
 
-    fold_image = load_pairs("synth", corpus)[validation_split(80)[1][0]].image
+    fold_image = load_pairs("synth", corpus)[validation_split(32)[1][0]].image
     more = tmp_path / "HKU-IS"
     for folder in ("imgs", "gt"):
         (more / folder).mkdir(parents=True)
@@ -383,7 +383,7 @@ def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_pa
         ImageOps.mirror(picture.convert("RGB")).resize((90, 70)).save(more / "imgs" / "copy.jpg", quality=80)
     Image.new("L", (90, 70), 255).save(more / "gt" / "copy.png")
     found = training_set(["synth", "hku-is"], [corpus, more])
-    assert found.rejected == {"hku-is": 1} and len(found.more) == 6 and len(found.pairs) == 80
+    assert found.rejected == {"hku-is": 1} and len(found.more) == 6 and len(found.pairs) == 32
 
     recipe = load_recipe("v3", **TINY | {"epochs": 1})
     folder = tmp_path / "run"

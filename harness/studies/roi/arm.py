@@ -25,12 +25,13 @@ from harness.models.working_size import WorkingSize
 from harness.quality.libvmaf import PairedInput, measure
 from harness.quality.weighted import WeightedSums, region_of, weighted_sums
 from harness.roi.encode import check_frame, encode
-from harness.roi.encoders import Settings, find_encoder
+from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Strength
 from harness.roi.proof import stream_digest
 from harness.saliency.colour import true_rgb
-from harness.studies.roi.plan import ORACLE, SHUFFLED
+from harness.studies.roi.plan import METRICS, ORACLE, SHUFFLED
 
 SURE_QP = 2.0  # from here on an offset must change the stream: x264 skips a single step from block to block
 
@@ -54,36 +55,63 @@ def measure_arm(
 
     The clip is decoded once, into a raw file; each pass reads from there, one frame in memory at a time.
     """
-    able, rows = find_encoder(encoder), []
     with scratch_folder() as folder:
         scratch = Path(folder)
-        clip = _FirstFrames(Path(frames), limit, scratch / "reference.y4m")
+        clip = FirstFrames(Path(frames), limit, scratch / "reference.y4m")
         truth = Masks.of(Path(masks), clip.info, limit)
-        if len(truth.paths) != clip.count:
-            raise InputError(f"{masks}: {len(truth.paths)} masks for {clip.count} frames (must be equal)")
-        with OffsetsOnDisk(scratch / "offsets") as kept:
-            if strength is not None:
-                mapper = _source(arm, truth, model, sha256, other).open(threads=1)
-                for _ in kept.through(
-                    offsets_of_frames(clip, mapper, WorkingSize.parse(working), Strength(strength), able)
-                ):
+        source = None if strength is None else source_of(arm, truth, model, sha256, other)
+        ladder = Ladder(name, clip, truth, find_encoder(encoder), crfs, preset, WorkingSize.parse(working), scratch)
+        return ladder.encode(arm, source, strength)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A clip to be encoded at several CRFs, steered or not.
+
+    Raises `InputError` for a clip that has not a mask for every frame.
+    """
+
+    name: str
+    clip: FirstFrames
+    truth: Masks
+    encoder: Encoder
+    crfs: Sequence[float]
+    preset: str | None
+    working: WorkingSize
+    scratch: Path
+    law: Law = MAP
+    region_vmaf: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.truth.paths) != self.clip.count:
+            found = f"{len(self.truth.paths)} masks for {self.clip.count} frames"
+            raise InputError(f"{self.truth.folder}: {found} (must be equal)")
+
+    def encode(self, arm: str, source: MapSource | None, strength: float | None) -> list[dict[str, Any]]:
+        """A row per CRF, steered by the maps of `source` where there is one."""
+        clip, rows = self.clip, []
+        with OffsetsOnDisk(self.scratch / "offsets") as kept:
+            if source is not None and strength is not None:
+                mapper, knob = source.open(threads=1), Strength(strength)
+                for _ in kept.through(offsets_of_frames(clip, mapper, self.working, knob, self.encoder, law=self.law)):
                     pass
             steered = any(float(np.abs(asked.offsets).max()) >= SURE_QP for asked in kept.read())
-            for crf in crfs:
-                out = scratch / f"{crf:g}.mkv"
-                asked: Iterable[FrameOffsets | None] = itertools.repeat(None) if strength is None else kept.read()
-                pairs = zip(clip, asked, strict=strength is not None)
-                encoded = encode(clip.info, pairs, able, Settings(crf=crf, preset=preset), out)
-                row: dict[str, Any] = {"clip": name, "encoder": encoder, "arm": arm, "strength": strength, "crf": crf}
-                row |= {"frames": clip.count, "bytes": encoded.bytes, "stream_sha256": stream_digest(out)}
-                row["steered"] = steered
+            for crf in self.crfs:
+                out = self.scratch / f"{crf:g}.mkv"
+                asked: Iterable[FrameOffsets | None] = itertools.repeat(None) if source is None else kept.read()
+                pairs = zip(clip, asked, strict=source is not None)
+                encoded = encode(clip.info, pairs, self.encoder, Settings(crf=crf, preset=self.preset), out)
+                row: dict[str, Any] = {"clip": self.name, "encoder": self.encoder.name, "arm": arm}
+                row |= {"strength": strength, "crf": crf, "frames": clip.count, "bytes": encoded.bytes}
+                row |= {"stream_sha256": stream_digest(out), "steered": steered}
                 row["kbps"] = encoded.bytes * 8 / 1000 / float(clip.count / clip.info.frame_rate)
-                rows.append(row | _qualities(clip, truth, out, scratch / "region.y4m"))
+                region = self.scratch / "region.y4m" if self.region_vmaf else None
+                rows.append(row | _qualities(clip, self.truth, out, region))
                 out.unlink()
-    return rows
+        return rows
 
 
-class _FirstFrames:
+class FirstFrames:
     """A clip up to a limit, decoded once: every iteration reads the raw file, and gives the frames as the clip had
     them."""
 
@@ -111,6 +139,7 @@ class _FirstFrames:
 class Masks:
     """The masks of a clip's frames, read one at a time; as a source of maps, they are the oracle's."""
 
+    folder: Path
     paths: tuple[Path, ...]
     size: tuple[int, int]
     name: str = ORACLE
@@ -120,7 +149,7 @@ class Masks:
     @classmethod
     def of(cls, folder: Path, info: ClipInfo, limit: int | None) -> Masks:
         """Those of the first `limit` frames of a clip."""
-        return cls(tuple(images_in(folder)[:limit]), (info.height, info.width))
+        return cls(folder, tuple(images_in(folder)[:limit]), (info.height, info.width))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (read_mask(path, size=self.size) for path in self.paths)
@@ -149,7 +178,7 @@ class _Elsewhere:
         return elsewhere
 
 
-def _source(arm: str, truth: Masks, model: str | None, sha256: str | None, other: str | None) -> MapSource:
+def source_of(arm: str, truth: Masks, model: str | None, sha256: str | None, other: str | None) -> MapSource:
     if arm == ORACLE:
         return truth
     if arm == CENTRE_PRIOR:
@@ -159,7 +188,8 @@ def _source(arm: str, truth: Masks, model: str | None, sha256: str | None, other
     return _Elsewhere(source, Path(other)) if arm == SHUFFLED and other else source
 
 
-def _qualities(clip: _FirstFrames, truth: Masks, out: Path, region: Path) -> dict[str, float | None]:
+def _qualities(clip: FirstFrames, truth: Masks, out: Path, region: Path | None) -> dict[str, float | None]:
+    """Every quality of `METRICS`; VMAF of the region only where there is a file to blend its frames into."""
     everywhere, inside = WeightedSums(), WeightedSums()
 
     def blended() -> Iterator[Frame]:
@@ -167,22 +197,22 @@ def _qualities(clip: _FirstFrames, truth: Masks, out: Path, region: Path) -> dic
         for frame, decoded, mask in zip(clip, open_clip(out), truth, strict=True):
             sums = weighted_sums(frame, decoded, [np.ones(mask.shape, np.float32), mask.astype(np.float32)])
             everywhere, inside = everywhere + sums[0], inside + sums[1]
-            yield region_of(frame, decoded, mask)
+            yield decoded if region is None else region_of(frame, decoded, mask)
 
-    write_y4m(region, blended(), clip.info.frame_rate, pixel_shape=clip.info.pixel_shape, siting=clip.info.siting)
+    found: dict[str, float | None] = {}
+    if region is None:
+        for _ in blended():
+            pass
+    else:
+        write_y4m(region, blended(), clip.info.frame_rate, pixel_shape=clip.info.pixel_shape, siting=clip.info.siting)
+        found["vmaf@mask"] = _libvmaf(clip, region, ())["vmaf"]
     whole = _libvmaf(clip, out, ("xpsnr",))
-    return {
-        "psnr_y@mask": inside.psnr,
-        "ssim_y@mask": inside.ssim,
-        "vmaf@mask": _libvmaf(clip, region, ())["vmaf"],
-        "psnr_y": everywhere.psnr,
-        "ssim_y": everywhere.ssim,
-        "vmaf": whole["vmaf"],
-        "xpsnr_y": whole["xpsnr_y"],
-    }
+    found |= {"psnr_y@mask": inside.psnr, "ssim_y@mask": inside.ssim, "psnr_y": everywhere.psnr}
+    found |= {"ssim_y": everywhere.ssim, "vmaf": whole["vmaf"], "xpsnr_y": whole["xpsnr_y"]}
+    return {metric: found[metric] for metric in METRICS if metric in found}
 
 
-def _libvmaf(clip: _FirstFrames, distorted: Path, metrics: Sequence[str]) -> dict[str, float]:
+def _libvmaf(clip: FirstFrames, distorted: Path, metrics: Sequence[str]) -> dict[str, float]:
     paired = PairedInput(Input(clip.raw), Input(distorted), 0, 0, clip.count, clip.info.frame_rate)
     log = measure(find_ffmpeg(), paired, metrics=metrics, threads=1)
     return {metric: float(log.column(metric).mean()) for metric in log.metrics}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import InputError
@@ -11,7 +11,9 @@ from harness.models.sources import ModelSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.quality.bdrate import MIN_POINTS
 from harness.roi.encoders import Settings, find_encoder
+from harness.roi.laws import USUAL_LAW, Law
 from harness.roi.offsets import Strength
+from harness.studies.roi.budgets import Budget
 
 PLAIN, ORACLE, SHUFFLED = "plain", "oracle", "shuffled"
 MASK, REFERENCE = "mask", "reference"  # regions: a human's, an independent model's
@@ -56,6 +58,26 @@ class SweepPlan:
             find_encoder(name).options(Settings(crf=crf, preset=self.preset))
         for strength in self.strengths:
             Strength(strength)
+
+
+@dataclass(frozen=True)
+class CostPlan(SweepPlan):
+    """What to encode so that every arm pays the same: `budgets` such as `vmaf=1`, each model under each of `laws`.
+
+    `strengths` are sought, not given. Arms are plain, every model, the masks themselves, and the centre prior.
+    """
+
+    strengths: tuple[float, ...] = field(default=(), init=False)
+    budgets: tuple[str, ...] = ("vmaf=0", "vmaf=1", "vmaf=3")
+    laws: tuple[str, ...] = (str(USUAL_LAW),)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for what, read in (("budgets", Budget.parse), ("laws", Law.parse)):
+            values = tuple(str(read(text)) for text in getattr(self, what))
+            object.__setattr__(self, what, values)
+            if not values or len(set(values)) < len(values):
+                raise InputError(f"{what} {', '.join(values) or 'none'} (allowed: one or more, each once)")
 
 
 def asked_as(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
@@ -17,7 +18,8 @@ from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.roi.encoders import Settings
 from harness.roi.repeats import unsteady_note
-from harness.studies.roi.plan import MASK, REFERENCE, SweepPlan, asked_as, models_of
+from harness.studies.roi.costs import cost_tables, encode_at_costs
+from harness.studies.roi.plan import MASK, REFERENCE, CostPlan, SweepPlan, asked_as, models_of
 from harness.studies.roi.reference import ABOVE, clips_with_regions
 from harness.studies.roi.sweep import measurable, sweep
 from harness.studies.roi.tables import sweep_tables
@@ -97,6 +99,63 @@ def roi_sweep(
         >>> plan = SweepPlan(("saliency_student_v3",), frames=24)
         >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
     """
+    ready = _ready(plan, clips, store, announce)
+    rows = sweep(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress)
+    tables = sweep_tables(rows, ready.plan, name, command=repeat_command(plan, clips, name), **ready.told)
+    return Swept(name, ready.plan, tuple(ready.able), rows, tables, ready.left_out)
+
+
+def roi_at_cost(
+    plan: CostPlan,
+    clips: Clips = Clips(),
+    *,
+    executor: str = "local",
+    store: Path = Path(".harness-jobs"),
+    name: str = "sweep",
+    progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> tuple[Table, ...]:
+    """Compare arms where each pays the same: on every clip, the strength of each is sought by real encodes.
+
+    Args:
+        plan: Encoders, CRFs, budgets, laws and models; its `region` is set by what `clips` are.
+        clips: What to encode.
+        executor: Where jobs run, as for `roi_sweep`.
+        store: Folder of finished jobs.
+        name: First part of the tables' names.
+        progress: Hears (arms done, all).
+        announce: Hears of every clip that is left out.
+
+    Returns:
+        Gains over clips by budget, by clip, and all encodes; the same wherever the jobs ran.
+
+    Raises:
+        InputError: An unknown model, encoder or clip, or no clip that can be measured.
+        HarnessError: An encoder does not follow a map.
+
+    Example:
+        >>> plan = CostPlan(("saliency_student_v3",), frames=24)
+        >>> roi_at_cost(plan, Clips(names=("libby", "dog")))[0].rows  # doctest: +SKIP
+    """
+    ready = _ready(plan, clips, store, announce)
+    rows = encode_at_costs(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress)
+    return cost_tables(rows, ready.plan, name, command=repeat_command(plan, clips, name), **ready.told)
+
+
+P = TypeVar("P", bound=SweepPlan)
+
+
+@dataclass(frozen=True)
+class _Ready(Generic[P]):
+    """A plan whose models and clips are found; `told` is what its tables say of them."""
+
+    plan: P
+    able: list[ClipPair]
+    left_out: Mapping[str, str]
+    told: Mapping[str, Any]
+
+
+def _ready(plan: P, clips: Clips, store: Path, announce: Callable[[str], None]) -> _Ready[P]:
     models = models_of(plan)
     plan = replace(plan, models=tuple(models), region=REFERENCE if clips.videos else MASK)
     if clips.videos:
@@ -115,26 +174,21 @@ def roi_sweep(
         announce(f"{clip} is left out: {reason}")
     if not able:
         raise InputError(f"no clip can be measured ({'; '.join(f'{clip}: {why}' for clip, why in left_out.items())})")
-    rows = sweep(able, plan, lambda: open_executor(executor), Store(store), progress)
     if clips.videos:
         data = {f"video {clip.name}": sha256_of(clip.frames) for clip in able}
         data[f"reference {judge.name}"] = judge.digest
     else:
         data = {f"{corpus}/{clip.name}": clip_digest(clip) for clip in able}
-    tables = sweep_tables(
-        rows,
-        plan,
-        name,
-        where=where,
-        corpus=corpus,
-        command=repeat_command(plan, clips, name),
-        models={source.name: source.digest for source in models},
-        data=data,
-        code=code_of(__name__),
-        left_out=left_out,
-        remarks=unsteady_note(plan.encoders, Settings(preset=plan.preset)),
-    )
-    return Swept(name, plan, tuple(able), rows, tables, left_out)
+    told = {
+        "where": where,
+        "corpus": corpus,
+        "models": {source.name: source.digest for source in models},
+        "data": data,
+        "code": code_of(__name__),
+        "left_out": left_out,
+        "remarks": unsteady_note(plan.encoders, Settings(preset=plan.preset)),
+    }
+    return _Ready(plan, able, left_out, told)
 
 
 def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
@@ -151,6 +205,8 @@ def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
             "--encoder": plan.encoders,
             "--crf": [f"{crf:.12g}" for crf in plan.crfs],
             "--strength": [f"{strength:.12g}" for strength in plan.strengths],
+            "--budget": plan.budgets if isinstance(plan, CostPlan) else [],
+            "--law": plan.laws if isinstance(plan, CostPlan) else [],
             "--preset": [plan.preset],
             "--working-size": [plan.working],
             "--frames": [plan.frames],
