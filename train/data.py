@@ -7,6 +7,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from PIL import Image
 from corpora.loader import Pair, content_digest
 from harness.errors import HarnessError, InputError
 from harness.files import whole_file
+from harness.jobs.executors import SerialExecutor
 from harness.jobs.pools import process_pool
 from harness.media.pictures import FOREGROUND, read_mask, read_rgb
 
+FEW, FEWEST_HELD = 256, 64  # pictures
 CACHE_VERSION = 3  # of how a file is decoded and what is kept: 3 counts the foreground
 
 
@@ -31,10 +34,15 @@ def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tupl
     """
     order = list(range(count))
     random.Random(seed).shuffle(order)
-    held_out = max(64, round(fraction * count))
+    held_out = max(FEWEST_HELD, round(fraction * count))
     if held_out >= count:
         raise InputError(f"{count} pairs leave nothing to train on after {held_out} are held out")
     return order[held_out:], order[:held_out]
+
+
+def decoders(count: int) -> Executor:
+    """What decodes `count` pictures: a process a core, or this one where they are done before processes have begun."""
+    return process_pool(os.cpu_count()) if count >= FEW else SerialExecutor()
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def _decode_into(
         with (
             rgb_part.open("wb") as rgb_file,
             mask_part.open("wb") as mask_file,
-            process_pool(os.cpu_count()) as pool,
+            decoders(len(pairs)) as pool,
         ):
             decoded = pool.map(resized_pair, images, masks, [short_side] * len(pairs), chunksize=32)
             for done, (rgb, mask) in enumerate(decoded, 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from PIL import Image
 
 from corpora.loader import Pair, content_digest
 from harness.files import whole_file
-from harness.jobs.pools import process_pool
 from harness.media.pictures import read_mask, read_rgb
+from train.data import decoders
 
 CACHE_VERSION = 2
 
@@ -38,7 +37,7 @@ def square_frames(
     path = cache / f"{content_digest(list(pairs))[:16]}-{len(pairs)}-square{side}-v{CACHE_VERSION}.rgbm"
     shape = (len(pairs), side, side, 4)
     if not path.exists():
-        with whole_file(path) as part, process_pool(os.cpu_count()) as pool:
+        with whole_file(path) as part, decoders(len(pairs)) as pool:
             frames = np.memmap(part, np.uint8, "w+", shape=shape)
             images, masks = [pair.image for pair in pairs], [pair.mask for pair in pairs]
             for row, found in enumerate(pool.map(square, images, masks, [side] * len(pairs), chunksize=32)):

@@ -62,6 +62,7 @@ def roi_sweep(
         list[str] | None,
         typer.Option("--law", help="From map to offset, beside --budget; repeatable: map, centre:0.5."),
     ] = None,
+    oracle: Annotated[bool, typer.Option(help="Beside --budget: the region itself as an arm too.")] = True,
     preset: Preset = None,
     working_size: WorkingSize = "448x256",
     frames: Annotated[int | None, typer.Option(help="Only the first so many frames of each clip.")] = None,
@@ -99,10 +100,14 @@ def roi_sweep(
     how["announce"] = lambda line: say(line, to_stderr=True)
     if laws and not budgets:
         raise InputError("--law without --budget (allowed: both; at equal strength the map decides alone)")
+    if not oracle and not budgets:
+        raise InputError("--no-oracle without --budget (allowed: both)")
     if budgets and strengths:
         raise InputError("--strength beside --budget (allowed: one; a budget seeks the strength)")
     if budgets:
-        costs = harness.CostPlan(**words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws))
+        costs = harness.CostPlan(
+            **words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws), oracle=oracle
+        )
         with progress("arms encoded and measured") as report:
             tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
         for table in tables:

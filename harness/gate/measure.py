@@ -145,6 +145,7 @@ def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
         frames=wanted.settings["frames"],
         budgets=rows["budgets"],
         laws=(rows["law"],),
+        oracle=False,
     )
     tables = roi_at_cost(
         plan,

@@ -49,14 +49,27 @@ class WeightedSums:
 
 def weighted_sums(reference: Frame, distorted: Frame, weights: list[np.ndarray]) -> list[WeightedSums]:
     """Luma errors under each of `weights` `[H, W]`, non-negative; `InputError` when sizes or depths differ."""
+    first, second, peak = _lumas(reference, distorted)
+    return _summed((first - second) ** 2, ssim_map(first, second, peak), weights, peak)
+
+
+def weighted_errors(reference: Frame, distorted: Frame, weights: list[np.ndarray]) -> list[WeightedSums]:
+    """As `weighted_sums`, for PSNR alone: the similarity is 0."""
+    first, second, peak = _lumas(reference, distorted)
+    return _summed((first - second) ** 2, np.zeros((1, 1), np.float32), weights, peak)
+
+
+def _lumas(reference: Frame, distorted: Frame) -> tuple[np.ndarray, np.ndarray, float]:
     if reference.y.shape != distorted.y.shape or reference.bit_depth != distorted.bit_depth:
         raise InputError(
             f"reference is {reference.y.shape} of {reference.bit_depth} bits, distorted {distorted.y.shape} of "
             f"{distorted.bit_depth} (must be equal)"
         )
     peak = float((1 << reference.bit_depth) - 1)
-    first, second = reference.y.astype(np.float32), distorted.y.astype(np.float32)
-    squares, similarity = (first - second) ** 2, ssim_map(first, second, peak)
+    return reference.y.astype(np.float32), distorted.y.astype(np.float32), peak
+
+
+def _summed(squares: np.ndarray, similarity: np.ndarray, weights: list[np.ndarray], peak: float) -> list[WeightedSums]:
     return [
         WeightedSums(
             float(weight.sum(dtype=np.float64)),

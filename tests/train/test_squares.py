@@ -27,13 +27,13 @@ TINY = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("squares")
-    write_images(folder, ImageOptions(count=32, size=(72, 80), seed=5))
+    write_images(folder, ImageOptions(count=80, size=(72, 80), seed=5))
     return folder
 
 
 @pytest.fixture(scope="module")
 def pairs(corpus: Path) -> list[Pair]:
-    return load_pairs("synth", corpus)
+    return load_pairs("synth", corpus)[:32]
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_pictures_without_masks_learn_from_the_teacher_alone(
     write_images(tmp_path / "others", ImageOptions(count=5, size=(64, 64), seed=99))
     for pair in load_pairs("synth", tmp_path / "others"):
         shutil.copy(pair.image, more / pair.image.name)
-    held = load_pairs("synth", corpus)[validation_split(32)[1][0]].image
+    held = load_pairs("synth", corpus)[validation_split(80)[1][0]].image
     shutil.copy(held, more / f"copy{held.suffix}")
     lesson = lesson_of(teacher, 0.7, [more], training_set(["synth"], [corpus]))
     assert lesson and len(lesson.unlabelled) == 5 and lesson.rejected == 1

@@ -24,7 +24,7 @@ from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_sp
 from train.validation import validation_iou
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-CORPUS = ImageOptions(count=32, size=(72, 80), seed=5)
+CORPUS = ImageOptions(count=80, size=(72, 80), seed=5)
 TINY = {"epochs": 2, "batch_size": 8, "short_side": 48, "crop_size": 32, "val_short_side": 32, "small_size": 32}
 
 
@@ -37,7 +37,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pairs(corpus: Path) -> list[Pair]:
-    return load_pairs("synth", corpus)
+    return load_pairs("synth", corpus)[:32]
 
 
 def run_once(
@@ -122,7 +122,7 @@ def test_views_on_a_device_are_those_on_the_host(widest: float, size: int, pairs
     plan = plan_views(data, range(len(pairs)), 0.7, 3, 1, widest)
     inside = plan.top + plan.height <= data.heights[plan.pair]
     assert plan.scaled(size) and inside.all() == (widest == 1) and inside.any()
-    slices, cpu = [slice(0, 8), slice(8, 32)], torch.device("cpu")
+    slices, cpu = [slice(0, 8), slice(8, 80)], torch.device("cpu")
     host = list(HostBatches(data, cpu).epoch(plan, slices, size))
     resident = list(ResidentBatches(data, cpu).epoch(plan, slices, size))
     for (images, truth), (other_images, other_truth) in zip(host, resident, strict=True):
@@ -221,8 +221,8 @@ def test_epoch_plan_depends_on_seed_and_epoch_alone(pairs: list[Pair], tmp_path:
 
 
 @pytest.mark.slow
-def test_validation_iou_averages_batches_then_over_them(pairs: list[Pair], tmp_path: Path) -> None:
-    data = decoded_set(pairs, 32, tmp_path)
+def test_validation_iou_averages_batches_then_over_them(corpus: Path, tmp_path: Path) -> None:
+    data = decoded_set(load_pairs("synth", corpus)[:40], 32, tmp_path)
     score = validation_iou(lambda images: np.ones(images.shape[:3]), data, range(40), 32)
     masks = [data.pair(i)[1] for i in range(40)]
     corners = [((mask.shape[0] - 32) // 2, (mask.shape[1] - 32) // 2) for mask in masks]
@@ -240,10 +240,11 @@ def test_two_runs_and_a_resumed_one_end_in_the_same_weights(student: str, pairs:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from corpora.loader import load_pairs\n"
-        "from train.loop import train\nfrom train.recipe import load_recipe\n"
+        "from train import data\nfrom train.loop import train\nfrom train.recipe import load_recipe\n"
+        "data.FEWEST_HELD = 16\n"
         "def kill(stage, done, total, values):\n"
         "    if stage.startswith('epoch 2') and done == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"train(load_recipe({student!r}, **{TINY}), load_pairs('synth', sys.argv[1]), Path(sys.argv[2]), "
+        f"train(load_recipe({student!r}, **{TINY}), load_pairs('synth', sys.argv[1])[:32], Path(sys.argv[2]), "
         "Path(sys.argv[3]), 'cpu', threads=1, progress=kill)\n"
     )
     corpus, killed = pairs[0].image.parents[2], tmp_path / "killed"
@@ -371,7 +372,7 @@ def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_pa
     from train.recipe import load_recipe
     from train.union import training_set
 
-    fold_image = load_pairs("synth", corpus)[validation_split(32)[1][0]].image
+    fold_image = load_pairs("synth", corpus)[validation_split(80)[1][0]].image
     more = tmp_path / "HKU-IS"
     for folder in ("imgs", "gt"):
         (more / folder).mkdir(parents=True)
@@ -383,7 +384,7 @@ def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_pa
         ImageOps.mirror(picture.convert("RGB")).resize((90, 70)).save(more / "imgs" / "copy.jpg", quality=80)
     Image.new("L", (90, 70), 255).save(more / "gt" / "copy.png")
     found = training_set(["synth", "hku-is"], [corpus, more])
-    assert found.rejected == {"hku-is": 1} and len(found.more) == 6 and len(found.pairs) == 32
+    assert found.rejected == {"hku-is": 1} and len(found.more) == 6 and len(found.pairs) == 80
 
     recipe = load_recipe("v3", **TINY | {"epochs": 1})
     folder = tmp_path / "run"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from harness.errors import InputError
 from harness.roi.offsets import Strength
 
-COSTS = ("vmaf", "xpsnr_y", "psnr_y", "ssim_y")  # whole-frame qualities that a budget can be in
-FIRST, WEAKEST, STRONGEST = 3.0, 0.25, 12.0  # strengths in QP: the first tried, the grid, the end of the search
-CLOSE = 0.25  # per cent of bits: an encode this near to a budget ends the search for it
+COSTS = ("vmaf", "xpsnr_y", "psnr_y")  # whole-frame qualities that a budget can be in
+FIRST, WEAKEST, STRONGEST = 4.0, 0.5, 12.0  # strengths in QP: the first tried, the grid, the end of the search
+CLOSE = 0.5  # per cent of bits: an encode this near to a budget ends the search for it
 
 
 @dataclass(frozen=True)

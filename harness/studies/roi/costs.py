@@ -70,14 +70,15 @@ def measure_at_costs(
 ) -> list[dict[str, Any]]:
     """A row per encode of the search, at every strength that it took to enclose every budget.
 
-    `anchor` holds kbit/s and qualities of the plain encodes. VMAF of the region is left out: no cost or gain is in it.
+    `anchor` holds kbit/s and qualities of the plain encodes. SSIM and VMAF of the region are left out: no
+    cost or gain is in them.
     """
     with scratch_folder() as folder:
         scratch = Path(folder)
         clip = FirstFrames(Path(frames), limit, scratch / "reference.y4m")
         truth, able = Masks.of(Path(masks), clip.info, limit), find_encoder(encoder)
         source, size = source_of(arm, truth, model, sha256, None), WorkingSize.parse(working)
-        ladder = Ladder(name, clip, truth, able, crfs, preset, size, scratch, Law.parse(law), region_vmaf=False)
+        ladder = Ladder(name, clip, truth, able, crfs, preset, size, scratch, Law.parse(law), complete=False)
         rows: list[dict[str, Any]] = []
 
         def encode(strength: float) -> Point:
@@ -113,7 +114,7 @@ def encode_at_costs(
         for clip in clips
         for encoder in plan.encoders
     ]
-    arms = [arm for law in plan.laws for arm in _arms(models, law)] + [(CENTRE_PRIOR, str(MAP), {})]
+    arms = [arm for law in plan.laws for arm in _arms(models, law, plan.oracle)] + [(CENTRE_PRIOR, str(MAP), {})]
     total = len(plain) * (1 + len(arms))
     anchors = run_jobs(plain, executor, store, lambda done, _: told(done, total))
     jobs = list(_searches(clips, plan, arms, anchors))
@@ -125,9 +126,9 @@ def encode_at_costs(
 Arm = tuple[str, str, dict[str, str]]
 
 
-def _arms(models: Sequence[ModelSource], law: str) -> list[Arm]:
+def _arms(models: Sequence[ModelSource], law: str, oracle: bool) -> list[Arm]:
     own: list[Arm] = [(source.name, law, {"model": str(source.path), "sha256": source.digest}) for source in models]
-    return [*own, (ORACLE, law, {})]
+    return [*own, (ORACLE, law, {})] if oracle else own
 
 
 def _common(clip: ClipPair, encoder: str, plan: CostPlan) -> dict[str, Any]:

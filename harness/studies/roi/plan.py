@@ -64,12 +64,13 @@ class SweepPlan:
 class CostPlan(SweepPlan):
     """What to encode so that every arm pays the same: `budgets` such as `vmaf=1`, each model under each of `laws`.
 
-    `strengths` are sought, not given. Arms are plain, every model, the masks themselves, and the centre prior.
+    `strengths` are sought, not given. Arms are plain, every model, the centre prior, and the masks (`oracle`).
     """
 
     strengths: tuple[float, ...] = field(default=(), init=False)
     budgets: tuple[str, ...] = ("vmaf=0", "vmaf=1", "vmaf=3")
     laws: tuple[str, ...] = (str(USUAL_LAW),)
+    oracle: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

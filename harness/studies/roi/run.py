@@ -207,6 +207,7 @@ def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
             "--strength": [f"{strength:.12g}" for strength in plan.strengths],
             "--budget": plan.budgets if isinstance(plan, CostPlan) else [],
             "--law": plan.laws if isinstance(plan, CostPlan) else [],
+            "--no-oracle": isinstance(plan, CostPlan) and not plan.oracle,
             "--preset": [plan.preset],
             "--working-size": [plan.working],
             "--frames": [plan.frames],
