@@ -103,4 +103,3 @@ ALLOWED = (
     "power:0.5 (of the map), grow:1 (by so many blocks)"
 )
 MAP = Law("map", 0.0)
-USUAL_LAW = MAP

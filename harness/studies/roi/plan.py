@@ -11,7 +11,7 @@ from harness.models.sources import ModelSource, find_source
 from harness.models.working_size import WorkingSize
 from harness.quality.bdrate import MIN_POINTS
 from harness.roi.encoders import Settings, find_encoder
-from harness.roi.laws import USUAL_LAW, Law
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Strength
 from harness.studies.roi.budgets import Budget
 
@@ -69,7 +69,7 @@ class CostPlan(SweepPlan):
 
     strengths: tuple[float, ...] = field(default=(), init=False)
     budgets: tuple[str, ...] = ("vmaf=0", "vmaf=1", "vmaf=3")
-    laws: tuple[str, ...] = (str(USUAL_LAW),)
+    laws: tuple[str, ...] = (str(MAP),)
     oracle: bool = True
 
     def __post_init__(self) -> None:
