@@ -12,6 +12,7 @@ from harness.gate.groups import find_group
 from harness.gate.groups.base import DOUBTS, Question, Reading, Tables
 from harness.gate.pair import PAIR, read_pair
 from harness.gate.policy import Policy, Profile
+from harness.gate.power import refuse_undecidable
 from harness.gate.rules import Rule, checks_of
 from harness.gate.verdict import Measurement, TableRecord, Verdict
 from harness.jobs.provenance import code_digest, commit
@@ -87,9 +88,10 @@ def rules_of(policy: Policy, profile: Profile, unavailable: Container[str] = ())
 
 
 def refuse_unknown(policy: Policy, profile: Profile) -> None:
-    """`InputError`, with what is allowed, for a group or a setting that nothing here knows."""
+    """`InputError`, with what is allowed, for a group or setting that nothing here knows, or no data can decide."""
     for name in policy.groups:
         find_group(name).check(policy, profile)
+    refuse_undecidable(policy, profile, rules_of(policy, profile))
 
 
 def judging_code(policy: Policy) -> str:

@@ -17,7 +17,7 @@ from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
 SCHEMA = Path(__file__).parent / "policy.schema.json"
-HEAD = ("schema_version", "name", "statistics", "groups", "profiles")
+HEAD = ("schema_version", "name", "statistics", "power", "groups", "profiles")
 
 Settings = TypeVar("Settings")
 

@@ -180,16 +180,32 @@ def _pr_charts(table: Table) -> Iterable[Chart]:
 
 
 def _rd_charts(table: Table) -> Iterable[Chart]:
-    """One chart per clip; rows are `{clip, arm, kbps, <quality>}`."""
+    """One chart per clip; rows are `{clip, arm, strength, kbps, <quality>}`; each arm at its median strength."""
     arms = {arm: number for number, arm in enumerate(table.rows["arm"].unique())}
     for clip, rows in table.rows.groupby("clip", sort=False):
-        ordered = rows.sort_values("kbps")
-        lines = [
-            (str(arm), number, list(zip(own["kbps"], own[QUALITY], strict=True)))
-            for arm, number in arms.items()
-            if len(own := ordered[ordered["arm"] == arm])
-        ]
+        lines = []
+        for arm, number in arms.items():
+            own = rows[rows["arm"] == arm]
+            strengths = sorted(own["strength"].dropna().unique())
+            if strengths:
+                own = own[own["strength"] == strengths[len(strengths) // 2]]
+            if len(own):
+                own = own.sort_values("kbps")
+                lines.append((str(arm), number, list(zip(own["kbps"], own[QUALITY], strict=True))))
         yield line_chart(str(clip), "kbit/s", QUALITY, lines)
+
+
+def _cost_charts(table: Table) -> Iterable[Chart]:
+    """One chart per whole-frame quality: mean gain over clips against what it costs, arm by arm."""
+    for cost, rows in table.rows.groupby("cost", sort=False):
+        mean = rows.groupby(["arm", "budget_%"], sort=False)["gain_%"].mean().reset_index()
+        lines = [
+            (str(arm), number, list(zip(own["budget_%"], own["gain_%"], strict=True)))
+            for number, (arm, own) in enumerate(mean.groupby("arm", sort=False))
+            if len(own) > 1 and own["gain_%"].notna().all()
+        ]
+        if lines:
+            yield line_chart("What steering buys at equal cost", f"cost in {cost}, % of bits", "gain, % of bits", lines)
 
 
 def _worth_rows(table: Table) -> bool:
@@ -219,4 +235,8 @@ def _pictures(table: Table, folder: Path | None) -> Iterable[Picture]:
         yield Picture(f"data:{MIME[path.suffix.lower()]};base64,{content}", caption)
 
 
-CHARTS: dict[str, Callable[[Table], Iterable[Chart]]] = {"eval.pr": _pr_charts, "roi.points": _rd_charts}
+CHARTS: dict[str, Callable[[Table], Iterable[Chart]]] = {
+    "eval.pr": _pr_charts,
+    "roi.at_cost_points": _rd_charts,
+    "roi.at_cost_by_clip": _cost_charts,
+}

@@ -9,14 +9,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.errors import InputError
 from harness.files import write_text
 from harness.gate.context import Contender, Context, pair_of
-from harness.gate.data import refuse_unknown_sets
+from harness.gate.data import clips_of, pairs_of, refuse_unknown_sets
 from harness.gate.evidence import read_tables
-from harness.gate.judge import judge, refuse_unknown
+from harness.gate.judge import judge, refuse_unknown, rules_of
 from harness.gate.measure import gather
 from harness.gate.pair import PAIR, pair_table
 from harness.gate.policy import Policy, load_policy
+from harness.gate.power import foresee
 from harness.gate.text import markdown
 from harness.gate.verdict import Verdict, write_verdict
 from harness.jobs.provenance import processor_name
@@ -73,8 +75,32 @@ def run_gate(
         announce=announce,
     )
     context.incumbent.load()
+    _tell(context)
     gather(context)
     return conclude(policy, read_tables(context.evidence), context.out)
+
+
+def _tell(context: Context) -> None:
+    """Announce what will be measured, what is missing for it, and what it can show."""
+    profile, policy = context.profile, context.policy
+    for name in profile.accuracy:
+        with_reason = _absent(lambda name=name: pairs_of(context, name))  # type: ignore[misc]
+        context.announce(f"{name}: {with_reason or f'{profile.pairs[name]:,} pairs'}")
+    reason = _absent(lambda: clips_of(context))
+    context.announce(
+        f"{profile.clips}: {reason or f'{len(profile.clip_names)} clips, {profile.frames} frames of each'}"
+    )
+    for each in foresee(policy, rules_of(policy, profile)):
+        context.announce(f"foreseen: {each}")
+
+
+def _absent(find: Callable[[], object]) -> str:
+    """Why a set cannot be measured, in a line; its checks will be undecided, and all others are made."""
+    try:
+        find()
+    except InputError as error:
+        return f"missing ({error}); its checks will be INCONCLUSIVE"
+    return ""
 
 
 def judge_folders(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from harness.gate.judge import rules_of
+from harness.gate.policy import policy_of
+from harness.gate.power import foresee
 from harness.gate.verdict import Check, Outcome, Side, Verdict
 
 
@@ -17,6 +20,7 @@ def markdown(verdict: Verdict) -> str:
         cells = [check.group, name, shown(check.value, check.unit), interval(check), rule_text(check)]
         cells += [shown(check.margin, check.unit), str(check.outcome), check.reason]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += _power(verdict)
     lines += ["", "Inputs:", ""]
     lines += [f"- {side}: `{model.id}`, `{model.file}`, sha256 `{model.sha256}`" for side, model in _sides(verdict)]
     lines += [f"- policy: `{verdict.policy['name']}`, sha256 `{verdict.policy['sha256']}`, profile `{verdict.profile}`"]
@@ -34,6 +38,21 @@ def markdown(verdict: Verdict) -> str:
         f"Digest of this verdict: `{verdict.digest}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _power(verdict: Verdict) -> list[str]:
+    """What the data could show, check by check, as the policy foresaw it."""
+    policy = policy_of(dict(verdict.policy["content"]))
+    foreseen = foresee(policy, rules_of(policy, policy.profile(verdict.profile), verdict.unchecked))
+    if not foreseen:
+        return []
+    level = policy.content["power"]["level"]
+    head = [f"What this data could show, foreseen from how far items lie apart ({level:.0%} power):", ""]
+    head += ["| check | items | smallest effect | effect to be decided | items for that |", "| --- " * 5 + "|"]
+    return ["", *head] + [
+        f"| {each.rule.name} | {each.items} | {each.smallest:.3g} | {each.asked:.3g} | {each.needed or 'too many'} |"
+        for each in foreseen
+    ]
 
 
 def summary(verdict: Verdict) -> str:

@@ -48,7 +48,7 @@ def test_the_order_of_tables_and_what_nobody_asked_for_change_nothing() -> None:
 def test_a_table_that_is_not_there_is_inconclusive_with_a_reason() -> None:
     for kind, key in (
         ("eval.paired", "accuracy.ecssd.iou_mean@0.5.gain"),
-        ("roi.points", "roi.bdrate_gain"),
+        ("roi.at_cost_points", "roi.gain.vmaf=1"),
         ("score.feature", "feature.drift"),
         ("score.native", "feature.parity"),
         ("cost.memory", "cost.memory_ratio"),
@@ -69,7 +69,7 @@ def test_without_a_pair_or_with_two_there_is_nothing_to_judge() -> None:
 
 def test_tables_of_other_weights_decide_nothing() -> None:
     tables = winning_tables(pair_of(new=replace(NEW, sha256="c" * 64)))
-    found = check_of(POLICY, [winning_tables()[0], *tables[1:]], "roi.bdrate_gain")
+    found = check_of(POLICY, [winning_tables()[0], *tables[1:]], "roi.gain.vmaf=1")
     assert found.outcome is Outcome.INCONCLUSIVE and "is not about these weights of new" in found.reason
 
 
@@ -77,10 +77,10 @@ def test_tables_that_were_made_otherwise_than_the_policy_asks_decide_nothing() -
     fewer = with_policy(statistics={"resamples": 2000})
     found = check_of(fewer, winning_tables(), "accuracy.ecssd.mae_mean.gain")
     assert found.outcome is Outcome.INCONCLUSIVE and "was made with statistics" in found.reason
-    stronger = check_of(with_policy(roi={"strength": 6.0}), winning_tables(), "roi.centre_gain")
-    assert stronger.reason == "no encodes of old by libx264 at strength 6"
-    finer = check_of(with_policy(roi={"crf": [20, 24, 28, 32]}), winning_tables(), "roi.centre_gain")
-    assert finer.reason.endswith("was encoded at CRF 24, 28, 32, 36 (the policy asks for 20, 24, 28, 32)")
+    other = check_of(with_policy(roi={"law": "past:0.3"}), winning_tables(), "roi.gain.vmaf=1")
+    assert other.reason == "no encodes of old by libx264 under the law past:0.3"
+    finer = check_of(with_policy(roi={"crf": [20, 24, 28, 32]}), winning_tables(), "roi.gain.vmaf=1")
+    assert "was made with crfs [22, 27, 32, 37] (the policy asks for [20, 24, 28, 32])" in finer.reason
 
 
 def test_a_table_without_its_columns_is_a_reason_and_no_traceback() -> None:
@@ -170,11 +170,11 @@ def test_a_map_that_is_flat_where_it_would_lose_is_not_judged_on_the_rest(
 def test_completeness_counts_the_images_measured_not_those_with_a_value() -> None:
     """All of them for a size class too, of which most images are none."""
     tables = changed(winning_tables(), "eval.paired", lambda rows: rows.assign(defined=rows["defined"] // 10))
-    small = "accuracy.ecssd.iou_small_mean@0.5.gain"
+    small = "accuracy.duts-te.iou_small_mean@0.5.gain"
     assert check_of(POLICY, tables, small).outcome is Outcome.PASS
     fewer = changed(winning_tables(), "eval.paired", lambda rows: rows.assign(images=rows["images"] - 1))
     found = check_of(POLICY, fewer, small)
-    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "partial: 999 of 1000 items")
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "partial: 5018 of 5019 items")
 
 
 def test_the_margin_of_the_primary_measure_needs_a_p_value_against_it() -> None:

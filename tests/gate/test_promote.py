@@ -304,9 +304,9 @@ def test_a_table_that_was_edited_and_digested_again_is_not_the_verdicts(models: 
     path = won(models)
 
     def flattered(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows.assign(bd_rate=rows["bd_rate"] - 99.0 * (rows["arm"] == "b"))
+        return rows.assign(**{"gain_%": rows["gain_%"] + 99.0 * (rows["arm"] == "b")})
 
-    better = changed(tables_of(models, "a", "b"), "roi.bdrate_by_clip", flattered)
+    better = changed(tables_of(models, "a", "b"), "roi.at_cost_by_clip", flattered)
     keep_tables(better, path.parent / "evidence")
     refused(models, path, "does not follow from the tables in")
 

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import InputError
 from harness.gate.judge import rules_of
 from harness.gate.policy import load_policy
+from harness.gate.power import foresee
 from harness.gate.rules import checks_of
 from harness.gate.text import markdown
 from harness.gate.verdict import (
@@ -98,8 +99,9 @@ def test_what_is_no_verdict_is_named(verdict: Verdict, tmp_path: Path):
 
 
 def test_markdown_holds_every_check_with_its_reason(verdict: Verdict):
-    text = markdown(verdict)
+    text, policy = markdown(verdict), load_policy()
+    foreseen = foresee(policy, rules_of(policy, policy.profile("full")))
     assert text.startswith("# HOLD: b against a")
     assert "no clips at hand" in text
-    assert sum(line.startswith("| ") for line in text.splitlines()) == len(verdict.checks) + 2
+    assert sum(line.startswith("| ") for line in text.splitlines()) == len(verdict.checks) + len(foreseen) + 4
     assert verdict.digest in text

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from corpora.manifest import known_digests
@@ -33,6 +34,8 @@ def with_policy(**sections: dict[str, object]) -> Policy:
     content = json.loads(json.dumps(POLICY.content))
     for name, change in sections.items():
         content[name] |= change
+    if sections.keys() & {"accuracy", "profiles", "roi"}:
+        del content["power"]  # what data can show was foreseen for the shipped ones
     return policy_of(content)
 
 
@@ -133,7 +136,10 @@ def _roi(question: Question, want: Wanted) -> pd.DataFrame:
             continue
         for crf in want.settings["crfs"]:
             size = int(100_000 * 2 ** (-crf / 6)) + len(rows)
-            rows.append({**own, "crf": crf, "steered": arm != PLAIN, "bytes": size})
+            rows.append(
+                {**own, "crf": crf, "steered": arm != PLAIN, "bytes": size}
+                | {"strength": np.nan if arm == PLAIN else 3.0, "kbps": size / 100, "psnr_y@mask": 50 - crf / 2}
+            )
     return pd.DataFrame(rows)
 
 

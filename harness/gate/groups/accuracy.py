@@ -25,7 +25,10 @@ PAIRED = "eval.paired"
 
 @dataclass(frozen=True)
 class Settings:
-    """One primary measure to be better at, and how much may be lost in the others."""
+    """One primary measure to be better at, and how much may be lost in the others.
+
+    Object sizes are judged on `size_sets` [default: on all], for some sets have too few of a class.
+    """
 
     working_size: str
     primary: str
@@ -34,6 +37,7 @@ class Settings:
     size_allowance: float
     undefined_share: float
     allowances: Mapping[str, float]
+    size_sets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, policy: Policy) -> Settings:
@@ -73,7 +77,9 @@ def _rules(settings: Settings, corpus: str, whole: int) -> Iterator[Rule]:
     yield rule(settings.primary, Kind.SUPERIOR, settings.primary_margin, share, primary=True)
     for measure, allowed in settings.allowances.items():
         yield rule(measure, Kind.AT_LEAST, -allowed, share)
-    for measure in settings.by_size:  # an image is of one class: undefined in the two others
+    for measure in (
+        settings.by_size if corpus in (settings.size_sets or (corpus,)) else ()
+    ):  # an image is of one class: undefined in the two others
         yield rule(measure, Kind.AT_LEAST, -settings.size_allowance, None)
 
 

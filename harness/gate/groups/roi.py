@@ -72,7 +72,7 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     def rule(name: str, key: str, kind: Kind, threshold: float, primary: bool = False) -> Rule:
         return Rule(NAME, name, key, kind, threshold, primary, whole=clips, unit="points", items="clips")
 
-    found = [Rule(NAME, "map moves the bits", "roi.effect", Kind.FACT, unit="fact")]
+    found = [Rule(NAME, "map moves the bits", "roi.effect", Kind.FACT, whole=clips, unit="fact", items="clips")]
     for budget in settings.budgets:
         found.append(rule(f"gain at {budget}", f"roi.gain.{budget}", Kind.AT_LEAST, -settings.allowance))
         what, key = f"gain over the centre prior at {budget}", f"roi.centre_gain.{budget}"
@@ -148,4 +148,4 @@ def _effect(points: pd.DataFrame, question: Question, unsteady: Sequence[str]) -
     clips = own["clip"].nunique()
     note = f"{int(moved.sum())} of {len(moved)} steered encodes differ from the plain one, on {clips} clips"
     held = bool(moved.all()) and clips == points["clip"].nunique()
-    return fact("roi.effect", held, "; ".join([note, *unsteady]), count=len(moved))
+    return fact("roi.effect", held, "; ".join([note, *unsteady]), count=clips)

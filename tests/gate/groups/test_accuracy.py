@@ -31,6 +31,7 @@ def policy(**accuracy: Any) -> Policy:
     """The shipped rules of this group alone, on forty small pictures."""
     content = json.loads(json.dumps(POLICY.content))
     content["groups"] = ["accuracy"]
+    del content["power"]
     content["accuracy"] |= accuracy
     content["profiles"] = {"full": {**content["profiles"]["full"], "accuracy": ["ecssd"], "pairs": {"ecssd": COUNT}}}
     return policy_of(content)

@@ -17,9 +17,10 @@ from harness.gate.judge import judge
 from harness.gate.policy import Policy, policy_of
 from harness.gate.run import run_gate
 from harness.gate.verdict import Check, Outcome, Verdict
+from harness.models.sources import CENTRE_PRIOR
 from harness.tables import Table, read_table
 from tests.helpers.commands import run
-from tests.helpers.gate import POLICY, changed, winning_tables
+from tests.helpers.gate import POLICY, changed, winning_tables, with_policy
 from tests.helpers.models import write_student
 
 CRFS = [22, 27, 32, 37]
@@ -57,8 +58,9 @@ def policy(frames: int = 3) -> Policy:
     """The shipped rules of this group alone, on the two clips."""
     content = json.loads(json.dumps(POLICY.content))
     content["groups"] = ["roi"]
-    content["roi"]["crf"] = CRFS
+    content["roi"] |= {"crf": CRFS, "budgets": ["psnr_y=3"], "primary": ["psnr_y=3"]}
     content["profiles"]["full"] |= {"frames": frames, "clip_names": ["first", "second"]}
+    del content["power"]
     return policy_of(content)
 
 
@@ -81,15 +83,17 @@ def outcomes(verdict: Verdict) -> dict[str, Outcome]:
 
 
 @pytest.mark.slow
-def test_the_right_map_gains_over_the_wrong_one_in_points_of_bd_rate(verdict: Verdict) -> None:
+def test_the_right_map_gains_over_the_wrong_one_at_equal_cost(folder: Path, verdict: Verdict) -> None:
     values = {item.key: item for item in verdict.measurements}
-    assert values["roi.effect"].value == 1
-    assert values["roi.effect"].note == f"{2 * len(CRFS)} of {2 * len(CRFS)} encodes differ from the plain one"
-    assert values["roi.bdrate_gain"].value > 5
-    assert values["roi.bdrate_gain"].count == 2
-    assert values["roi.centre_gain"].p_value is not None and values["roi.centre_gain"].null == 0
-    assert values["roi.bdrate_gain"].value > values["roi.centre_gain"].value
+    assert values["roi.effect"].value == 1 and values["roi.effect"].count == 2
+    gain, over_prior = values["roi.gain.psnr_y=3"], values["roi.centre_gain.psnr_y=3"]
+    assert gain.value > 5 and gain.count == 2 and gain.value > over_prior.value
+    assert over_prior.p_value is not None and over_prior.null == 0
     assert outcomes(verdict)["roi.effect"] is Outcome.PASS
+    rows = read_table(folder / "wrong-right" / "evidence" / "roi_at_cost_by_clip.csv").rows
+    assert set(rows["arm"]) == {"right", "wrong", CENTRE_PRIOR}
+    paid = rows[rows["bound"].isna() | (rows["bound"] == "")]["psnr_y_paid_%"]
+    assert len(paid) and paid.to_numpy() == pytest.approx(3)  # everyone pays the same
 
 
 @pytest.mark.slow
@@ -101,32 +105,31 @@ def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict
     done = run(*shlex.split(line)[1:], "--store", store)
     assert done.exit_code == 0, done.output
     assert set(store.rglob("*")) == before
-    repeated = read_table(folder / "wrong-right" / "repeat" / "roi" / "roi_bdrate_by_clip.csv").rows
-    kept = read_table(folder / "wrong-right" / "evidence" / "roi_bdrate_by_clip.csv").rows
+    repeated = read_table(folder / "wrong-right" / "repeat" / "roi" / "roi_at_cost_by_clip.csv").rows
+    kept = read_table(folder / "wrong-right" / "evidence" / "roi_at_cost_by_clip.csv").rows
     pd.testing.assert_frame_equal(repeated, kept)
-    shown = kept[kept["metric"] == roi.QUALITY].pivot(index="clip", columns="arm", values="bd_rate")
-    gain = next(item for item in verdict.measurements if item.key == "roi.bdrate_gain")
-    assert gain.value == pytest.approx((shown["wrong"] - shown["right"]).mean())
+    shown = kept.pivot(index="clip", columns="arm", values="gain_%")
+    gain = next(item for item in verdict.measurements if item.key == "roi.gain.psnr_y=3")
+    assert gain.value == pytest.approx((shown["right"] - shown["wrong"]).mean())
 
 
 @pytest.mark.slow
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:
     found = gate(folder, "right", "empty", frames=2)
     effect = next(item for item in found.measurements if item.key == "roi.effect")
-    assert (effect.value, effect.note) == (0, f"0 of {2 * len(CRFS)} encodes differ from the plain one")
+    assert (effect.value, effect.note) == (0, "0 of 0 steered encodes differ from the plain one, on 0 clips")
     assert outcomes(found)["roi.effect"] is Outcome.FAIL
 
 
-def check_of(tables: list[Table], key: str) -> Check:
-    return next(check for check in judge(POLICY, tables).checks if check.key == key)
+def check_of(tables: list[Table], key: str, policy: Policy = POLICY) -> Check:
+    return next(check for check in judge(policy, tables).checks if check.key == key)
 
 
 def test_the_wrong_map_is_held() -> None:
     def swapped(rows: pd.DataFrame) -> pd.DataFrame:
         return rows.assign(arm=rows["arm"].replace({"old": "new", "new": "old"}))
 
-    tables = changed(changed(winning_tables(), roi.POINTS, swapped), roi.RATES, swapped)
-    gain = check_of(tables, "roi.bdrate_gain")
+    gain = check_of(changed(winning_tables(), roi.GAINS, swapped), "roi.gain.vmaf=1")
     assert gain.outcome is Outcome.FAIL and gain.value == pytest.approx(-10, abs=0.1)
 
 
@@ -140,41 +143,36 @@ def test_an_encoder_that_does_not_repeat_is_said_in_the_note() -> None:
     assert said in found[0].note and said not in found[1].note
 
 
-def test_a_clip_without_bd_rate_is_missing_and_not_left_out() -> None:
+def test_a_clip_without_a_gain_is_missing_and_not_left_out() -> None:
     def without(rows: pd.DataFrame) -> pd.DataFrame:
-        rows.loc[(rows["clip"] == "dog") & (rows["arm"] == "new"), "bd_rate"] = np.nan
+        here = (rows["clip"] == "dog") & (rows["arm"] == "new") & (rows["budget_%"] == 1)
+        rows.loc[here, "gain_%"] = np.nan
         return rows
 
-    tables = changed(winning_tables(), roi.RATES, without)
-    found = check_of(tables, "roi.centre_gain")
-    assert found.outcome is Outcome.INCONCLUSIVE
-    assert found.reason == "BD-rate is undefined on 1 of 7 clips (first: dog)"
-    assert check_of(tables, "roi.vmaf_gain").outcome is Outcome.PASS
+    tables = changed(winning_tables(), roi.GAINS, without)
+    found = check_of(tables, "roi.centre_gain.vmaf=1")
+    assert found.outcome is Outcome.INCONCLUSIVE and found.reason == "undefined on 1 of 20 clips (dog)"
+    assert check_of(tables, "roi.centre_gain.vmaf=3").outcome is Outcome.PASS
 
 
-def test_rates_that_do_not_overlap_leave_the_vmaf_gain_missing() -> None:
-    def far(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows.assign(kbps=rows["kbps"].where(rows["arm"] != "new", rows["kbps"] * 1000))
-
-    found = check_of(changed(winning_tables(), roi.POINTS, far), "roi.vmaf_gain")
-    assert found.outcome is Outcome.INCONCLUSIVE and "rates of the two do not overlap" in found.reason
-
-
-def test_encodes_of_fewer_frames_or_clips_decide_nothing() -> None:
-    shorter = changed(winning_tables(), roi.POINTS, lambda rows: rows.assign(frames=39))
-    assert check_of(shorter, "roi.centre_gain").reason == "blackswan was encoded over 39 frames, not 40"
+def test_encodes_of_fewer_frames_clips_or_budgets_decide_nothing() -> None:
+    longer = with_policy(roi={"frames": 30})
+    assert "was made with frames 24 (the policy asks for 30)" in check_of(winning_tables(), "roi.effect", longer).reason
     tables = winning_tables()
-    for kind in (roi.POINTS, roi.RATES):
+    for kind in (roi.POINTS, roi.GAINS):
         tables = changed(tables, kind, lambda rows: rows[rows["clip"] != "libby"])
-    assert check_of(tables, "roi.centre_gain").reason == "partial: 6 of 7 items"
+    assert check_of(tables, "roi.centre_gain.vmaf=1").reason == "partial: 19 of 20 items"
+    cheap = changed(winning_tables(), roi.GAINS, lambda rows: rows[rows["budget_%"] > 0])
+    assert check_of(cheap, "roi.gain.vmaf=1").reason.startswith("no gains at vmaf=0 (the policy asks for vmaf=0")
 
 
-def test_a_sweep_of_more_arms_and_encoders_is_read_for_what_the_policy_asks() -> None:
+def test_a_study_of_more_arms_laws_and_encoders_is_read_for_what_the_policy_asks() -> None:
     def more(rows: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([rows, rows.assign(encoder="libx265"), rows[rows["arm"] == "new"].assign(strength=6.0)])
+        other = rows[rows["arm"].isin(["old", "new"])].assign(law="past:0.3")
+        return pd.concat([rows, rows.assign(encoder="libx265"), other, rows[rows["arm"] == "new"].assign(arm="third")])
 
     plain = judge(POLICY, winning_tables())
-    tables = changed(changed(winning_tables(), roi.POINTS, more), roi.RATES, more)
+    tables = changed(changed(winning_tables(), roi.POINTS, more), roi.GAINS, more)
     assert judge(POLICY, tables).measurements == plain.measurements
 
 
