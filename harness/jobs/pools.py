@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -70,6 +71,7 @@ def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group: the parent stops us
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _once_more
     if start:
         start(*given)
 
@@ -93,6 +95,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     if not _busy:
         os._exit(128 + number)
     raise _Terminated
+
+
+def _once_more(told: Any) -> None:
+    """Where Python cannot raise, such as after a fork, it drops what a signal raised: signal again a little later."""
+    if not isinstance(told.exc_value, _Terminated):
+        sys.__unraisablehook__(told)
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
 def _end_with_parent() -> None:

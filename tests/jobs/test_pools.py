@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import psutil
@@ -85,3 +87,26 @@ def calls(path: Path) -> set[str]:
 def test_no_other_place_makes_processes(path: Path) -> None:
     if path.relative_to(ROOT).as_posix() != "harness/jobs/pools.py":
         assert not calls(path) & {"ProcessPoolExecutor", "Pool", "Process", "get_context", "set_start_method", "fork"}
+
+
+def told_where_nothing_can_be_raised(mark: str) -> None:
+    """A finaliser gets the signal, whose exception Python then drops; the job would go on for a minute."""
+
+    class Gone:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+
+    Path(mark).touch()
+    Gone()
+    time.sleep(60)
+
+
+@pytest.mark.slow
+def test_a_worker_ends_though_the_signal_came_where_nothing_can_be_raised(tmp_path: Path, capfd) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokenProcessPool), process_pool(1) as pool:
+        pool.submit(told_where_nothing_can_be_raised, str(tmp_path / "mark")).result()
+    assert (tmp_path / "mark").exists() and time.monotonic() - began < 30
+    assert "Exception ignored" not in capfd.readouterr().err

@@ -32,16 +32,27 @@ GAIN = "psnr_y@mask"  # the quality in the region that a gain is in
 
 @dataclass(frozen=True)
 class _Anchor:
-    """The plain encodes of a clip, best first as they were made: kbit/s and each quality, a value a CRF."""
+    """The plain encodes of a clip: kbit/s and each quality, a value a CRF, and whether that CRF is one of the plan's.
+
+    Costs are against the plan's CRFs. A gain is against the finer ones too: steering lifts the region's quality beyond
+    the plan's plain encodes. (VMAF tells finer ones no longer apart.)
+    """
 
     values: Mapping[str, Sequence[float]]
+    planned: Sequence[bool]
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], crfs: Sequence[float]) -> _Anchor:
+        """Those of a clip's plain rows."""
+        columns = {key: [float(row[key]) for row in rows] for key in ("kbps", GAIN, *COSTS)}
+        return cls(columns, [row["crf"] in crfs for row in rows])
 
     def rate(self, rows: Sequence[Mapping[str, Any]], metric: str) -> float:
         """BD-rate of `rows` in per cent; infinite where it is undefined."""
+        kept = [place for place, planned in enumerate(self.planned) if planned or metric == GAIN]
+        rates, quality = ([self.values[key][place] for place in kept] for key in ("kbps", metric))
         try:
-            return bd_rate(
-                self.values["kbps"], self.values[metric], [row["kbps"] for row in rows], [row[metric] for row in rows]
-            )
+            return bd_rate(rates, quality, [row["kbps"] for row in rows], [row[metric] for row in rows])
         except InconclusiveError:
             return float("inf")
 
@@ -65,13 +76,14 @@ def measure_at_costs(
     law: str,
     budgets: list[str],
     anchor: dict[str, list[float]],
+    planned: list[bool],
     model: str | None = None,
     sha256: str | None = None,
 ) -> list[dict[str, Any]]:
     """A row per encode of the search, at every strength that it took to enclose every budget.
 
-    `anchor` holds kbit/s and qualities of the plain encodes. SSIM and VMAF of the region are left out: no
-    cost or gain is in them.
+    `anchor` holds kbit/s and qualities of the plain encodes, `planned` which of them are at `crfs`. SSIM and VMAF of
+    the region are left out: no cost or gain is in them.
     """
     with scratch_folder() as folder:
         scratch = Path(folder)
@@ -84,7 +96,7 @@ def measure_at_costs(
         def encode(strength: float) -> Point:
             made = [row | {"law": law} for row in ladder.encode(arm, source, strength)]
             rows.extend(made)
-            return _Anchor(anchor).point(made, strength)
+            return _Anchor(anchor, planned).point(made, strength)
 
         search(encode, [Budget.parse(budget) for budget in budgets])
     return rows
@@ -110,7 +122,11 @@ def encode_at_costs(
     models = models_of(plan)
     told = progress or (lambda done, total: None)
     plain = [
-        Job(measure_arm, {**_common(clip, encoder, plan), "arm": PLAIN, "strength": None}, {"clip": clip_digest(clip)})
+        Job(
+            measure_arm,
+            {**_common(clip, encoder, plan), "crfs": _with_finer(plan), "arm": PLAIN, "strength": None},
+            {"clip": clip_digest(clip)},
+        )
         for clip in clips
         for encoder in plan.encoders
     ]
@@ -144,15 +160,22 @@ def _common(clip: ClipPair, encoder: str, plan: CostPlan) -> dict[str, Any]:
     }
 
 
+def _with_finer(plan: CostPlan) -> list[float]:
+    """The plan's CRFs, and two finer ones as far apart as its finest two."""
+    crfs = sorted(plan.crfs)
+    finer = [crfs[0] - times * (crfs[1] - crfs[0]) for times in (2, 1)]
+    return [*(crf for crf in finer if crf > 0), *plan.crfs]
+
+
 def _searches(
     clips: Sequence[ClipPair], plan: CostPlan, arms: Sequence[Arm], anchors: Sequence[list[dict[str, Any]]]
 ) -> Iterator[Job]:
     plain = iter(anchors)
     for clip in clips:
         for encoder in plan.encoders:
-            rows = next(plain)
-            anchor = {key: [row[key] for row in rows] for key in ("kbps", GAIN, *COSTS)}
-            common = _common(clip, encoder, plan) | {"budgets": list(plan.budgets), "anchor": anchor}
+            anchor = _Anchor.of(next(plain), plan.crfs)
+            common = _common(clip, encoder, plan) | {"budgets": list(plan.budgets)}
+            common |= {"anchor": dict(anchor.values), "planned": list(anchor.planned)}
             for arm, law, more in arms:
                 yield Job(measure_at_costs, {**common, "arm": arm, "law": law, **more}, {"clip": clip_digest(clip)})
 
@@ -163,8 +186,7 @@ def at_costs(rows: pd.DataFrame, plan: CostPlan) -> pd.DataFrame:
     rows = rows.rename(columns={gain: GAIN})
     found = []
     for (clip, encoder), own in rows.groupby(["clip", "encoder"], sort=False):
-        plain = own[own["arm"] == PLAIN]
-        anchor = _Anchor({key: plain[key].tolist() for key in ("kbps", GAIN, *COSTS)})
+        anchor = _Anchor.of(own[own["arm"] == PLAIN].to_dict("records"), plan.crfs)  # type: ignore[arg-type]
         for (arm, law), mine in own[own["arm"] != PLAIN].groupby(["arm", "law"], sort=False):
             points = [
                 anchor.point(each.to_dict("records"), float(strength))  # type: ignore[arg-type]
@@ -229,6 +251,7 @@ def cost_tables(
     }
     notes = (
         "A budget is per cent more bits for the same whole-frame quality (BD-rate against the plain encode).",
+        "A gain is against plain encodes at two finer CRFs too, for steering lifts the region beyond the others.",
         "On every clip each arm has the strength at which it pays just that, on the straight line between two real "
         "encodes around it (`below`, `above`: their strengths; 0 is plain).",
         f"gain_%: per cent fewer bits for the same PSNR-Y in the region ({where}); low, high: 95 % bounds over clips.",
