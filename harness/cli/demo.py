@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for corpora, verdict and report.")] = Path("demo"),
 ) -> None:
-    """Gate v2 against v1 on generated corpora and write the HTML report; downloads nothing.
+    """Gate v3 against v1 on generated corpora and write the HTML report; downloads nothing.
 
     Exits 0 whatever the verdict: it shows the gate, it does not apply it.
 

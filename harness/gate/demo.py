@@ -10,7 +10,7 @@ from harness.gate.report import write_report
 from harness.gate.run import run_gate
 from harness.gate.verdict import Verdict
 
-INCUMBENT, CANDIDATE = "saliency_student_v1", "saliency_student_v2"
+INCUMBENT, CANDIDATE = "saliency_student_v1", "saliency_student_v3"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,6 @@ class Demo:
 
 
 def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
-    """Gate v2 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
+    """Gate v3 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
     verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce)
     return Demo(verdict, write_report(verdict, out / "report.html", out / "evidence"))

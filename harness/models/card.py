@@ -34,6 +34,8 @@ LONGEST = 200  # rows of a table that a card prints
 PICTURES = (".png", ".jpg")
 NUMBERS = "eval.numbers"  # the kind that metrics come from
 UNPRINTED = {NUMBERS, "eval.paired", "eval.images", "score.encodes", "score.references"} | {
+    "roi.at_cost_by_clip",
+    "roi.at_cost_points",
     "roi.bdrate_by_clip",
     "roi.points",
 }  # kinds for programs
