@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,9 @@ from PIL import Image
 
 from corpora.loader import pairs_in
 from harness import metrics
-from harness.errors import HarnessError, InputError
-from harness.jobs import open_executor
-from harness.jobs.pools import process_pool
-from harness.models import session
+from harness.errors import InputError
 from harness.models.placeholder import write_placeholder
-from harness.models.sources import MapFolder, ModelSource, find_source
+from harness.models.sources import MapFolder, find_source
 from harness.models.working_size import WorkingSize
 from harness.saliency.distort import Distortion
 from harness.studies.eval import curves, part
@@ -33,176 +28,11 @@ from harness.studies.eval.report import SUMMARY, report_tables, summary, write_r
 from harness.studies.eval.run import evaluate_pairs
 from harness.tables import json_records, published, read_table
 from tests.helpers.commands import run
+from tests.helpers.discs import IMAGES, copied
 from tests.helpers.models import write_breaking
 
-IMAGES, PUBLISHED = 5, 1000  # the toy set goes by ECSSD's name, as its first images
+PUBLISHED = 1000  # the toy set goes by ECSSD's name, as its first images
 WRITTEN = re.compile(rb'"written": "[^"]+"')
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A small set whose objects are bright discs, a placeholder model, and one folder of maps."""
-    root = tmp_path_factory.mktemp("set")
-    rng = np.random.default_rng(1)
-    for index in range(IMAGES):
-        height, width = 40 + index, 57
-        y, x = np.mgrid[:height, :width]
-        disc = np.hypot(y - rng.integers(12, 28), x - rng.integers(15, 40)) < rng.integers(5, 12)
-        picture = np.where(disc[..., None], 220, 60) + rng.integers(-20, 20, (height, width, 3))
-        for kind, pixels in (("images", picture), ("masks", disc * 255), ("maps", picture[..., 0])):
-            (root / kind).mkdir(exist_ok=True)
-            Image.fromarray(pixels.astype(np.uint8)).save(root / kind / f"{index:02d}.png")
-    write_placeholder(root / "model.onnx")
-    return root
-
-
-@pytest.fixture
-def pairs(folder: Path) -> dict:
-    return {"discs": pairs_in(folder / "images", folder / "masks")}
-
-
-def measuring(monkeypatch) -> list[str]:
-    """The pictures that are measured from here on, in order."""
-    measured: list[str] = []
-    real = part.read_pair
-    monkeypatch.setattr(part, "read_pair", lambda pair, t: measured.append(pair.name) or real(pair, t))
-    return measured
-
-
-@pytest.mark.slow
-def test_processes_and_parts_give_the_numbers_of_one_process(folder, pairs, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(workflow, "CHUNK", 2)
-    models = [str(folder / "model.onnx"), "centre-prior"]
-    alone = evaluate_pairs(models, pairs)
-    shared = evaluate_pairs(models, pairs, workers=2, store=tmp_path)
-    again = evaluate_pairs(models, pairs, store=tmp_path)
-    assert len(list(tmp_path.rglob("*.json"))) == 3 * len(models)
-    for other in (shared, again):
-        pd.testing.assert_frame_equal(other.table(), alone.table(), check_exact=True)
-        pd.testing.assert_frame_equal(other.rows, alone.rows, check_exact=True)
-    assert alone.table()["images"].tolist() == [f"{IMAGES}/{IMAGES}"] * 2
-
-
-def test_a_further_arm_leaves_what_is_measured_alone(folder, pairs, tmp_path, monkeypatch) -> None:
-    model = str(folder / "model.onnx")
-    drifted = EvalOptions(distortions=(Distortion("jpeg", 50),))
-    evaluate_pairs([model], pairs, store=tmp_path)
-    both = evaluate_pairs([model, "centre-prior"], pairs, drifted, store=tmp_path)
-    pd.testing.assert_frame_equal(both.table(), evaluate_pairs([model, "centre-prior"], pairs, drifted).table())
-    assert len(list(tmp_path.rglob("*.json"))) == 3
-
-    opened = []
-    monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source))
-    evaluate_pairs([model], pairs, drifted, store=tmp_path)
-    assert not opened, "all is measured already"
-
-
-def test_a_source_is_opened_once_for_all_its_arms(folder, pairs, monkeypatch) -> None:
-    opened, whole = [], ModelSource.open
-    monkeypatch.setattr(ModelSource, "open", lambda source, threads: opened.append(source) or whole(source, threads))
-    evaluate_pairs(
-        [str(folder / "model.onnx")], pairs, EvalOptions(tuple(map(WorkingSize.parse, ("16", "24", "native"))))
-    )
-    assert len(opened) == 1
-
-
-def test_a_killed_run_measures_only_what_is_left(folder, pairs, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(workflow, "CHUNK", 2)
-    model = [str(folder / "model.onnx")]
-    whole = evaluate_pairs(model, pairs)
-
-    def killed(done: int, total: int) -> None:
-        if done >= 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_pairs(model, pairs, store=tmp_path, progress=killed)
-    measured = measuring(monkeypatch)
-    resumed = evaluate_pairs(model, pairs, store=tmp_path)
-    assert measured == ["02", "03", "04"]
-    pd.testing.assert_frame_equal(resumed.table(), whole.table(), check_exact=True)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [("harness.jobs.job.library_versions", dict), ("harness.jobs.job.code_digest", lambda module: f"other {module}")],
-    ids=["libraries", "code"],
-)
-def test_parts_of_other_libraries_or_code_are_measured_again(pairs, tmp_path, monkeypatch, changed) -> None:
-    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    measured = measuring(monkeypatch)
-    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    assert not measured
-    monkeypatch.setattr(*changed)
-    evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    assert len(measured) == IMAGES
-
-
-def test_parts_of_more_images_and_of_a_set_that_moved_are_not_measured_again(
-    folder, pairs, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(workflow, "CHUNK", 2)
-    evaluate_pairs(["centre-prior"], pairs, store=tmp_path / "store", limit=4)
-    root = _copy(folder, tmp_path)
-    measured = measuring(monkeypatch)
-    evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, store=tmp_path / "store")
-    assert measured == ["04"]
-
-
-def test_an_altered_part_is_measured_again_with_a_word(pairs, tmp_path, monkeypatch, caplog) -> None:
-    whole = evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    (path,) = tmp_path.rglob("*.json")
-    path.write_bytes(path.read_bytes().replace(b'"images":5', b'"images":7'))
-    measured = measuring(monkeypatch)
-    again = evaluate_pairs(["centre-prior"], pairs, store=tmp_path)
-    assert len(measured) == IMAGES and "was altered" in caplog.text
-    pd.testing.assert_frame_equal(again.table(), whole.table(), check_exact=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["local:1", "local:2"])
-def test_any_executor_gives_the_numbers_of_this_process(folder, pairs, monkeypatch, executor: str) -> None:
-    monkeypatch.setattr(workflow, "CHUNK", 2)
-    models = [str(folder / "model.onnx"), "centre-prior"]
-    elsewhere = evaluate_pairs(models, pairs, executor=lambda: open_executor(executor))
-    pd.testing.assert_frame_equal(elsewhere.rows, evaluate_pairs(models, pairs).rows, check_exact=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Deadly:
-    """A source whose first map ends the process."""
-
-    name: str = "deadly"
-    digest: str = ""
-    sees: bool = False
-
-    def open(self, threads: int):
-        return lambda name, rgb, working: os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_is_said_in_one_line(pairs) -> None:
-    with pytest.raises(HarnessError, match=r"1 jobs lost their worker 3 times \(out of memory\?\).*run again"):
-        evaluate_pairs([Deadly()], pairs, workers=2)
-
-
-def opened_by(jobs: list) -> int:
-    """How often a process opened a model for these jobs."""
-    for job in jobs:
-        job.run()
-    return session._opened.cache_info().misses
-
-
-@pytest.mark.slow
-def test_a_worker_opens_a_model_once_for_all_its_parts(folder, pairs, monkeypatch) -> None:
-    monkeypatch.setattr(workflow, "CHUNK", 2)
-    jobs = []
-    real = workflow.stream_jobs
-    monkeypatch.setattr(workflow, "stream_jobs", lambda given, *more: jobs.extend(given) or real(given, *more))
-    evaluate_pairs([str(folder / "model.onnx")], pairs)
-    assert len(jobs) == 3
-    with process_pool(1) as pool:
-        assert pool.submit(opened_by, jobs).result() == 1
 
 
 def test_curves_on_disk_are_those_of_the_images_whatever_the_chunks(pairs, monkeypatch) -> None:
@@ -270,7 +100,7 @@ def test_intervals_hold_the_value_and_identical_models_tie(folder, pairs, tmp_pa
 
 
 def test_every_number_says_over_how_many_images_it_is(folder, tmp_path) -> None:
-    root = _copy(folder, tmp_path)
+    root = copied(folder, tmp_path)
     for stem, object_height in (("00", 0), ("01", 41)):  # of 40 and 41 rows: an empty truth and a full one
         with Image.open(root / "masks" / f"{stem}.png") as mask:
             pixels = np.zeros(mask.size[::-1], np.uint8)
@@ -436,11 +266,6 @@ def test_a_report_is_the_same_twice(folder, pairs, tmp_path) -> None:
             assert first == second, path.name
 
 
-def _copy(folder: Path, tmp_path: Path) -> Path:
-    shutil.copytree(folder, tmp_path / "copy")
-    return tmp_path / "copy"
-
-
 def _spoil_mask_size(root: Path) -> None:
     Image.new("L", (10, 10), 255).save(root / "masks" / "01.png")
 
@@ -465,7 +290,7 @@ def _spoil_all_masks(root: Path) -> None:
     ],
 )
 def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> None:
-    root = _copy(folder, tmp_path)
+    root = copied(folder, tmp_path)
     spoil(root)
     with pytest.raises(InputError, match=message):
         evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")})
@@ -473,21 +298,21 @@ def test_a_bad_set_is_refused_by_name(folder, tmp_path, spoil, message: str) -> 
 
 @pytest.mark.slow
 def test_a_worker_process_refuses_by_name_too(folder, tmp_path) -> None:
-    root = _copy(folder, tmp_path)
+    root = copied(folder, tmp_path)
     _spoil_mask_size(root)
     with pytest.raises(InputError, match=r"01\.png: mask is 10x10"):
         evaluate_pairs(["centre-prior"], {"discs": pairs_in(root / "images", root / "masks")}, workers=2)
 
 
 def test_missing_maps_are_counted(folder, tmp_path, pairs) -> None:
-    root = _copy(folder, tmp_path)
+    root = copied(folder, tmp_path)
     (root / "maps" / "03.png").unlink()
     with pytest.raises(InputError, match=r"1 of 5 maps are missing, the first is 03\.png"):
         MapFolder.at(root / "maps", [f"discs/{pair.name}" for pair in pairs["discs"]])
 
 
 def test_one_flat_folder_cannot_serve_two_splits(folder, tmp_path, pairs) -> None:
-    root = _copy(folder, tmp_path)
+    root = copied(folder, tmp_path)
     one, two = ([f"{split}/{pair.name}" for pair in pairs["discs"]] for split in ("discs", "more"))
     assert MapFolder.at(root / "maps", one).files["discs/00"] == root / "maps/00.png"
     with pytest.raises(InputError, match=r"10 of 10 maps are missing, the first is discs/00\.png .*a folder each"):
