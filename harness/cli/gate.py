@@ -17,6 +17,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.gate.verdict import Verdict
 
+TEXT = "text"
 COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -47,6 +48,9 @@ def gate(
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
     workers: Workers = None,
+    form: Annotated[
+        str, typer.Option("--format", help="What to print: text, markdown, github (annotations) or junit (XML).")
+    ] = TEXT,
     as_json: AsJson = False,
 ) -> None:
     """Measure a candidate against the incumbent and decide by the policy: PROMOTE, HOLD or INCONCLUSIVE.
@@ -57,10 +61,12 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
+    from harness.gate.formats import rendered
     from harness.models.registry import PRODUCTION
 
     if context.invoked_subcommand:
         return
+    _check_format(form, as_json)
     console = Console(stderr=True)
     rules = harness.load_policy(policy)
     if tables:
@@ -82,6 +88,8 @@ def gate(
         )
     if as_json:
         typer.echo(verdict.text(), nl=False)
+    elif form != TEXT:
+        typer.echo(rendered(verdict, form), nl=False)
     else:
         print_verdict(verdict)
         typer.echo(f"wrote {out / 'verdict.json'} and {out / 'verdict.md'}")
@@ -110,6 +118,16 @@ def diff(
         print_rows(rows, ".4f")
     elif not lines:
         say("nothing differs")
+
+
+def _check_format(form: str, as_json: bool) -> None:
+    """`InputError` before anything is measured."""
+    from harness.gate.formats import FORMATS
+
+    if form not in (TEXT, *FORMATS):
+        raise InputError(f"unknown format {form!r} (allowed: {', '.join((TEXT, *FORMATS))})")
+    if as_json and form != TEXT:
+        raise InputError(f"two formats, --json and --format {form} (allowed: one of them)")
 
 
 def print_verdict(verdict: Verdict) -> None:

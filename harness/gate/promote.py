@@ -123,7 +123,7 @@ def findings(folder: Path | None = None, keys: Path | None = None) -> list[Findi
     """What `registry.verify` finds, and one finding for each promotion, whose tables are judged again by its policy.
 
     Where verdicts are on record but `production.json` is gone, that is one more. A signature is checked again as of the
-    time of its promotion. With `keys`, a file of trusted keys from elsewhere, one of them must have signed every promotion.
+    time of its promotion. With `keys`, a file of trusted keys from elsewhere, every promotion must be signed by one.
     """
     folder = folder or model_folder()
     found = registry.verify(folder)
