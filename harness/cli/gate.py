@@ -120,6 +120,36 @@ def diff(
         say("nothing differs")
 
 
+@commands.command("history")
+def history(
+    model: Annotated[str, typer.Argument(help="A candidate, by the name that verdicts have for it.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Where verdicts lie [default: results/gate and runs/gate].")
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="A name or key, * for any letters; repeatable [default: primary checks]."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's numbers over every verdict about it, the oldest first.
+
+    A verdict that lies in several places counts once; what can no longer be read is named and passed over.
+
+    Example: `harness gate history saliency_student_v3 results/gate --check 'accuracy.*'`
+    """
+    from harness.cli.output import print_json, print_rows, say
+    from harness.gate.history import history_of
+
+    found = history_of(model, folders, checks or ())
+    for reason in found.unread:
+        say(f"passed over: {reason}", to_stderr=True)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_rows(found.rows(), ".4f")
+
+
 def _check_format(form: str, as_json: bool) -> None:
     """`InputError` before anything is measured."""
     from harness.gate.formats import FORMATS

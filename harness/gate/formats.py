@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.errors import InputError
-from harness.gate.text import interval, markdown, rule_text, shown, summary
+from harness.gate.text import markdown, rule_text, summary, value_text
 from harness.gate.verdict import Check, Outcome, Verdict
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"  # where a runner names the file whose Markdown it shows on the run's page
@@ -87,9 +87,7 @@ FORMATS: dict[str, Callable[[Verdict], str]] = {"markdown": markdown, "github": 
 
 def _finding(check: Check) -> str:
     """What a check that does not pass found, what it asked for, and why it is so."""
-    bounds = interval(check)
-    value = shown(check.value, check.unit) + (f" {bounds}" if bounds != "–" else "")
-    return f"{value} ({rule_text(check)}): {check.reason}"
+    return f"{value_text(check)} ({rule_text(check)}): {check.reason}"
 
 
 def _command(level: str, title: str, message: str) -> str:
