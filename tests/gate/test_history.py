@@ -16,6 +16,8 @@ from harness.gate.verdict import Verdict, write_verdict
 from tests.helpers.commands import run
 from tests.helpers.gate import NEW, POLICY, changed, pair_of, winning_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[str, Verdict]:
