@@ -1,17 +1,22 @@
-"""What documentation shows is what happens: examples of docstrings, and the pages of docs/ on generated data."""
+"""What documentation shows is what happens: docstrings' examples, the pages of docs/, what they say to type."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
+from harness.cli.app import application
 from tests.helpers import ROOT
 from tests.helpers.architecture import Tree
+from tests.helpers.commands import run
 
 SHOWING = [name for name, path in Tree.read(ROOT).modules.items() if ">>> " in path.read_text(encoding="utf-8")]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -44,3 +49,61 @@ def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.Monke
         failed, attempted = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=said.append, clear_globs=False)
         names = example.globs
         assert attempted and not failed, "".join(said)
+
+
+PAGES = ("README.md", "docs/ci.md", "docs/trust.md")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def _typed(page: str) -> list[str]:
+    """What a page tells its reader to type: `harness …` in code, one command each."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.split(" #")[0] for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(harness [^`]*)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    found = [re.search(r"(?:^|\s)harness ([a-z].*)", line) for line in lines]
+    return [match[1] for match in found if match]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_says_to_type_exists(page: str) -> None:
+    typed = _typed(page)
+    assert typed
+    for line in typed:
+        name, *rest = line.split()
+        known = getattr(typer.main.get_command(application([name])).commands[name], "commands", {})  # type: ignore[attr-defined]
+        word = rest[0] if rest and re.fullmatch("[a-z-]*[a-z]", rest[0]) and not rest[0].startswith("-") else None
+        assert not known or word is None or word in known, line
+        assert not known or "\\|" not in rest or set(rest[::2]) <= set(known), line
+        said = run(*([name, word] if word in known else [name]), "--help")
+        assert said.exit_code == 0, line
+        assert not [option for option in OPTION.findall(line) if option not in said.output], line
+
+
+@pytest.mark.parametrize(
+    ("answer", "committed", "code"),
+    [(0, True, 0), (1, True, 1), (3, True, 3), (0, False, 0), (1, False, 1), (2, False, 2), (3, False, 0)],
+)
+def test_the_job_of_the_ci_page_is_green_and_red_as_it_says(
+    answer: int, committed: bool, code: int, tmp_path: Path
+) -> None:
+    yaml = pytest.importorskip("yaml")
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    job = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1])  # type: ignore[index]
+    (step,) = (step for step in job["jobs"]["gate"]["steps"] if step.get("shell") == "bash")
+    for name, does in (
+        ("git", "echo model/tiny/new.onnx"),
+        ("harness", f'echo "$@" >> {tmp_path / "asked"}; exit {answer}'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    if committed:
+        (tmp_path / "results/gate/new/evidence").mkdir(parents=True)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "BASE": "origin/main"}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
+    asked = (tmp_path / "asked").read_text()
+    assert done.returncode == code
+    assert "--candidate new" in asked and ("--from results/gate/new/evidence" in asked) == committed
+    assert ("--profile demo" in asked) != committed

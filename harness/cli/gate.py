@@ -17,6 +17,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.gate.verdict import Verdict
 
+TEXT = "text"
 COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -47,6 +48,9 @@ def gate(
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
     workers: Workers = None,
+    form: Annotated[
+        str, typer.Option("--format", help="What to print: text, markdown, github (annotations) or junit (XML).")
+    ] = TEXT,
     as_json: AsJson = False,
 ) -> None:
     """Measure a candidate against the incumbent and decide by the policy: PROMOTE, HOLD or INCONCLUSIVE.
@@ -57,10 +61,12 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
+    from harness.gate.formats import rendered
     from harness.models.registry import PRODUCTION
 
     if context.invoked_subcommand:
         return
+    _check_format(form, as_json)
     console = Console(stderr=True)
     rules = harness.load_policy(policy)
     if tables:
@@ -82,6 +88,8 @@ def gate(
         )
     if as_json:
         typer.echo(verdict.text(), nl=False)
+    elif form != TEXT:
+        typer.echo(rendered(verdict, form), nl=False)
     else:
         print_verdict(verdict)
         typer.echo(f"wrote {out / 'verdict.json'} and {out / 'verdict.md'}")
@@ -110,6 +118,46 @@ def diff(
         print_rows(rows, ".4f")
     elif not lines:
         say("nothing differs")
+
+
+@commands.command("history")
+def history(
+    model: Annotated[str, typer.Argument(help="A candidate, by the name that verdicts have for it.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Where verdicts lie [default: results/gate and runs/gate].")
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="A name or key, * for any letters; repeatable [default: primary checks]."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's numbers over every verdict about it, the oldest first.
+
+    A verdict that lies in several places counts once; what can no longer be read is named and passed over.
+
+    Example: `harness gate history saliency_student_v3 results/gate --check 'accuracy.*'`
+    """
+    from harness.cli.output import print_json, print_rows, say
+    from harness.gate.history import history_of
+
+    found = history_of(model, folders, checks or ())
+    for reason in found.unread:
+        say(f"passed over: {reason}", to_stderr=True)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_rows(found.rows(), ".4f")
+
+
+def _check_format(form: str, as_json: bool) -> None:
+    """`InputError` before anything is measured."""
+    from harness.gate.formats import FORMATS
+
+    if form not in (TEXT, *FORMATS):
+        raise InputError(f"unknown format {form!r} (allowed: {', '.join((TEXT, *FORMATS))})")
+    if as_json and form != TEXT:
+        raise InputError(f"two formats, --json and --format {form} (allowed: one of them)")
 
 
 def print_verdict(verdict: Verdict) -> None:

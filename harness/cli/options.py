@@ -51,6 +51,9 @@ Root = Annotated[
 ]
 Size = Annotated[str | None, typer.Option("--size", help="WxH of raw YUV.")]
 Store = Annotated[Path, typer.Option("--store", help="Finished jobs: a rerun computes only what is missing.")]
+TrustedKeys = Annotated[
+    Path | None, typer.Option("--keys", help="Whom to trust [default: trusted_keys in the model folder].")
+]
 VmafModels = Annotated[
     list[str] | None,
     typer.Option("--vmaf-model", help="vmaf_v0.6.1, vmaf_v0.6.1neg …; repeatable [default: vmaf_v0.6.1]."),

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from harness.cli.options import AsJson, ModelFolder
+from harness.cli.options import AsJson, ModelFolder, TrustedKeys
 from harness.cli.output import print_json
 from harness.errors import HarnessError
 
@@ -46,16 +46,16 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
 
 
 @commands.command("verify")
-def verify_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
+def verify_models(models: ModelFolder = None, keys: TrustedKeys = None, as_json: AsJson = False) -> None:
     """Check hashes, graphs, sidecars, the registry's schema, what is in production and every verdict that put it there.
 
-    Exit 1 if any is wrong.
+    Exit 1 if any is wrong. A kept signature is checked as of its promotion; with --keys every promotion must have one.
 
     Example: `harness registry verify`
     """
     from harness.gate.promote import findings as findings_of
 
-    findings = findings_of(models)
+    findings = findings_of(models, keys)
     if as_json:
         print_json([{"subject": f.subject, "problem": f.problem} for f in findings])
     else:
@@ -109,7 +109,8 @@ def promote_model(
     """Put a model into production on the strength of a verdict, which is judged again from the tables beside it.
 
     The registry's own policy counts: the shipped one, with what gate.toml in the model folder changes in it. A verdict
-    promotes once; it and its tables are kept in the model folder.
+    promotes once; it, its tables and its signature are kept in the model folder. Where that policy has
+    `[signature] require = true`, the verdict must be signed by a key in trusted_keys there (`harness verdict sign`).
 
     Example: `harness registry promote saliency_student_v2 --verdict runs/gate/verdict.json`
     """

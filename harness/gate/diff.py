@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.gate.text import interval, shown
-from harness.gate.verdict import Check, Verdict
+from harness.gate.text import value_text
+from harness.gate.verdict import Verdict
 
 ABSENT = "–"
 
@@ -44,19 +44,12 @@ def checks(before: Verdict, after: Verdict, every: bool = False) -> pd.DataFrame
     for key in dict.fromkeys((*old, *new)):
         first, second = old.get(key), new.get(key)
         names = [str(one.outcome) if one else ABSENT for one in (first, second)]
-        values = [_told(first), _told(second)]
+        values = [value_text(first), value_text(second)]
         if every or names[0] != names[1] or values[0] != values[1]:
             outcome = names[0] if names[0] == names[1] else " → ".join(names)
             name = (second or first).name  # type: ignore[union-attr]
             rows.append({"check": name, "before": values[0], "after": values[1], "outcome": outcome})
     return pd.DataFrame(rows, columns=["check", "before", "after", "outcome"])
-
-
-def _told(check: Check | None) -> str:
-    if check is None or check.value is None:
-        return ABSENT
-    bounds = interval(check)
-    return shown(check.value, check.unit) + ("" if bounds == ABSENT else f" {bounds}")
 
 
 def _policy(before: Verdict, after: Verdict) -> list[tuple[str, str, str]]:

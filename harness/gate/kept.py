@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.files import write_text
 from harness.gate.evidence import keep_tables, read_tables
+from harness.gate.signature import beside
 from harness.gate.verdict import Verdict, read_verdict, write_verdict
 from harness.tables import Table
 
@@ -13,7 +15,7 @@ FOLDER = "verdicts"
 
 
 def place(folder: Path, digest: str) -> Path:
-    """Where the verdict of a digest lies in a model folder; its tables are in `evidence` beside it."""
+    """Where the verdict of a digest lies in a model folder, its tables (in `evidence`) and its signature beside it."""
     return folder / FOLDER / digest[:16] / "verdict.json"
 
 
@@ -22,11 +24,14 @@ def any_in(folder: Path) -> bool:
     return any((folder / FOLDER).glob("*/verdict.json"))
 
 
-def keep(folder: Path, verdict: Verdict, tables: Sequence[Table]) -> Path:
-    """Write a verdict, and those of the tables that it names."""
+def keep(folder: Path, verdict: Verdict, tables: Sequence[Table], signature: str | None = None) -> Path:
+    """Write a verdict, those of the tables that it names, and its signature where there is one."""
     path = place(folder, verdict.digest)
     judged = {(one.kind, one.name) for one in verdict.tables}
     keep_tables([table for table in tables if (table.kind, table.name) in judged], path.parent / "evidence")
+    beside(path).unlink(missing_ok=True)  # of a promotion that did not come to its end
+    if signature is not None:
+        write_text(beside(path), signature)
     write_verdict(verdict, path)
     return path
 

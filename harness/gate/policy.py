@@ -17,7 +17,7 @@ from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
 SCHEMA = Path(__file__).parent / "policy.schema.json"
-HEAD = ("schema_version", "name", "statistics", "power", "groups", "profiles")
+HEAD = ("schema_version", "name", "statistics", "power", "signature", "groups", "profiles")
 
 Settings = TypeVar("Settings")
 
@@ -93,7 +93,7 @@ def load_policy(override: Path | None = None, models: Path | None = None) -> Pol
     origin = DEFAULT.name
     for file in filter(None, (own if own.exists() else None, override)):
         change = read_toml(file)
-        known = [*content, *change.get("groups", [])]
+        known = list(dict.fromkeys((*HEAD, *content, *change.get("groups", []))))
         if strange := [key for key in change if key not in known]:
             raise InputError(f"{file}: {strange[0]}: no such section (allowed: {', '.join(known)})")
         content, origin = _merged(content, change), str(file)

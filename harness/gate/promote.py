@@ -1,7 +1,8 @@
 """Which model is in production, and the acts that change it: a beginning, promotion by a verdict, and rollback.
 
 A verdict is believed as far as its tables bear it: they are judged again, by the registry's own policy and the code at
-hand, and kept with it beside `production.json`, so that `findings` can judge them once more at any time.
+hand, and kept with it beside `production.json`, so that `findings` can judge them once more at any time. A signature of
+it must be of a trusted key; the policy says whether there must be one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from harness.gate import kept
 from harness.gate.evidence import read_tables
 from harness.gate.judge import judge, judging_code, table_digest
 from harness.gate.policy import Policy, load_policy, policy_of
+from harness.gate.signature import KEYS, checked, required
 from harness.gate.verdict import UNHASHED, Decision, Verdict, read_verdict
 from harness.jobs.provenance import code_digest
 from harness.models import registry
@@ -56,7 +58,8 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
 
     Args:
         model_id: Whom the verdict must be about.
-        verdict_file: The gate's `verdict.json`; the tables that it was decided on lie beside it in `evidence`.
+        verdict_file: The gate's `verdict.json`; the tables that it was decided on lie beside it in `evidence`, and its
+            signature, where there is one, as `verdict.json.sig`.
         folder: The model folder, whose own policy counts.
 
     Returns:
@@ -65,7 +68,8 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
     Raises:
         InputError: For a file that is no verdict, or for evidence that was changed by hand.
         HarnessError: For a verdict that does not say PROMOTE, may not lead to a promotion, was used before, does not
-            follow from its evidence by today's rules and code, or is not about these very files; where nothing is in
+            follow from its evidence by today's rules and code, or is not about these very files; without a signature of
+            a trusted key where the policy requires one, or with one that is of no such key; where nothing is in
             production; while another process changes the folder.
     """
     folder, file = folder or model_folder(), Path(verdict_file)
@@ -76,6 +80,7 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
         verdict, policy = read_verdict(file), load_policy(models=folder)
         tables = read_tables(file.parent / "evidence")
         _refuse_unjust(verdict, policy, file)
+        signature = checked(verdict, file, folder / KEYS, required(policy))
         _refuse_unproven(verdict, policy, tables, file)
         if verdict.digest in production.used:
             raise HarnessError(f"{file} promoted already (allowed: each verdict once; gate again)")
@@ -90,7 +95,7 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
             raise HarnessError(f"{file} is stale: it compares with {compared}, in production is {now}")
         act = Act(PROMOTE, model_id, verdict.candidate.sha256, verdict.digest, policy.sha256, _now())
         after = production.then(act)
-        kept.keep(folder, verdict, tables)
+        kept.keep(folder, verdict, tables, signature)
         write_production(folder, production.stack[0], after.acts)
         return _top(after.stack)
 
@@ -114,10 +119,11 @@ def rollback(folder: Path | None = None) -> Pointer:
         return _top(after.stack)
 
 
-def findings(folder: Path | None = None) -> list[Finding]:
+def findings(folder: Path | None = None, keys: Path | None = None) -> list[Finding]:
     """What `registry.verify` finds, and one finding for each promotion, whose tables are judged again by its policy.
 
-    Where verdicts are on record but `production.json` is gone, that is one more.
+    Where verdicts are on record but `production.json` is gone, that is one more. A signature is checked again as of the
+    time of its promotion. With `keys`, a file of trusted keys from elsewhere, every promotion must be signed by one.
     """
     folder = folder or model_folder()
     found = registry.verify(folder)
@@ -130,16 +136,18 @@ def findings(folder: Path | None = None) -> list[Finding]:
     before = production.stack[:1]
     for act in production.acts:
         if act.act == PROMOTE:
-            found.append(Finding(f"verdict {act.verdict[:12]}…", _broken(folder, act, before[-1])))
+            found.append(Finding(f"verdict {act.verdict[:12]}…", _broken(folder, act, before[-1], keys)))
         before = (*before, act.pointer) if act.act == PROMOTE else before[:-1]
     return found
 
 
-def _broken(folder: Path, act: Act, before: Pointer) -> str | None:
+def _broken(folder: Path, act: Act, before: Pointer, keys: Path | None) -> str | None:
     """Why a promotion on record does not stand on its verdict, or None."""
     try:
         verdict, tables = kept.recall(folder, act.verdict)
-        _refuse_unjust(verdict, policy_of(verdict.policy["content"]), kept.place(folder, act.verdict))
+        policy, file = policy_of(verdict.policy["content"]), kept.place(folder, act.verdict)
+        _refuse_unjust(verdict, policy, file)
+        checked(verdict, file, keys or folder / KEYS, required(policy) or keys is not None, act.since)
     except HarnessError as error:
         return str(error)
     said = (verdict.digest, verdict.candidate.id, verdict.candidate.sha256, verdict.policy["sha256"])
@@ -150,7 +158,7 @@ def _broken(folder: Path, act: Act, before: Pointer) -> str | None:
     found = {(table.kind, table.name): table_digest(table) for table in tables}
     if found != {(one.kind, one.name): one.sha256 for one in verdict.tables}:
         return "its tables are not those that it was decided on"
-    again = judge(policy_of(verdict.policy["content"]), tables)
+    again = judge(policy, tables)
     return None if again.promotable else f"its tables say {again.decision} today"
 
 

@@ -85,6 +85,14 @@ def shown(value: float | None, unit: str = "") -> str:
     )
 
 
+def value_text(check: Check | None) -> str:
+    """A check's value and interval; a dash where there is no check or no value."""
+    if check is None or check.value is None:
+        return "–"
+    bounds = interval(check)
+    return shown(check.value, check.unit) + ("" if bounds == "–" else f" {bounds}")
+
+
 def interval(check: Check) -> str:
     """`[low, high]`, or a dash."""
     if check.low is None or check.high is None:

@@ -21,19 +21,14 @@ from harness.gate.evidence import keep_tables
 from harness.gate.judge import judge
 from harness.gate.policy import load_policy
 from harness.gate.promote import begin, findings, in_production, promote, rollback
-from harness.gate.verdict import Decision, Side, Verdict, digest_of, read_verdict, write_verdict
-from harness.jobs.provenance import code_digest
+from harness.gate.verdict import Decision, Verdict, digest_of, read_verdict, write_verdict
 from harness.models.lock import locked
 from harness.models.production import read_production
-from harness.models.registry import entry_for, find_model, register, sidecar_for
-from harness.tables import Code, Table
+from harness.models.registry import find_model
 from tests.helpers.commands import run
 from tests.helpers.gate import POLICY, changed, pair_of, winning_tables
 from tests.helpers.models import write_student
-
-COMMIT = "c" * 40
-STUDY = "harness.stats"  # stands in for a study: whose code it is does not matter
-CODE = Code(STUDY, code_digest(STUDY), COMMIT, {"numpy": "2"})
+from tests.helpers.promotion import CODE, COMMIT, STUDY, decided, registry_of_three, side, student, tables_of, won
 
 
 @pytest.fixture(autouse=True)
@@ -42,42 +37,10 @@ def committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "commit", lambda: COMMIT)
 
 
-def student(folder: Path, name: str, gain: float, smoke: bool = False) -> None:
-    """Register a student of that gain, new or in place of the one of that name."""
-    path = write_student(folder.parent / f"{name}.onnx", gain)
-    entry = entry_for(name, path, "A test student.", "One layer.", smoke)
-    register(entry, sidecar_for(entry, {}), path, folder)
-
-
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Students a, b and c in a registry, a in production."""
-    folder = tmp_path / "model"
-    for gain, name in enumerate("abc", start=1):
-        student(folder, name, gain)
-    begin("a", folder)
-    return folder
-
-
-def side(models: Path, name: str) -> Side:
-    return Side(name, find_model(name, models).sha256, f"{name}.onnx")
-
-
-def tables_of(models: Path, old: str, new: str, code: Code = CODE) -> list[Table]:
-    return winning_tables(pair_of(side(models, old), side(models, new)), code=code)
-
-
-def decided(models: Path, tables: list[Table], out: str = "run") -> Path:
-    """A run's folder: the verdict on these tables, and the tables."""
-    folder = models.parent / out
-    shutil.rmtree(folder, ignore_errors=True)
-    written = keep_tables(tables, folder / "evidence")
-    write_verdict(judge(load_policy(models=models), written), folder / "verdict.json")
-    return folder / "verdict.json"
-
-
-def won(models: Path, old: str = "a", new: str = "b", out: str = "run") -> Path:
-    return decided(models, tables_of(models, old, new), out)
+    return registry_of_three(tmp_path / "model")
 
 
 def refused(models: Path, verdict: Path, says: str, model: str = "b") -> None:
