@@ -160,6 +160,28 @@ def _check_format(form: str, as_json: bool) -> None:
         raise InputError(f"two formats, --json and --format {form} (allowed: one of them)")
 
 
+@commands.command("recheck")
+def recheck(
+    verdict: Annotated[Path, typer.Argument(help="A verdict.json, its evidence beside it.")],
+    count: Annotated[int, typer.Option(help="Random rows of each kind to measure again.")] = 10,
+    root: Root = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the rows [default: others each time].")] = None,
+) -> None:
+    """Measure a random sample of a verdict's rows again: pictures, clips, encodes; and work out its numbers from rows.
+
+    Exits 1 when anything differs. Times and memory are not measured again: they are those of a machine.
+
+    Example: `harness gate recheck runs/gate/verdict.json --count 20 --root /data`
+    """
+    from harness.cli.output import print_rows, say
+    from harness.gate.recheck import recheck, refuse_differing, table_of
+
+    found = recheck(verdict, count, root=root, seed=seed, announce=lambda line: say(line, to_stderr=True))
+    print_rows(table_of(found), ".4f")
+    refuse_differing(found, verdict)
+    say(f"{verdict}: all {len(found)} are what they were")
+
+
 def print_verdict(verdict: Verdict) -> None:
     """The table of checks and the decision, on the terminal."""
     from harness.gate.text import interval, rule_text, shown, summary

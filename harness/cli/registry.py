@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from harness.cli.options import AsJson, ModelFolder, TrustedKeys
+from harness.cli.options import AsJson, ModelFolder, Root, TrustedKeys
 from harness.cli.output import print_json
 from harness.errors import HarnessError
 
@@ -104,6 +104,11 @@ def begin_with(
 def promote_model(
     model: Annotated[str, typer.Argument(help="Registry id of the model to put into production.")],
     verdict: Annotated[Path, typer.Option("--verdict", help="The gate's verdict.json that says PROMOTE.")],
+    again: Annotated[
+        int,
+        typer.Option("--recheck", help="First measure so many random rows of each kind again."),
+    ] = 0,
+    root: Root = None,
     models: ModelFolder = None,
 ) -> None:
     """Put a model into production on the strength of a verdict, which is judged again from the tables beside it.
@@ -116,7 +121,7 @@ def promote_model(
     """
     from harness.gate import promote as promotion
 
-    pointer = promotion.promote(model, verdict, models)
+    pointer = promotion.promote(model, verdict, models, again=again, root=root)
     typer.echo(f"in production: {pointer.id} (sha256 {pointer.sha256[:12]}…)")
 
 

@@ -16,6 +16,7 @@ from harness.gate import kept
 from harness.gate.evidence import read_tables
 from harness.gate.judge import judge, judging_code, table_digest
 from harness.gate.policy import Policy, load_policy, policy_of
+from harness.gate.recheck import recheck, refuse_differing
 from harness.gate.signature import KEYS, checked, required
 from harness.gate.verdict import UNHASHED, Decision, Verdict, read_verdict
 from harness.jobs.provenance import code_digest
@@ -53,7 +54,9 @@ def begin(model_id: str, folder: Path | None = None) -> Pointer:
         return _top(write_production(folder, Pointer(model_id, sha256, None, _now())).stack)
 
 
-def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Pointer:
+def promote(
+    model_id: str, verdict_file: Path, folder: Path | None = None, *, again: int = 0, root: Path | None = None
+) -> Pointer:
     """Put a registered model into production on the strength of a verdict.
 
     Args:
@@ -61,6 +64,8 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
         verdict_file: The gate's `verdict.json`; the tables that it was decided on lie beside it in `evidence`, and its
             signature, where there is one, as `verdict.json.sig`.
         folder: The model folder, whose own policy counts.
+        again: Random rows of each kind to measure again first, as `recheck` does.
+        root: The folder of corpora, for that.
 
     Returns:
         The pointer to it.
@@ -93,6 +98,8 @@ def promote(model_id: str, verdict_file: Path, folder: Path | None = None) -> Po
         if production.now.sha256 != verdict.incumbent.sha256:
             compared, now = verdict.incumbent.id, production.now.id
             raise HarnessError(f"{file} is stale: it compares with {compared}, in production is {now}")
+        if again:
+            refuse_differing(recheck(file, again, root=root, models=folder), file)
         act = Act(PROMOTE, model_id, verdict.candidate.sha256, verdict.digest, policy.sha256, _now())
         after = production.then(act)
         kept.keep(folder, verdict, tables, signature)

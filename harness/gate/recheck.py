@@ -1,0 +1,284 @@
+"""Measure a random sample of a verdict's rows again: an invented table does not survive that, whatever its digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from corpora.loader import ClipPair, load_clips, load_manifest, load_pairs
+from harness import metrics
+from harness.errors import HarnessError, InputError
+from harness.files import scratch_folder
+from harness.gate.evidence import read_tables
+from harness.gate.groups import accuracy, feature, roi
+from harness.gate.judge import table_digest
+from harness.gate.pair import read_pair
+from harness.gate.verdict import Verdict, read_verdict
+from harness.jobs import open_executor
+from harness.models.model_file import ModelFile
+from harness.models.registry import Registry
+from harness.models.sources import CENTRE_PRIOR, ModelSource
+from harness.models.working_size import WorkingSize
+from harness.roi.encoders import find_encoder
+from harness.roi.laws import Law
+from harness.studies.eval.options import EvalOptions
+from harness.studies.eval.run import evaluate_pairs
+from harness.studies.roi.arm import FirstFrames, Ladder, Masks, source_of
+from harness.studies.roi.costs import GAIN, at_costs
+from harness.studies.roi.plan import PLAIN, CostPlan
+from harness.studies.score.feature import FeaturePlan, feature_rows
+from harness.tables import Table
+
+IMAGES = "eval.images"
+NEAR, SMALL = 1e-5, 2e-6  # relative and absolute: rows of single pictures are kept to six digits
+
+
+@dataclass(frozen=True)
+class Rechecked:
+    """A row that was measured again, or a number that was worked out again from rows; `problem` is None if it held."""
+
+    kind: str
+    item: str
+    problem: str | None = None
+
+
+def recheck(
+    verdict_file: str | Path,
+    count: int,
+    *,
+    root: Path | None = None,
+    models: Path | None = None,
+    seed: int | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> list[Rechecked]:
+    """Measure `count` random rows of each kind again: pictures, clips of the feature, encodes.
+
+    What was judged is worked out again from the rows beside it too: mean gains from single pictures, gains at equal
+    cost from single encodes.
+
+    Args:
+        verdict_file: The gate's `verdict.json`, with its `evidence` beside it.
+        count: Rows of each kind.
+        root: The folder of corpora.
+        models: The model folder.
+        seed: Draws the rows; None draws others each time, so that nobody can know them beforehand.
+        announce: Hears what is being measured.
+
+    Returns:
+        What was rechecked, in order.
+
+    Raises:
+        InputError: For evidence that is not the verdict's, models or data that are not here, or fewer than one row.
+    """
+    if count < 1:
+        raise InputError(f"{count} rows to measure again (allowed: 1 or more)")
+    file = Path(verdict_file)
+    verdict, tables = read_verdict(file), read_tables(file.parent / "evidence")
+    _refuse_others(verdict, tables, file)
+    files = _files(tables, Registry.read(models))
+    run = _Run(tables, files, np.random.default_rng(seed), count, root, file.parent / "corpora")
+    found: list[Rechecked] = []
+    for kind, again in (
+        (IMAGES, _pictures),
+        (accuracy.PAIRED, _mean_gains),
+        (feature.MEANS, _clips),
+        (roi.POINTS, _encodes),
+        (roi.GAINS, _gains),
+    ):
+        for table in tables:
+            if table.kind == kind:
+                announce(f"{table.name} …")
+                found += again(table, run)
+    return found
+
+
+def _refuse_others(verdict: Verdict, tables: Sequence[Table], file: Path) -> None:
+    digests = {(table.kind, table.name): table_digest(table) for table in tables}
+    for one in verdict.tables:
+        if digests.get((one.kind, one.name)) != one.sha256:
+            raise InputError(f"{file}: {one.name} beside it is not what it was decided on ({one.kind})")
+
+
+def _files(tables: Sequence[Table], registry: Registry) -> dict[str, ModelFile]:
+    """Both models under the names that tables have for them, with the very weights that were measured."""
+    pair = read_pair(tables)
+    found = {}
+    for one in (pair.incumbent, pair.candidate):
+        file = registry.find(one.side.id)
+        if file.sha256 != one.side.sha256:
+            raise InputError(
+                f"{one.side.id} here has sha256 {file.sha256[:12]}…, the verdict's {one.side.sha256[:12]}…"
+            )
+        found[one.name] = file.renamed(one.name)
+    return found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A verdict's tables and models, and where its data lies; `generated` is where the gate put what it made itself."""
+
+    tables: Sequence[Table]
+    files: Mapping[str, ModelFile]
+    rng: np.random.Generator
+    count: int
+    root: Path | None
+    generated: Path
+
+    def drawn(self, items: Sequence[Any]) -> list[Any]:
+        """So many of the items, by chance, in their order."""
+        places = self.rng.choice(len(items), min(self.count, len(items)), replace=False)
+        return [items[place] for place in sorted(places)]
+
+    def root_of(self, corpus: str) -> Path | None:
+        """Where a set lies."""
+        return self.generated if load_manifest(corpus).generated else self.root
+
+    def clips(self, table: Table) -> list[ClipPair]:
+        """The clips of the set that a table is over."""
+        corpus = next(iter(table.data)).partition("/")[0]
+        return load_clips(corpus, self.root_of(corpus))
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _by(rows: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Rows by what names them."""
+    return {_name(row, keys): row for row in _records(rows)}
+
+
+def _name(row: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(row[key]) for key in keys)
+
+
+def _problem(said: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+    """The first value that differs."""
+    for key, value in found.items():
+        other = said[key]
+        if isinstance(value, float) or isinstance(other, float):
+            if not np.isclose(float(other), float(value), rtol=NEAR, atol=SMALL, equal_nan=True):
+                return f"{key} is {other:.9g} in the table and {value:.9g} measured again"
+        elif str(other) != str(value):
+            return f"{key} is {other} in the table and {value} measured again"
+    return None
+
+
+def _pictures(table: Table, run: _Run) -> Iterator[Rechecked]:
+    (corpus,) = table.data
+    names = set(run.drawn(sorted(table.rows["image"].unique())))
+    pairs = [pair for pair in load_pairs(corpus, run.root_of(corpus)) if pair.name in names]
+    if len(pairs) < len(names):
+        raise InputError(f"{corpus}: {len(names) - len(pairs)} of its pictures are not here")
+    sources = [ModelSource(name, file) for name, file in run.files.items()]
+    sizes = tuple(map(WorkingSize.parse, table.rows["working_size"].astype(str).unique()))
+    done = evaluate_pairs(sources, {corpus: pairs}, EvalOptions(sizes)).rows
+    keys = ["model", "working_size", "image"]
+    before = _by(table.rows, keys)
+    for row in _records(done):
+        numbers = {key: value for key, value in row.items() if isinstance(value, float)}
+        problem = _problem(before[_name(row, keys)], numbers)
+        yield Rechecked(table.kind, f"{corpus}/{row['image']} of {row['model']}", problem)
+
+
+def _mean_gains(table: Table, run: _Run) -> Iterator[Rechecked]:
+    """Mean paired differences from the rows of single pictures, where the measure has a value per picture."""
+    images = next((other for other in run.tables if other.kind == IMAGES and other.data == table.data), None)
+    if images is None:
+        raise InputError(f"{table.name}: the rows of its pictures are not beside it")
+    old, new = run.files
+    for row in _records(table.rows):
+        column = metrics.metric(row["measure"]).per_image
+        if (row["model"], row["against"]) != (new, old) or column is None or column not in images.rows:
+            continue
+        own = images.rows[images.rows["working_size"].astype(str) == str(row["working_size"])]
+        by_model = own.pivot(index="image", columns="model", values=column)
+        gain = float((by_model[new] - by_model[old]).mean())
+        yield Rechecked(table.kind, f"{row['measure']} on {row['split']}", _problem(row, {"difference": gain}))
+
+
+def _clips(table: Table, run: _Run) -> Iterator[Rechecked]:
+    chosen = run.drawn(list(table.settings["clips"]))
+    clips = [clip for clip in run.clips(table) if clip.name in chosen]
+    settings = table.settings
+    plan = FeaturePlan(tuple(settings["crfs"]), settings["frames"], settings["every"])
+    done = feature_rows(clips, list(run.files.values()), plan, lambda: open_executor("local:1"))
+    keys = ["clip", "version", "model"]
+    before = _by(table.rows, keys)
+    for row in _records(done):
+        problem = _problem(before[_name(row, keys)], {"saliency_mean": row["saliency_mean"]})
+        yield Rechecked(table.kind, f"{row['clip']}, {row['version']}, {row['model']}", problem)
+
+
+def _encodes(table: Table, run: _Run) -> Iterator[Rechecked]:
+    rows = [row for row in _records(table.rows) if row["arm"] in (*run.files, PLAIN, CENTRE_PRIOR)]
+    clips = {clip.name: clip for clip in run.clips(table)}
+    preset = table.settings["preset"]
+    for row in run.drawn(rows):
+        clip = clips[row["clip"]]
+        with scratch_folder() as folder:
+            scratch = Path(folder)
+            frames = FirstFrames(clip.frames, table.settings["frames"], scratch / "reference.y4m")
+            truth = Masks.of(clip.masks, frames.info, table.settings["frames"])
+            plain, arm = row["arm"] == PLAIN, str(row["arm"])
+            file = run.files.get(arm)
+            path, sha256 = (str(file.path), file.sha256) if file else (None, None)
+            source = None if plain else source_of(arm, truth, path, sha256, None)
+            crf = int(row["crf"]) if float(row["crf"]).is_integer() else float(row["crf"])
+            ladder = Ladder(
+                row["clip"], frames, truth, find_encoder(row["encoder"]), [crf],
+                None if preset == roi.AS_USUAL["preset"] else preset, WorkingSize.parse(table.settings["working size"]),
+                scratch, Law.parse("map" if plain else row["law"]), complete=False,
+            )  # fmt: skip
+            (again,) = ladder.encode(arm, source, None if plain else float(row["strength"]))
+        said = {key: row[key] for key in ("stream_sha256", "bytes", GAIN, "vmaf", "xpsnr_y")}
+        strength = "" if plain else f" at strength {row['strength']:g}"
+        yield Rechecked(
+            table.kind,
+            f"{row['clip']} by {arm}{strength}, crf {crf:g}",
+            _problem(said, {key: again[key] for key in said}),
+        )
+
+
+def _gains(table: Table, run: _Run) -> Iterator[Rechecked]:
+    """Gains at equal cost from the rows of single encodes."""
+    points = next(other for other in run.tables if other.kind == roi.POINTS)
+    settings, laws = table.settings, table.rows["law"].unique()
+    plan = CostPlan(
+        tuple(run.files), tuple(table.rows["encoder"].unique()), tuple(settings["crfs"]),
+        budgets=tuple(settings["budgets"]), laws=tuple(map(str, laws)),
+    )  # fmt: skip
+    keys = ["clip", "encoder", "arm", "law", "cost", "budget_%"]
+    again = _by(at_costs(points.rows, plan), keys)
+    for row in _records(table.rows):
+        found = again[_name(row, keys)]
+        problem = _problem(row, {key: float(found[key]) for key in ("gain_%", "strength")})
+        yield Rechecked(table.kind, f"{row['clip']} by {row['arm']} at {row['cost']}={row['budget_%']:g}", problem)
+
+
+def refuse_differing(found: Sequence[Rechecked], file: Path) -> None:
+    """`HarnessError` that names the first of what differs."""
+    if differ := [one for one in found if one.problem]:
+        first = f"{differ[0].item}: {differ[0].problem}"
+        raise HarnessError(f"{file}: {len(differ)} of {len(found)} rows differ when measured again (first: {first})")
+
+
+def table_of(found: Sequence[Rechecked]) -> pd.DataFrame:
+    """A row per kind: how many were rechecked, how many differ, and the first that does."""
+    rows = pd.DataFrame([vars(one) for one in found], columns=["kind", "item", "problem"])
+    return pd.DataFrame(
+        [
+            {
+                "kind": kind,
+                "rechecked": len(own),
+                "differ": int(own["problem"].notna().sum()),
+                "first": next((f"{row['item']}: {row['problem']}" for row in _records(own) if row["problem"]), ""),
+            }
+            for kind, own in rows.groupby("kind", sort=False)
+        ]
+    )
