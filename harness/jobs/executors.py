@@ -35,7 +35,7 @@ class SubmititExecutor(Executor):
         try:
             import submitit
         except ImportError as error:
-            raise InputError("executor slurm needs submitit (pip install 'harness[slurm]')") from error
+            raise InputError("executor slurm needs submitit (pip install 'mobilesal-harness[slurm]')") from error
         try:
             self._inner = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
         except RuntimeError as error:
@@ -86,7 +86,7 @@ def _dask(address: str) -> Executor:
     try:
         from distributed import Client
     except ImportError as error:
-        raise InputError("executor dask needs distributed (pip install 'harness[dask]')") from error
+        raise InputError("executor dask needs distributed (pip install 'mobilesal-harness[dask]')") from error
     try:
         client = Client(f"tcp://{address}", timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
