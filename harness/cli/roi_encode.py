@@ -71,6 +71,12 @@ def roi_encode(
     share: Annotated[
         str | None, typer.Option(help="P:B, the P most salient pixels get B of the bits: 0.25:0.4")
     ] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(
+            help="From map to offset: map, centre:SHARE, past:SHARE … [default: centre:0.5; map with --share]"
+        ),
+    ] = None,
     working_size: WorkingSize = "448x256",
     smoothing: Annotated[float, typer.Option(help="Weight of the newest map over time; 1 is none.")] = 0.5,
     preview: Annotated[
@@ -99,6 +105,7 @@ def roi_encode(
     from harness.models.sources import find_source
     from harness.roi.encoders import Settings
     from harness.roi.export import EXPORTS
+    from harness.roi.laws import Law
     from harness.roi.offsets import Strength
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
     from harness.studies.roi.encode import parse_share
@@ -108,7 +115,8 @@ def roi_encode(
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
     settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
     knob = parse_share(share) if share else Strength(strength)
-    steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing)
+    asked = Law.parse(law) if law else None
+    steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing, asked)
     export = None
     if export_map:
         name, _, path = export_map.partition(":")
@@ -174,6 +182,7 @@ def _show(result: Steered) -> None:
         )  # fmt: skip
     Console().print(table)
     _show_changes(result.converted, result.not_carried_over)
+    say(f"steered by {result.knob} under the law {result.law}")
     say(
         f"{result.path}: {result.frames} frames, {proof.roi_bytes} bytes of video; plain {proof.plain_bytes} "
         f"({100 * (proof.roi_bytes / proof.plain_bytes - 1):+.2f} %)"

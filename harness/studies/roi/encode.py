@@ -21,6 +21,7 @@ from harness.roi.encode import Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Knob, Share, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
@@ -32,6 +33,7 @@ Progress = Callable[[str, int], None]
 """Hears the stage and the frames done in it."""
 
 USUAL_SIZE, USUAL_STRENGTH = WorkingSize.parse("448x256"), Strength(4.0)
+USUAL_LAW = Law("centre", 0.5)  # chosen on ten clips, of those that cost the same: results/roi/laws.md
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,35 @@ class Steering:
         working: The size at which the model sees a frame.
         knob: How strongly: a `Strength` in QP, or a `Share` of the bits for a share of the pixels.
         weight: The newest map's share in the average over time, 1 for none.
+        law: What of the map the knob is given; None is `USUAL_LAW` for a `Strength`, the map alone for a `Share`.
     """
 
     working: WorkingSize = USUAL_SIZE
     knob: Knob = USUAL_STRENGTH
     weight: float = 0.5
+    law: Law | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 1:
             raise InputError(f"smoothing weight {self.weight:g} (allowed: above 0, at most 1)")
 
+    @property
+    def followed(self) -> Law:
+        """The law that is followed, whether it was named or not."""
+        return self.law or (MAP if isinstance(self.knob, Share) else USUAL_LAW)
+
 
 @dataclass(frozen=True)
 class Steered:
-    """The encode that was asked for, its proof, and what of the source it holds in another form or not at all."""
+    """The encode that was asked for, its proof, and what of the source it holds in another form or not at all.
+
+    `knob` and `law` are those that steered, as `strength:4` and `centre:0.5`.
+    """
 
     path: Path
     frames: int
+    knob: str
+    law: str
     probe: Probe
     proof: Proof
     converted: tuple[str, ...] = ()
@@ -110,9 +124,10 @@ def roi_encode(
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
     clip, carried = prepare(clip, out, able, settings)
     mapper = source.open(threads=0)
-    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)
+    law = steering.followed
+    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight, law)
     if export and able.route == "program":
-        _need_program(clip, steered, able, steering.knob, export, progress)
+        _need_program(clip, steered, able, steering, export, progress)
     found = probe(able, settings)
     with (
         whole_file(out) as temporary,
@@ -130,7 +145,7 @@ def roi_encode(
         proof = prove(clip, plain_path, steered_path, kept.read(), able.block, (plain.bytes, roi.bytes))
         remux(steered_path, clip.info, carried, temporary)
         if export:
-            _export(export, kept.read(), clip, able, steering.knob)
+            _export(export, kept.read(), clip, able, steering)
         titles = _titles(source, steering, able, proof)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(asked.offsets).max()) for asked in kept.read())
@@ -140,7 +155,7 @@ def roi_encode(
             middle = roi.frames // 2
             panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
-    return Steered(out, roi.frames, found, proof, carried.converted, carried.lost)
+    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, carried.converted, carried.lost)
 
 
 def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tuple[Clip, Carried]:
@@ -170,7 +185,7 @@ def _need_program(
     clip: Clip,
     steered: Iterator[tuple[Frame, FrameOffsets]],
     encoder: Encoder,
-    knob: Knob,
+    steering: Steering,
     export: tuple[str, Path],
     progress: Progress,
 ) -> None:
@@ -182,16 +197,17 @@ def _need_program(
         for frame, asked in steered:
             found.append(asked)
             progress("map", frame.index + 1)
-        check_offsets(found, knob, encoder, clip.info.path)
-        _export(export, found, clip, encoder, knob)
+        check_offsets(found, steering.knob, encoder, clip.info.path)
+        _export(export, found, clip, encoder, steering)
         raise HarnessError(f"{export[1]} is written, but no encode was made: {error.__cause__}") from error
 
 
 def _export(
-    export: tuple[str, Path], steered: Iterable[FrameOffsets], clip: Clip, encoder: Encoder, knob: Knob
+    export: tuple[str, Path], steered: Iterable[FrameOffsets], clip: Clip, encoder: Encoder, steering: Steering
 ) -> None:
     form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
-    grids = (form.offsets(asked.means, asked.offsets, encoder.block, height, width, knob) for asked in steered)
+    knob, lawful = steering.knob, steering.followed.begin()  # a format with blocks of its own works offsets out anew
+    grids = (form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob) for asked in steered)
     form.write(export[1], list(grids))
 
 
@@ -249,7 +265,7 @@ def _titles(source: MapSource, steering: Steering, encoder: Encoder, proof: Proo
     return (
         "source",
         f"saliency map ({source.name} at {steering.working})",
-        f"QP offsets ({steering.knob}, zero mean over the clip's area)",
+        f"QP offsets ({steering.knob}, law {steering.followed}, zero mean over the clip's area)",
         f"{encoder.name} encode ({change:+.1f} % bits; "
         f"{proof.finer_psnr_change:+.2f} dB inside, {proof.coarser_psnr_change:+.2f} dB outside)",
     )
