@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_pre
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
 from harness.roi.remux import Carried, carrier_of, plan_remux, remux
 from harness.saliency.colour import true_rgb
+from harness.studies.roi.auto import Target, Tuned, check_tuning, tune
+from harness.studies.roi.budgets import Budget
 
 Progress = Callable[[str, int], None]
 """Hears the stage and the frames done in it."""
@@ -45,16 +48,20 @@ class Steering:
         knob: How strongly: a `Strength` in QP, or a `Share` of the bits for a share of the pixels.
         weight: The newest map's share in the average over time, 1 for none.
         law: What of the map the knob is given; None is `USUAL_LAW` for a `Strength`, the map alone for a `Share`.
+        budget: What steering may cost, for the strength that costs just that on the clip; then `knob` is not used.
     """
 
     working: WorkingSize = USUAL_SIZE
     knob: Knob = USUAL_STRENGTH
     weight: float = 0.5
     law: Law | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 1:
             raise InputError(f"smoothing weight {self.weight:g} (allowed: above 0, at most 1)")
+        if self.budget and isinstance(self.knob, Share):
+            raise InputError(f"{self.knob} with a budget of {self.budget} (allowed: a strength that is sought for it)")
 
     @property
     def followed(self) -> Law:
@@ -66,7 +73,8 @@ class Steering:
 class Steered:
     """The encode that was asked for, its proof, and what of the source it holds in another form or not at all.
 
-    `knob` and `law` are those that steered, as `strength:4` and `centre:0.5`.
+    `knob` and `law` are those that steered, as `strength:4` and `centre:0.5`; `tuned` is what probes found, if any
+    were asked for.
     """
 
     path: Path
@@ -77,6 +85,7 @@ class Steered:
     proof: Proof
     converted: tuple[str, ...] = ()
     not_carried_over: tuple[str, ...] = ()
+    tuned: Tuned | None = None
 
 
 def roi_encode(
@@ -87,6 +96,7 @@ def roi_encode(
     encoder: str = "libx264",
     settings: Settings = Settings(),
     steering: Steering = Steering(),
+    target: Target | None = None,
     preview: Path | None = None,
     export: tuple[str, Path] | None = None,
     progress: Progress = lambda stage, done: None,
@@ -100,6 +110,7 @@ def roi_encode(
         encoder: One of `harness.roi.encoders.ENCODERS` by FFmpeg's name.
         settings: Quality or bitrate, preset and raw options.
         steering: How maps become offsets.
+        target: The whole-frame VMAF of a plain encode, for the CRF that has it by encodes of samples of the clip.
         preview: A picture of the middle frame, or a video of all, by its suffix: with the map that steered, block by
             block.
         export: A format of `harness.roi.export.EXPORTS` and a path, for the offsets.
@@ -111,7 +122,7 @@ def roi_encode(
     Raises:
         InputError: Something is refused: a clip, a model, a setting, a path.
         HarnessError: The encoder did not follow the map, or its program is absent and only `export` could be written.
-        InconclusiveError: The offsets move no bits.
+        InconclusiveError: The offsets move no bits, or a budget cannot be held.
     """
     able, source = find_encoder(encoder), find_source(model)
     clip = open_clip(clip) if isinstance(clip, str | Path) else clip
@@ -122,19 +133,27 @@ def roi_encode(
         check_export(*export)
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
+    check_tuning(able, settings, steering.budget, target)
     clip, carried = prepare(clip, out, able, settings)
-    mapper = source.open(threads=0)
-    law = steering.followed
+    mapper, law, found, tuned = source.open(threads=0), steering.followed, None, None
+    if steering.budget or target:
+        found = probe(able, settings)  # before the many that are in vain where this one fails
+        tuned = tune(
+            clip, mapper, able, settings, working=steering.working, weight=steering.weight, law=law,
+            budget=steering.budget, target=target, progress=progress,
+        )  # fmt: skip
+        knob = steering.knob if tuned.strength is None else Strength(tuned.strength)
+        settings, steering = replace(settings, crf=tuned.crf), replace(steering, knob=knob, budget=None)
     steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight, law)
     if export and able.route == "program":
         _need_program(clip, steered, able, steering, export, progress)
-    found = probe(able, settings)
+    found = found or probe(able, settings)
     with (
         whole_file(out) as temporary,
         scratch_folder(out) as folder,
         OffsetsOnDisk(Path(folder) / "offsets") as kept,
     ):
-        passes = _Passes(clip, able, settings, progress)
+        began, passes = monotonic(), _Passes(clip, able, settings, progress)
         suffix = carrier_of(able.suffixes)
         steered_path, plain_path = (Path(folder) / f"{name}{suffix}" for name in ("steered", "plain"))
         roi = passes.encode(
@@ -142,6 +161,8 @@ def roi_encode(
         )
         check_offsets(kept.read(), steering.knob, able, clip.info.path)
         plain = passes.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
+        if tuned:
+            tuned = replace(tuned, share=round(tuned.seconds / (monotonic() - began), 3))
         proof = prove(clip, plain_path, steered_path, kept.read(), able.block, (plain.bytes, roi.bytes))
         remux(steered_path, clip.info, carried, temporary)
         if export:
@@ -155,7 +176,7 @@ def roi_encode(
             middle = roi.frames // 2
             panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
-    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, carried.converted, carried.lost)
+    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, carried.converted, carried.lost, tuned)
 
 
 def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tuple[Clip, Carried]:
@@ -240,6 +261,26 @@ class _Passes:
 
 def _bare(clip: Clip) -> Frames:
     return ((frame, None) for frame in clip)
+
+
+def parse_knob(strength: str, budget: str | None = None, share: str | None = None) -> tuple[Knob, Budget | None]:
+    """The knob, and the budget where `strength` is `auto`; `InputError` says what is allowed, and what together.
+
+    >>> parse_knob("4"), parse_knob("auto")
+    ((Strength(qp=4.0), None), (Strength(qp=4.0), Budget(metric='vmaf', percent=1.0)))
+    """
+    if strength == "auto":
+        if share:
+            raise InputError(f"--strength auto beside --share {share} (allowed: one of them)")
+        return USUAL_STRENGTH, Budget.parse(budget) if budget else Budget()
+    if budget:
+        raise InputError(f"--budget {budget} without a strength to seek (allowed: with --strength auto)")
+    if share:
+        return parse_share(share), None
+    try:
+        return Strength(float(strength)), None
+    except ValueError as error:
+        raise InputError(f"strength {strength!r} (allowed: above 0, at most 26 QP, or auto)") from error
 
 
 def parse_share(text: str) -> Share:
