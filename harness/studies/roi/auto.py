@@ -234,7 +234,7 @@ def find_crf(vmaf_at: Callable[[float], float], target: Target, first: float, ab
     low, high, step = *able.crfs, 0.5 if able.name in HALVES else 1.0
     fine: tuple[float, float] | None = None
     coarse: tuple[float, float] | None = None
-    crf = first
+    crf, jump = first, 0.5
     while True:
         vmaf = vmaf_at(crf)
         if 0 <= vmaf - target.value <= NEAR:
@@ -252,7 +252,7 @@ def find_crf(vmaf_at: Callable[[float], float], target: Target, first: float, ab
             continue
         if crf == (high if fine else low):
             raise InputError(f"{target} with {able.name}: CRF {crf:g} has {vmaf:.2f} (allowed: a target beside that)")
-        jump = max(1.0, 1.5 * abs(vmaf - target.value))  # a step of CRF is about a point of VMAF, and this far beyond
+        jump = max(2 * jump, 1.5 * abs(vmaf - target.value))  # about a point of VMAF for a CRF, and further than that
         crf = min(max(crf + math.copysign(round(jump / step) * step, vmaf - target.value), low), high)
 
 
