@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from harness.errors import InconclusiveError, InputError
 from harness.files import scratch_folder
@@ -29,10 +27,11 @@ from harness.roi.laws import Law
 from harness.roi.offsets import Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.remux import carrier_of
-from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget, search
+from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget, enclose, next_strength
 from harness.studies.roi.samples import Samples, runs_of
 
-AROUND = 3.0  # CRF of the plain probes, to either side of the encode's
+BESIDE = 3.0  # how far from the encode's CRF that of the plain encode is that tells what VMAF costs
+MOST_TRIED = 3  # strengths
 NEAR = 0.1  # VMAF by which a CRF may be finer than its target asks for
 HALVES = ("libx264", "libx265")  # encoders that tell halves of a CRF apart
 MOST_THREADS = 8
@@ -165,8 +164,8 @@ def tune(
 ) -> Tuned:
     """Find the CRF that has `target`, then the strength that pays `budget` at it, each where it is asked for.
 
-    A strength costs the bits of the steered samples beyond those that plain ones need for the same VMAF, by a curve
-    through plain encodes at this CRF and at `AROUND` more and less.
+    A strength costs the bits of the steered samples beyond those that plain ones need for the same VMAF, by plain
+    encodes at this CRF and, on the side where the steered ones lie, at `BESIDE` more or less.
 
     Args:
         clip: The clip, opened.
@@ -200,15 +199,14 @@ def tune(
         strength = paid = None
         bound = ""
         if budget:
-            curve = Curve.through([probes.plain(each) for each in _around(crf, able)])
             mapper = _remembering(mapper, Path(folder))
 
             def at(strength: float) -> Point:
                 asked = samples.offsets(mapper, working, Strength(strength), able, weight, law)
-                cost = curve.cost(probes.steered(crf, asked))
+                cost = probes.cost(crf, probes.steered(crf, asked))
                 return Point(strength, dict.fromkeys(COSTS, math.inf) | {"vmaf": cost}, math.nan)
 
-            met = at_budget(search(at, [budget]), budget)
+            met = at_budget(enclosing(at, budget), budget)
             if met.strength < WEAKEST:
                 raise InconclusiveError(
                     f"{info.path}: at CRF {crf:g} the weakest strength, {WEAKEST:g}, costs more than {budget} "
@@ -256,35 +254,30 @@ def find_crf(vmaf_at: Callable[[float], float], target: Target, first: float, ab
         crf = min(max(crf + math.copysign(round(jump / step) * step, vmaf - target.value), low), high)
 
 
-def _around(crf: float, able: Encoder) -> list[float]:
-    low, high = able.crfs
-    return sorted({min(max(crf + far, low), high) for far in (-AROUND, 0.0, AROUND)})
+def cost_of(steered: Probed, here: Probed, beside: Probed) -> float:
+    """Per cent of bytes beyond those of a plain encode of the same VMAF.
+
+    Log bytes over VMAF are taken for straight through two plain encodes, `here` and `beside`; `InconclusiveError` where
+    the one with more bytes has not more VMAF.
+    """
+    bits, quality = math.log(beside.bytes / here.bytes), beside.vmaf - here.vmaf
+    if bits * quality <= 0:
+        said = " and ".join(f"{one.vmaf:.2f} at {one.bytes} bytes" for one in (here, beside))
+        raise InconclusiveError(
+            f"VMAF tells nothing of what steering costs here: {said} (allowed: --strength QP, or another --crf)"
+        )
+    return 100 * math.expm1(math.log(steered.bytes / here.bytes) - bits / quality * (steered.vmaf - here.vmaf))
 
 
-@dataclass(frozen=True)
-class Curve:
-    """How many bytes plain encodes need for a VMAF: log bytes through some of them, straight on beyond."""
-
-    vmaf: tuple[float, ...]
-    bytes: tuple[int, ...]
-
-    @classmethod
-    def through(cls, plain: Sequence[Probed]) -> Curve:
-        """The curve through encodes from fine to coarse; `InconclusiveError` where VMAF does not rise with bytes."""
-        points = plain[::-1]
-        if any(two.vmaf <= one.vmaf or two.bytes <= one.bytes for one, two in itertools.pairwise(points)):
-            said = ", ".join(f"{one.vmaf:.2f} at {one.bytes} bytes" for one in points)
-            raise InconclusiveError(
-                f"VMAF tells nothing of what steering costs here: {said} (allowed: --strength QP, or another --crf)"
-            )
-        return cls(tuple(one.vmaf for one in points), tuple(one.bytes for one in points))
-
-    def cost(self, steered: Probed) -> float:
-        """Per cent of bytes beyond those of a plain encode of the same VMAF."""
-        curve = PchipInterpolator(self.vmaf, np.log(self.bytes))
-        inside = min(max(steered.vmaf, self.vmaf[0]), self.vmaf[-1])
-        log_bytes = float(curve(inside)) + float(curve(inside, 1)) * (steered.vmaf - inside)
-        return 100 * math.expm1(math.log(steered.bytes) - log_bytes)
+def enclosing(point_at: Callable[[float], Point], budget: Budget) -> list[Point]:
+    """What `search` tries for one budget, but `MOST_TRIED` at most where these enclose it: samples tell no more."""
+    points: list[Point] = []
+    while (strength := next_strength(points, budget)) is not None:
+        below, above = enclose(points, budget)
+        if len(points) >= MOST_TRIED and above and below.strength:
+            break
+        points.append(point_at(strength))
+    return points
 
 
 class _Probes:
@@ -307,6 +300,13 @@ class _Probes:
     def steered(self, crf: float, frames: Iterable[tuple[Frame, FrameOffsets]]) -> Probed:
         """The samples at a CRF with the offsets that their frames have."""
         return self._made(crf, frames)
+
+    def cost(self, crf: float, steered: Probed) -> float:
+        """What an encode at a CRF costs, beside the plain one and its neighbour on the same side."""
+        low, high = self.able.crfs
+        here = self.plain(crf)
+        finer = crf - BESIDE >= low and (steered.vmaf >= here.vmaf or crf + BESIDE > high)
+        return cost_of(steered, here, self.plain(crf - BESIDE if finer else crf + BESIDE))
 
     def _made(self, crf: float, frames: Iterable[tuple[Frame, FrameOffsets | None]]) -> Probed:
         samples, before = self.samples, self.encodes * self.samples.count

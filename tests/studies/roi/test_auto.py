@@ -18,8 +18,8 @@ from harness.models.working_size import NATIVE
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.laws import MAP
 from harness.roi.offsets import Share, Strength
-from harness.studies.roi.auto import Curve, Probed, Target, Tuned, find_crf, tune, usual_crf
-from harness.studies.roi.budgets import Budget
+from harness.studies.roi.auto import Probed, Target, Tuned, cost_of, enclosing, find_crf, tune, usual_crf
+from harness.studies.roi.budgets import COSTS, Budget, Point, at_budget
 from harness.studies.roi.encode import Steering, parse_knob, roi_encode
 from harness.studies.roi.samples import Samples, runs_of
 from tests.helpers.clips import write_clip
@@ -71,14 +71,25 @@ def test_a_clip_that_ends_before_it_says_is_counted(tmp_path: Path) -> None:
         assert [frame.index for frame in samples] == [number for run in runs_of(40) for number in run]
 
 
-def test_a_cost_is_by_the_plain_encodes_curve() -> None:
-    curve = Curve.through([Probed(2000, 95), Probed(1000, 90), Probed(500, 85)])
-    assert curve.cost(Probed(1000, 90)) == pytest.approx(0)
-    assert curve.cost(Probed(1010, 90)) == pytest.approx(1)
-    assert curve.cost(Probed(1000, 85)) == pytest.approx(100)
-    assert curve.cost(Probed(500, 80)) == pytest.approx(100, rel=0.3)  # straight on beyond the coarsest
-    with pytest.raises(InconclusiveError, match=r"tells nothing .* 100.00 at 2000 bytes .*another --crf"):
-        Curve.through([Probed(2000, 100), Probed(1000, 100), Probed(500, 99)])
+def test_a_cost_is_by_plain_encodes_of_the_same_vmaf() -> None:
+    here, finer, coarser = Probed(1000, 90), Probed(2000, 95), Probed(500, 84)
+    assert cost_of(here, here, finer) == pytest.approx(0)
+    assert cost_of(Probed(1010, 90), here, coarser) == pytest.approx(1)
+    assert cost_of(finer, here, finer) == cost_of(coarser, here, coarser) == pytest.approx(0)
+    assert cost_of(Probed(1000, 84), here, coarser) == pytest.approx(100)
+    with pytest.raises(InconclusiveError, match=r"tells nothing .* 90.00 at 1000 bytes and 90.00 .*another --crf"):
+        cost_of(here, here, Probed(2000, 90))
+
+
+@pytest.mark.parametrize(("per_qp", "strengths"), [(0.02, 4), (0.1, 2), (0.3, 2), (1, 2), (3, 3)])
+def test_few_strengths_enclose_a_budget(per_qp: float, strengths: int) -> None:
+    def at(strength: float) -> Point:
+        return Point(strength, dict.fromkeys(COSTS, np.inf) | {"vmaf": per_qp * strength**1.5}, np.nan)
+
+    points = enclosing(at, Budget())
+    met = at_budget(points, Budget())
+    assert len(points) == strengths
+    assert met.bound if per_qp < 0.025 else met.strength == pytest.approx(per_qp ** (-1 / 1.5), rel=0.15)
 
 
 @pytest.mark.parametrize(("encoder", "step"), [("libx264", 0.5), ("libvpx-vp9", 1.0)])
