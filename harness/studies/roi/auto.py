@@ -31,7 +31,8 @@ from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget
 from harness.studies.roi.samples import Samples, runs_of
 
 BESIDE = 3.0  # how far from the encode's CRF that of the plain encode is that tells what VMAF costs
-MOST_TRIED = 3  # strengths
+LEAST_APART = 0.5  # VMAF of these two: near its end it does not tell encodes apart, and a cost is chance
+MOST_TRIED = 2  # strengths, once two enclose the budget
 NEAR = 0.1  # VMAF by which a CRF may be finer than its target asks for
 HALVES = ("libx264", "libx265")  # encoders that tell halves of a CRF apart
 MOST_THREADS = 8
@@ -258,13 +259,14 @@ def cost_of(steered: Probed, here: Probed, beside: Probed) -> float:
     """Per cent of bytes beyond those of a plain encode of the same VMAF.
 
     Log bytes over VMAF are taken for straight through two plain encodes, `here` and `beside`; `InconclusiveError` where
-    the one with more bytes has not more VMAF.
+    the one with more bytes has not `LEAST_APART` more VMAF.
     """
     bits, quality = math.log(beside.bytes / here.bytes), beside.vmaf - here.vmaf
-    if bits * quality <= 0:
+    if math.copysign(quality, bits * quality) < LEAST_APART:
         said = " and ".join(f"{one.vmaf:.2f} at {one.bytes} bytes" for one in (here, beside))
         raise InconclusiveError(
-            f"VMAF tells nothing of what steering costs here: {said} (allowed: --strength QP, or another --crf)"
+            f"VMAF hardly tells plain encodes apart here: {said} (needs {LEAST_APART:g} more for more bytes; "
+            "allowed: --strength QP, or a coarser --crf)"
         )
     return 100 * math.expm1(math.log(steered.bytes / here.bytes) - bits / quality * (steered.vmaf - here.vmaf))
 

@@ -20,7 +20,7 @@ from harness.roi.frame_offsets import FrameOffsets, offsets_of_frames
 from harness.roi.laws import Law
 from harness.roi.offsets import Strength
 
-RUNS, RUN_FRAMES = 3, 12  # so many runs, each of so many frames
+RUNS, RUN_FRAMES = 3, 12  # so many runs, each of so many frames; shorter ones make strengths too strong
 
 
 def runs_of(frames: int) -> list[range]:
@@ -28,8 +28,8 @@ def runs_of(frames: int) -> list[range]:
 
     >>> runs_of(300)
     [range(44, 56), range(144, 156), range(244, 256)]
-    >>> runs_of(30)
-    [range(0, 30)]
+    >>> runs_of(20)
+    [range(0, 20)]
     """
     if frames <= RUNS * RUN_FRAMES:
         return [range(frames)]

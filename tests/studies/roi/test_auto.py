@@ -27,7 +27,7 @@ from tests.helpers.clips import write_clip
 FASTEST = Settings(preset="ultrafast")
 
 
-def soft_clip(path: Path, frames: int = 16) -> Clip:
+def soft_clip(path: Path, frames: int = 10) -> Clip:
     """A drifting picture of waves and some noise, whose VMAF falls with every CRF."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[:128, :192]
@@ -77,8 +77,10 @@ def test_a_cost_is_by_plain_encodes_of_the_same_vmaf() -> None:
     assert cost_of(Probed(1010, 90), here, coarser) == pytest.approx(1)
     assert cost_of(finer, here, finer) == cost_of(coarser, here, coarser) == pytest.approx(0)
     assert cost_of(Probed(1000, 84), here, coarser) == pytest.approx(100)
-    with pytest.raises(InconclusiveError, match=r"tells nothing .* 90.00 at 1000 bytes and 90.00 .*another --crf"):
-        cost_of(here, here, Probed(2000, 90))
+    with pytest.raises(InconclusiveError, match=r"hardly .* 90.00 at 1000 bytes and 90.40 .*a coarser --crf"):
+        cost_of(here, here, Probed(2000, 90.4))
+    with pytest.raises(InconclusiveError, match="hardly"):
+        cost_of(here, here, Probed(900, 92))
 
 
 @pytest.mark.parametrize(("per_qp", "strengths"), [(0.02, 4), (0.1, 2), (0.3, 2), (1, 2), (3, 3)])
@@ -134,7 +136,7 @@ def test_a_target_and_a_budget_are_met_on_the_samples(tmp_path: Path) -> None:
     assert 80 <= tuned.vmaf < 82 and tuned.crf * 2 % 1 == 0 and (tuned.target, tuned.budget) == ("vmaf=80", "vmaf=3")
     assert found.knob == f"strength:{tuned.strength:g}" and found.law == "map"
     assert tuned.bound or tuned.paid == pytest.approx(3, abs=0.01)
-    assert tuned.frames == 16 and tuned.encodes >= 5 and tuned.seconds > 0 and tuned.share
+    assert tuned.frames == 10 and tuned.encodes >= 5 and tuned.seconds > 0 and tuned.share
     assert {"sample", "probe", "encode plain", "encode with the map"} <= heard
     # what was found is what the whole is encoded with
     again = roi_encode(
@@ -146,7 +148,7 @@ def test_a_target_and_a_budget_are_met_on_the_samples(tmp_path: Path) -> None:
 
 
 def test_a_larger_budget_buys_a_strength_that_is_not_weaker(tmp_path: Path) -> None:
-    clip = soft_clip(tmp_path / "clip.y4m", 12)
+    clip = soft_clip(tmp_path / "clip.y4m", 8)
     small, large = (tuned(clip, budget=Budget("vmaf", percent)) for percent in (1, 10))
     assert small.strength and large.strength and small.strength <= large.strength
     assert small.crf == large.crf == 23 and small.target is None
