@@ -28,6 +28,7 @@ from harness.cli.progress import stages
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
+    from harness.studies.roi.auto import Tuned
     from harness.studies.roi.encode import Steered
 
 
@@ -55,6 +56,9 @@ def roi_encode(
     ] = False,
     encoder: Encoder = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="vmaf=93: the CRF at which a plain encode has this VMAF, by short probe encodes.")
+    ] = None,
     bitrate: Annotated[int | None, typer.Option(help="Target in kbit/s, instead of --crf.")] = None,
     two_pass: Annotated[
         bool, typer.Option("--two-pass", help="Meet --bitrate by two passes (libx264, libx265).")
@@ -62,15 +66,22 @@ def roi_encode(
     preset: Preset = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the encoder; repeat for more.")] = None,
     strength: Annotated[
-        float,
+        str,
         typer.Option(
             help="Offsets fall by twice this many QP from saliency 0 to 1, with a zero mean over the frame: "
-            "each lies within twice this of 0."
+            "each lies within twice this of 0. auto: what --budget pays for on this clip, by short probe encodes."
         ),
-    ] = 4.0,
+    ] = "4",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="What --strength auto may cost: per cent more bits at equal VMAF [default: vmaf=1]."),
+    ] = None,
     share: Annotated[
         str | None, typer.Option(help="P:B, the P most salient pixels get B of the bits: 0.25:0.4")
     ] = None,
+    law: Annotated[
+        str, typer.Option(help="From map to offset: map, centre:0.5 (so much of the centre prior), past:0.5 …")
+    ] = "map",
     working_size: WorkingSize = "448x256",
     smoothing: Annotated[float, typer.Option(help="Weight of the newest map over time; 1 is none.")] = 0.5,
     preview: Annotated[
@@ -91,7 +102,8 @@ def roi_encode(
     no decoder here says which block a bit was spent on. H.264's says what QP each block has: `applied` is how much
     that changed. --json has both, and how far offsets go in each decile.
 
-    Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`
+    Example: `harness roi-encode clip.y4m --model production --crf 28 --preview frame.png`, or with what the clip itself
+    asks for: `harness roi-encode clip.y4m --target vmaf=93 --strength auto --budget vmaf=1`
     """
     from harness.media.open import open_clip
     from harness.media.spool import on_disk
@@ -99,16 +111,19 @@ def roi_encode(
     from harness.models.sources import find_source
     from harness.roi.encoders import Settings
     from harness.roi.export import EXPORTS
-    from harness.roi.offsets import Strength
+    from harness.roi.laws import Law
+    from harness.studies.roi.auto import PROBE, Target
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
-    from harness.studies.roi.encode import parse_share
+    from harness.studies.roi.encode import parse_knob
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs):
         raise InputError(f"--option {option} (allowed: NAME=VALUE)")
     settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
-    knob = parse_share(share) if share else Strength(strength)
-    steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing)
+    knob, pays = parse_knob(strength, budget, share)
+    asked = Law.parse(law)
+    steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing, asked, pays)
+    wish = Target.parse(target) if target else None
     export = None
     if export_map:
         name, _, path = export_map.partition(":")
@@ -122,14 +137,14 @@ def roi_encode(
     source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
     codes, found = [0], []
     with stages() as report:
-        for clip, target in zip(wanted, outs, strict=True):
+        for clip, place_out in zip(wanted, outs, strict=True):
             prefix = f"{clip}: " if len(wanted) > 1 else ""
             try:
                 with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
-                        planned = plan_encode(opened, target, encoder, settings)
-                        found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(target)})
+                        planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
+                        found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(place_out)})
                         if not as_json:
                             _show_plan(found[-1])
                         continue
@@ -137,11 +152,11 @@ def roi_encode(
                     def show(
                         stage: str, done: int, before: str = prefix, total: int | None = opened.info.frames
                     ) -> None:
-                        report(before + stage, done, total)
+                        report(before + stage, done, None if stage == PROBE else total)
 
                     result = harness.roi_encode(
-                        opened, source, target,
-                        encoder=encoder, settings=settings, steering=steering,
+                        opened, source, place_out,
+                        encoder=encoder, settings=settings, steering=steering, target=wish,
                         preview=preview, export=export, progress=show,
                     )  # fmt: skip
             except HarnessError as error:
@@ -174,6 +189,9 @@ def _show(result: Steered) -> None:
         )  # fmt: skip
     Console().print(table)
     _show_changes(result.converted, result.not_carried_over)
+    if result.tuned:
+        _show_tuned(result.tuned)
+    say(f"steered by {result.knob} under the law {result.law}")
     say(
         f"{result.path}: {result.frames} frames, {proof.roi_bytes} bytes of video; plain {proof.plain_bytes} "
         f"({100 * (proof.roi_bytes / proof.plain_bytes - 1):+.2f} %)"
@@ -184,9 +202,21 @@ def _show(result: Steered) -> None:
     )
 
 
+def _show_tuned(tuned: Tuned) -> None:
+    share = "" if tuned.share is None else f", {100 * tuned.share:.0f} % of the time of both encodes"
+    say(f"probes: {tuned.frames} frames encoded {tuned.encodes} times in {tuned.seconds:.1f} s{share}")
+    if tuned.target:
+        say(f"{tuned.target}: CRF {tuned.crf:g}, at which they have {tuned.vmaf:.2f}")
+    if tuned.budget:
+        bound = f" ({tuned.bound})" if tuned.bound else ""
+        say(f"{tuned.budget}: strength {tuned.strength:g}, which costs them {tuned.paid:.2f} % of bits{bound}")
+
+
 def _show_plan(planned: dict[str, Any]) -> None:
     options = " ".join(f"{name}={value}" for name, value in planned["options"].items())
     say(f"{planned['clip']} -> {planned['out']}: {planned['encoder']} with {options or 'its defaults'}, steered, then")
+    if planned["probes"]:
+        say(planned["probes"])
     say(planned["command"])
     _show_changes(planned["converted"], planned["not_carried_over"])
 

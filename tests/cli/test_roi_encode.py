@@ -24,7 +24,24 @@ def test_json_has_the_offsets_and_the_quality_by_decile(tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.y4m", frames=2), tmp_path / "out.mkv"
     done = run("roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out, "--json")
     found = json.loads(done.output)
+    assert (found["knob"], found["law"]) == ("strength:4", "map")
     assert found["path"] == str(out) and found["proof"]["plain_bytes"] > 0
     for row in found["proof"]["deciles"]:
         assert row["offset_lowest"] <= row["offset_qp"] <= row["offset_highest"]
         assert row["psnr_plain"] > 0 and row["psnr_roi"] > 0 and row["qp_plain"] > 0 and row["qp_roi"] > 0
+
+
+def test_what_probes_would_find_is_said_beforehand_and_what_they_found_afterwards(tmp_path: Path) -> None:
+    clip, out = write_clip(tmp_path / "clip.y4m", (192, 128), frames=8), tmp_path / "out.mkv"
+    how = ["roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out]
+    words = [*how, "--target", "vmaf=70", "--strength", "auto", "--budget", "vmaf=5"]
+    dry = run(*words, "--dry-run")
+    assert "first 8 of its frames would be encoded several times" in dry.output
+    assert "has vmaf=70, then the strength that pays vmaf=5 there" in dry.output and not out.exists()
+    sought = json.loads(run(*words, "--json").output)["tuned"]
+    assert (sought["target"], sought["budget"], sought["frames"]) == ("vmaf=70", "vmaf=5", 8)
+    assert sought["vmaf"] >= 70 and 0 < sought["strength"] <= 12 and sought["seconds"] > 0
+    said = run(*how, "--target", "vmaf=70").output
+    assert "probes: 8 frames encoded " in said and f"vmaf=70: CRF {sought['crf']:g}, at which they have" in said
+    refused = run(*how, "--budget", "vmaf=1")
+    assert "with --strength auto" in str(refused.exception)

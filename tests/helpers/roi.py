@@ -13,6 +13,7 @@ from corpora.loader import ClipPair
 from harness.models.sources import CentrePrior, Mapper
 from harness.models.working_size import NATIVE
 from harness.roi.encoders import Settings
+from harness.roi.laws import MAP
 from harness.roi.offsets import Strength
 from harness.studies.roi.encode import Steered, Steering, roi_encode
 
@@ -33,7 +34,7 @@ class FlatMap:
 
 def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **more: Any) -> Steered:
     settings = more.pop("settings", Settings(preset=FAST.get(encoder)))
-    steering = Steering(NATIVE, more.pop("knob", Strength(4)), 1.0)
+    steering = Steering(NATIVE, more.pop("knob", Strength(4)), 1.0, more.pop("law", MAP))
     source = source or CentrePrior()
     return roi_encode(clip, source, out, encoder=encoder, settings=settings, steering=steering, **more)
 

@@ -10,4 +10,6 @@ def need_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise InputError("training needs torch: install the extra with `pip install 'mobilesal-harness[train]'`") from error
+        raise InputError(
+            "training needs torch: install the extra with `pip install 'mobilesal-harness[train]'`"
+        ) from error

@@ -15,14 +15,18 @@ from harness.media.open import Clip
 from harness.media.spool import STDIN
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.remux import carrier_of, remux_command
-from harness.studies.roi.encode import prepare
+from harness.studies.roi.auto import Target, planned_probes
+from harness.studies.roi.encode import Steering, prepare
 
 WORST_FIRST = (1, 2, 3)  # exit codes: a failure, then bad input, then what could not be decided
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What an encode would do: its encoder's options, what it changes or leaves behind, and FFmpeg's last command."""
+    """What an encode would do: its encoder's options, what it changes or leaves behind, and FFmpeg's last command.
+
+    `probes` says what would be sought beforehand.
+    """
 
     clip: Path
     out: Path
@@ -32,6 +36,7 @@ class Planned:
     converted: tuple[str, ...]
     not_carried_over: tuple[str, ...]
     command: str
+    probes: str = ""
 
 
 def pair_up(clips: Sequence[Path], encoder: str, out: Path | None = None, folder: Path | None = None) -> list[Path]:
@@ -64,9 +69,17 @@ def read_list(path: Path) -> list[Path]:
     return names
 
 
-def plan_encode(clip: Clip, out: Path, encoder: str, settings: Settings) -> Planned:
+def plan_encode(
+    clip: Clip,
+    out: Path,
+    encoder: str,
+    settings: Settings,
+    steering: Steering = Steering(),
+    target: Target | None = None,
+) -> Planned:
     """What `roi_encode` would do, as far as it is known without a map; raises as that does before it encodes."""
     able = find_encoder(encoder)
+    probes = planned_probes(clip.info, able, settings, steering.budget, target)
     clip, carried = prepare(clip, out, able, settings)
     ffmpeg, carrier = find_ffmpeg(), Path(f"ENCODE{carrier_of(able.suffixes)}")
     words = remux_command(ffmpeg, carrier, Fraction(0), clip.info, carried, "", out)
@@ -79,6 +92,7 @@ def plan_encode(clip: Clip, out: Path, encoder: str, settings: Settings) -> Plan
         carried.converted,
         carried.lost,
         shlex.join([str(ffmpeg.path), *words]),
+        probes,
     )
 
 

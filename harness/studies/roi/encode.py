@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 
@@ -21,12 +22,15 @@ from harness.roi.encode import Pass, check_frame, check_suffix, encode
 from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Knob, Share, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
 from harness.roi.remux import Carried, carrier_of, plan_remux, remux
 from harness.saliency.colour import true_rgb
+from harness.studies.roi.auto import Target, Tuned, check_tuning, tune
+from harness.studies.roi.budgets import Budget
 
 Progress = Callable[[str, int], None]
 """Hears the stage and the frames done in it."""
@@ -42,27 +46,40 @@ class Steering:
         working: The size at which the model sees a frame.
         knob: How strongly: a `Strength` in QP, or a `Share` of the bits for a share of the pixels.
         weight: The newest map's share in the average over time, 1 for none.
+        law: What of the map the knob is given: the map alone, for no other was confirmed to buy more.
+        budget: What steering may cost, for the strength that costs just that on the clip; then `knob` is not used.
     """
 
     working: WorkingSize = USUAL_SIZE
     knob: Knob = USUAL_STRENGTH
     weight: float = 0.5
+    law: Law = MAP
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 1:
             raise InputError(f"smoothing weight {self.weight:g} (allowed: above 0, at most 1)")
+        if self.budget and isinstance(self.knob, Share):
+            raise InputError(f"{self.knob} with a budget of {self.budget} (allowed: a strength that is sought for it)")
 
 
 @dataclass(frozen=True)
 class Steered:
-    """The encode that was asked for, its proof, and what of the source it holds in another form or not at all."""
+    """The encode that was asked for, its proof, and what of the source it holds in another form or not at all.
+
+    `knob` and `law` are those that steered, as `strength:4` and `map`; `tuned` is what probes found, if any
+    were asked for.
+    """
 
     path: Path
     frames: int
+    knob: str
+    law: str
     probe: Probe
     proof: Proof
     converted: tuple[str, ...] = ()
     not_carried_over: tuple[str, ...] = ()
+    tuned: Tuned | None = None
 
 
 def roi_encode(
@@ -73,6 +90,7 @@ def roi_encode(
     encoder: str = "libx264",
     settings: Settings = Settings(),
     steering: Steering = Steering(),
+    target: Target | None = None,
     preview: Path | None = None,
     export: tuple[str, Path] | None = None,
     progress: Progress = lambda stage, done: None,
@@ -86,6 +104,7 @@ def roi_encode(
         encoder: One of `harness.roi.encoders.ENCODERS` by FFmpeg's name.
         settings: Quality or bitrate, preset and raw options.
         steering: How maps become offsets.
+        target: The whole-frame VMAF of a plain encode, for the CRF that has it by encodes of samples of the clip.
         preview: A picture of the middle frame, or a video of all, by its suffix: with the map that steered, block by
             block.
         export: A format of `harness.roi.export.EXPORTS` and a path, for the offsets.
@@ -97,7 +116,7 @@ def roi_encode(
     Raises:
         InputError: Something is refused: a clip, a model, a setting, a path.
         HarnessError: The encoder did not follow the map, or its program is absent and only `export` could be written.
-        InconclusiveError: The offsets move no bits.
+        InconclusiveError: The offsets move no bits, or a budget cannot be held.
     """
     able, source = find_encoder(encoder), find_source(model)
     clip = open_clip(clip) if isinstance(clip, str | Path) else clip
@@ -108,18 +127,27 @@ def roi_encode(
         check_export(*export)
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
+    check_tuning(able, settings, steering.budget, target)
     clip, carried = prepare(clip, out, able, settings)
-    mapper = source.open(threads=0)
-    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight)
+    mapper, law, found, tuned = source.open(threads=0), steering.law, None, None
+    if steering.budget or target:
+        found = probe(able, settings)  # before the many that are in vain where this one fails
+        tuned = tune(
+            clip, mapper, able, settings, working=steering.working, weight=steering.weight, law=law,
+            budget=steering.budget, target=target, progress=progress,
+        )  # fmt: skip
+        knob = steering.knob if tuned.strength is None else Strength(tuned.strength)
+        settings, steering = replace(settings, crf=tuned.crf), replace(steering, knob=knob, budget=None)
+    steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight, law)
     if export and able.route == "program":
-        _need_program(clip, steered, able, steering.knob, export, progress)
-    found = probe(able, settings)
+        _need_program(clip, steered, able, steering, export, progress)
+    found = found or probe(able, settings)
     with (
         whole_file(out) as temporary,
         scratch_folder(out) as folder,
         OffsetsOnDisk(Path(folder) / "offsets") as kept,
     ):
-        passes = _Passes(clip, able, settings, progress)
+        began, passes = monotonic(), _Passes(clip, able, settings, progress)
         suffix = carrier_of(able.suffixes)
         steered_path, plain_path = (Path(folder) / f"{name}{suffix}" for name in ("steered", "plain"))
         roi = passes.encode(
@@ -127,10 +155,12 @@ def roi_encode(
         )
         check_offsets(kept.read(), steering.knob, able, clip.info.path)
         plain = passes.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
+        if tuned:
+            tuned = replace(tuned, share=round(tuned.seconds / (monotonic() - began), 3))
         proof = prove(clip, plain_path, steered_path, kept.read(), able.block, (plain.bytes, roi.bytes))
         remux(steered_path, clip.info, carried, temporary)
         if export:
-            _export(export, kept.read(), clip, able, steering.knob)
+            _export(export, kept.read(), clip, able, steering)
         titles = _titles(source, steering, able, proof)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(asked.offsets).max()) for asked in kept.read())
@@ -140,7 +170,7 @@ def roi_encode(
             middle = roi.frames // 2
             panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
-    return Steered(out, roi.frames, found, proof, carried.converted, carried.lost)
+    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, carried.converted, carried.lost, tuned)
 
 
 def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tuple[Clip, Carried]:
@@ -170,7 +200,7 @@ def _need_program(
     clip: Clip,
     steered: Iterator[tuple[Frame, FrameOffsets]],
     encoder: Encoder,
-    knob: Knob,
+    steering: Steering,
     export: tuple[str, Path],
     progress: Progress,
 ) -> None:
@@ -182,16 +212,17 @@ def _need_program(
         for frame, asked in steered:
             found.append(asked)
             progress("map", frame.index + 1)
-        check_offsets(found, knob, encoder, clip.info.path)
-        _export(export, found, clip, encoder, knob)
+        check_offsets(found, steering.knob, encoder, clip.info.path)
+        _export(export, found, clip, encoder, steering)
         raise HarnessError(f"{export[1]} is written, but no encode was made: {error.__cause__}") from error
 
 
 def _export(
-    export: tuple[str, Path], steered: Iterable[FrameOffsets], clip: Clip, encoder: Encoder, knob: Knob
+    export: tuple[str, Path], steered: Iterable[FrameOffsets], clip: Clip, encoder: Encoder, steering: Steering
 ) -> None:
     form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
-    grids = (form.offsets(asked.means, asked.offsets, encoder.block, height, width, knob) for asked in steered)
+    knob, lawful = steering.knob, steering.law.begin()  # a format with blocks of its own works offsets out anew
+    grids = (form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob) for asked in steered)
     form.write(export[1], list(grids))
 
 
@@ -226,6 +257,26 @@ def _bare(clip: Clip) -> Frames:
     return ((frame, None) for frame in clip)
 
 
+def parse_knob(strength: str, budget: str | None = None, share: str | None = None) -> tuple[Knob, Budget | None]:
+    """The knob, and the budget where `strength` is `auto`; `InputError` says what is allowed, and what together.
+
+    >>> parse_knob("4"), parse_knob("auto")
+    ((Strength(qp=4.0), None), (Strength(qp=4.0), Budget(metric='vmaf', percent=1.0)))
+    """
+    if strength == "auto":
+        if share:
+            raise InputError(f"--strength auto beside --share {share} (allowed: one of them)")
+        return USUAL_STRENGTH, Budget.parse(budget) if budget else Budget()
+    if budget:
+        raise InputError(f"--budget {budget} without a strength to seek (allowed: with --strength auto)")
+    if share:
+        return parse_share(share), None
+    try:
+        return Strength(float(strength)), None
+    except ValueError as error:
+        raise InputError(f"strength {strength!r} (allowed: above 0, at most 26 QP, or auto)") from error
+
+
 def parse_share(text: str) -> Share:
     """`P:B`, two shares; `InputError` says what is allowed."""
     try:
@@ -249,7 +300,7 @@ def _titles(source: MapSource, steering: Steering, encoder: Encoder, proof: Proo
     return (
         "source",
         f"saliency map ({source.name} at {steering.working})",
-        f"QP offsets ({steering.knob}, zero mean over the clip's area)",
+        f"QP offsets ({steering.knob}, law {steering.law}, zero mean over the clip's area)",
         f"{encoder.name} encode ({change:+.1f} % bits; "
         f"{proof.finer_psnr_change:+.2f} dB inside, {proof.coarser_psnr_change:+.2f} dB outside)",
     )

@@ -27,6 +27,7 @@ from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.frame_offsets import offsets_of_frames
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Share, Strength, block_areas, block_means
 from harness.roi.preview import Panels
 from harness.studies.roi.encode import Steering, parse_share, roi_encode
@@ -184,6 +185,27 @@ def test_audio_is_copied_bit_for_bit(tmp_path: Path) -> None:
             return b"".join(bytes(packet) for packet in container.demux(audio=0))
 
     assert sound(result.path) == sound(clip) != b""
+
+
+def test_a_share_of_the_centre_prior_steers_where_it_is_asked_for(tmp_path: Path) -> None:
+    clip, settings = write_clip(tmp_path / "clip.y4m", frames=2), Settings(preset="veryfast")
+    half = Steering(NATIVE, law=Law("centre", 0.5))
+    found = roi_encode(clip, Wandering(), tmp_path / "out.mkv", settings=settings, steering=half)
+    assert (found.knob, found.law) == ("strength:4", "centre:0.5")
+    alone = run(clip, tmp_path / "map.mkv", source=Wandering())
+    # the map itself is what deciles are by, under any law
+    first, bare = found.proof.deciles[0], alone.proof.deciles[0]
+    assert first.saliency == bare.saliency and first.offset_qp > bare.offset_qp
+
+
+def test_the_svtav1_export_follows_the_law_too(tmp_path: Path) -> None:
+    clip, grids = write_clip(tmp_path / "clip.y4m", frames=1), []
+    for law in (MAP, Law("centre", 1)):
+        out = tmp_path / f"{law.kind}.txt"
+        run(clip, tmp_path / "out.mkv", source=Wandering(), law=law, export=("svtav1", out))
+        grids.append(np.reshape([int(word) for word in out.read_text().split()[1:]], (2, 3)))
+    assert np.unravel_index(grids[0].argmin(), (2, 3)) == (0, 0)
+    assert np.unravel_index(grids[1].argmin(), (2, 3)) == (0, 1)
 
 
 def test_share_knob_and_bitrate_target_work(tmp_path: Path) -> None:
@@ -355,7 +377,7 @@ def test_a_preview_shows_the_map_that_steered(name: str, tmp_path: Path, monkeyp
     soft = (replace(frame, y=frame.y // 6 + 90) for frame in open_clip(write_clip(tmp_path / "hard.y4m")))  # no cuts
     write_y4m(tmp_path / "clip.y4m", soft, Fraction(25))
     clip = open_clip(tmp_path / "clip.y4m")
-    settings, steering = Settings(preset="veryfast"), Steering(NATIVE, Strength(8), 0.5)
+    settings, steering = Settings(preset="veryfast"), Steering(NATIVE, Strength(8), 0.5, MAP)
     roi_encode(
         clip, Wandering(), tmp_path / "out.mkv", settings=settings, steering=steering, preview=tmp_path / name
     )  # fmt: skip
