@@ -46,6 +46,8 @@ def _power(verdict: Verdict) -> list[str]:
     foreseen = foresee(policy, rules_of(policy, policy.profile(verdict.profile), verdict.unchecked))
     if not foreseen:
         return []
+    place = {check.key: number for number, check in enumerate(verdict.checks)}
+    foreseen.sort(key=lambda each: place.get(each.rule.key, len(place)))  # a policy's own order is not kept in JSON
     level = policy.content["power"]["level"]
     head = [f"What this data could show, foreseen from how far items lie apart ({level:.0%} power):", ""]
     head += ["| check | items | smallest effect | effect to be decided | items for that |", "| --- " * 5 + "|"]

@@ -13,6 +13,10 @@ from PIL import Image
 
 from corpora.loader import clip_digest, content_digest, listing_digest, load_clips, load_pairs
 from harness.errors import HarnessError, InputError
+from harness.gate.evidence import read_tables
+from harness.gate.judge import table_digest
+from harness.gate.text import markdown
+from harness.gate.verdict import read_verdict
 from harness.jobs.provenance import code_of
 from harness.models.registry import entry_for, register, sidecar_for
 from harness.studies.published import export, moved_libraries, states
@@ -176,5 +180,18 @@ def test_every_file_of_rows_in_results_is_a_table_or_a_verdicts() -> None:
     loose = {path for path in (ROOT / "results").rglob("*.csv*") if "evidence" not in path.parts} - set(PUBLISHED)
     assert not loose
     shown = {path.with_name(f"{read_table(path, with_rows=False).name}.md") for path in PUBLISHED}
-    written = {path for path in (ROOT / "results").rglob("*.md") if "```json" in path.read_text(encoding="utf-8")}
+    pages = [path for path in (ROOT / "results").rglob("*.md") if "evidence" not in path.parts]
+    written = {path for path in pages if "```json" in path.read_text(encoding="utf-8")}
     assert written == shown, "a table's Markdown without its rows"
+
+
+VERDICTS = sorted((ROOT / "results" / "gate").glob("*/verdict.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", VERDICTS, ids=lambda path: path.parent.name)
+def test_every_committed_verdict_stands_on_the_tables_beside_it(path: Path) -> None:
+    verdict, tables = read_verdict(path), read_tables(path.parent / "evidence")
+    found = {(table.kind, table.name): table_digest(table) for table in tables}
+    assert all(found[one.kind, one.name] == one.sha256 for one in verdict.tables)
+    assert markdown(verdict) == (path.parent / "verdict.md").read_text(encoding="utf-8")
