@@ -61,11 +61,11 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
+    if context.invoked_subcommand:
+        return
     from harness.gate.formats import rendered
     from harness.models.registry import PRODUCTION
 
-    if context.invoked_subcommand:
-        return
     _check_format(form, as_json)
     console = Console(stderr=True)
     rules = harness.load_policy(policy)

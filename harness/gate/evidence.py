@@ -9,6 +9,8 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.gate.groups.base import DOUBTS, MISSING, Wanted
+from harness.gate.judge import table_digest
+from harness.gate.verdict import TableRecord, Verdict
 from harness.tables import SUFFIXES, Table, read_table, table_name, write_table
 
 MANY = 1000  # rows: compressed
@@ -51,6 +53,12 @@ def keep_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
             (folder / f"{table.name}{suffix}").unlink(missing_ok=True)  # the other one may be there
         found.append(read_table(write_table(table, folder, SUFFIXES[len(table.rows) > MANY])[0]))
     return found
+
+
+def first_other(verdict: Verdict, tables: Iterable[Table]) -> TableRecord | None:
+    """The first table that a verdict was decided on and that is not among these as it was; None where all are."""
+    found = {(table.kind, table.name): table_digest(table) for table in tables}
+    return next((one for one in verdict.tables if found.get((one.kind, one.name)) != one.sha256), None)
 
 
 def missing_table(reasons: Sequence[tuple[Wanted, str]], command: str) -> Table:

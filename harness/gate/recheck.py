@@ -14,11 +14,10 @@ from corpora.loader import ClipPair, load_clips, load_manifest, load_pairs
 from harness import metrics
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
-from harness.gate.evidence import read_tables
+from harness.gate.evidence import first_other, read_tables
 from harness.gate.groups import accuracy, feature, roi
-from harness.gate.judge import table_digest
 from harness.gate.pair import read_pair
-from harness.gate.verdict import Verdict, read_verdict
+from harness.gate.verdict import read_verdict
 from harness.jobs import open_executor
 from harness.models.model_file import ModelFile
 from harness.models.registry import Registry
@@ -79,7 +78,8 @@ def recheck(
         raise InputError(f"{count} rows to measure again (allowed: 1 or more)")
     file = Path(verdict_file)
     verdict, tables = read_verdict(file), read_tables(file.parent / "evidence")
-    _refuse_others(verdict, tables, file)
+    if other := first_other(verdict, tables):
+        raise InputError(f"{file}: {other.name} beside it is not what it was decided on ({other.kind})")
     files = _files(tables, Registry.read(models))
     run = _Run(tables, files, np.random.default_rng(seed), count, root, file.parent / "corpora")
     found: list[Rechecked] = []
@@ -95,13 +95,6 @@ def recheck(
                 announce(f"{table.name} …")
                 found += again(table, run)
     return found
-
-
-def _refuse_others(verdict: Verdict, tables: Sequence[Table], file: Path) -> None:
-    digests = {(table.kind, table.name): table_digest(table) for table in tables}
-    for one in verdict.tables:
-        if digests.get((one.kind, one.name)) != one.sha256:
-            raise InputError(f"{file}: {one.name} beside it is not what it was decided on ({one.kind})")
 
 
 def _files(tables: Sequence[Table], registry: Registry) -> dict[str, ModelFile]:

@@ -13,8 +13,7 @@ import jinja2
 
 from harness.errors import InputError
 from harness.files import write_text
-from harness.gate.evidence import tables_in
-from harness.gate.judge import table_digest
+from harness.gate.evidence import first_other, tables_in
 from harness.gate.text import interval, rule_text, shown, summary
 from harness.gate.verdict import Check, Verdict
 from harness.tables import Table
@@ -163,10 +162,8 @@ def _evidence_of(verdict: Verdict, folder: Path | None) -> list[Table]:
     if folder is None or not folder.is_dir():
         return []
     tables = tables_in(folder)
-    found = {(table.kind, table.name): table_digest(table) for table in tables}
-    for judged in verdict.tables:
-        if found.get((judged.kind, judged.name)) != judged.sha256:
-            raise InputError(f"{folder}: {judged.name} is not what this verdict was made from ({judged.kind})")
+    if other := first_other(verdict, tables):
+        raise InputError(f"{folder}: {other.name} is not what this verdict was made from ({other.kind})")
     return tables
 
 

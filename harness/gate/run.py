@@ -84,9 +84,9 @@ def _tell(context: Context) -> None:
     """Announce what will be measured, what is missing for it, and what it can show."""
     profile, policy = context.profile, context.policy
     for name in profile.accuracy:
-        with_reason = _absent(lambda name=name: pairs_of(context, name))  # type: ignore[misc]
-        context.announce(f"{name}: {with_reason or f'{profile.pairs[name]:,} pairs'}")
-    reason = _absent(lambda: clips_of(context))
+        reason = _absent(pairs_of, context, name)
+        context.announce(f"{name}: {reason or f'{profile.pairs[name]:,} pairs'}")
+    reason = _absent(clips_of, context)
     context.announce(
         f"{profile.clips}: {reason or f'{len(profile.clip_names)} clips, {profile.frames} frames of each'}"
     )
@@ -94,10 +94,10 @@ def _tell(context: Context) -> None:
         context.announce(f"foreseen: {each}")
 
 
-def _absent(find: Callable[[], object]) -> str:
+def _absent(find: Callable[..., object], *given: object) -> str:
     """Why a set cannot be measured, in a line; its checks will be undecided, and all others are made."""
     try:
-        find()
+        find(*given)
     except InputError as error:
         return f"missing ({error}); its checks will be INCONCLUSIVE"
     return ""

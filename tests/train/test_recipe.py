@@ -1,0 +1,44 @@
+"""Students have their published sizes, and recipes refuse what they cannot mean; skipped without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+
+pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+
+def test_students_have_their_published_sizes() -> None:
+    from train.students.registry import build_student, trainable_parameters
+
+    assert trainable_parameters(build_student("v1")) == 112_841
+    assert trainable_parameters(build_student("v2")) == 123_721
+    assert all(trainable_parameters(build_student(name)) <= 300_000 for name in ("v3", "v4"))
+    with pytest.raises(InputError, match="allowed: teacher, v1, v2, v3, v4"):
+        build_student("v0")
+
+
+def test_recipes_refuse_what_they_cannot_mean(tmp_path: Path) -> None:
+    from train.loop import train
+    from train.recipe import load_recipe
+
+    path = tmp_path / "mine.toml"
+    for line, says in (
+        ('epochs = "50"', "epochs is '50'"),
+        ("lr = 0", "lr is 0"),
+        ("batch_size = true", "batch_size is True"),
+        ("warmup = 3", "unknown key 'warmup'"),
+        ('student = "v2"', "a recipe for 'v2'"),
+        ("epochs = ", "is not TOML"),
+    ):
+        path.write_text(line + "\n")
+        with pytest.raises(InputError, match=says):
+            load_recipe("v1", path)
+    with pytest.raises(InputError, match=r"no recipe: .*shipped: .*v1, v2, v3"):
+        load_recipe("v1", tmp_path / "none.toml")
+    path.write_text('optimizer = "sgd"\n')
+    with pytest.raises(InputError, match=r"unknown optimizer 'sgd' in the recipe \(allowed: adam, adamw\)"):
+        train(load_recipe("v1", path), [], tmp_path / "run", tmp_path / "cache", "cpu")
