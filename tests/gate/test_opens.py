@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -10,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.gate.policy import load_policy, policy_of
 from harness.gate.run import run_gate
 from harness.models import session
-from harness.models.registry import entry_for, register, sidecar_for
-from tests.helpers.models import write_student
+from tests.helpers.gate import tiny_policy, two_students
 
 OPENED: Counter[str] | None = None
 
@@ -39,18 +36,9 @@ def opened() -> Iterator[Counter[str]]:
 
 @pytest.mark.slow
 def test_a_run_reads_the_registry_and_every_model_once(tmp_path: Path, opened: Counter[str]) -> None:
-    models = tmp_path / "model"
-    for name, gain in (("old", 1.0), ("new", 2.0)):
-        path = write_student(tmp_path / f"{name}.onnx", gain)
-        entry = entry_for(name, path, "A test student.", "One layer.")
-        register(entry, sidecar_for(entry, {}), path, models)
-    content = json.loads(json.dumps(load_policy().content))
-    content["contract"]["sizes"] = content["cost"]["sizes"] = [[32, 48]]
-    content["feature"]["crf"] = [33]
-    demo = {"clip_names": ["00-still", "01-pan"], "frames": 3, "rounds": 3, "pairs": {"synth": 4}}
-    content["profiles"]["demo"] |= demo
+    models = two_students(tmp_path)
     opened.clear()
-    words = {"profile": "demo", "policy": policy_of(content), "models": models, "workers": 1}
+    words = {"profile": "demo", "policy": tiny_policy(), "models": models, "workers": 1}
     verdict = run_gate("old", "new", tmp_path / "out", **words, announce=lambda text: None)  # type: ignore[arg-type]
     measured = {item.key.split(".")[0] for item in verdict.measurements}
     assert measured == {"contract", "accuracy", "feature", "roi", "cost"}

@@ -14,38 +14,27 @@ import pytest
 from harness.errors import HarnessError, InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
-from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.recheck import recheck, refuse_differing, table_of
 from harness.gate.run import run_gate
 from harness.gate.verdict import write_verdict
-from harness.models.registry import entry_for, register, sidecar_for
+from harness.models.registry import entry_for
 from tests.helpers.commands import run
+from tests.helpers.gate import tiny_policy, two_students
 from tests.helpers.models import write_student
 
 KINDS = ("eval.images", "eval.paired", "score.feature", "roi.at_cost_points", "roi.at_cost_by_clip")
 
 
-def small_policy() -> Policy:
-    """The shipped rules on four pictures and two clips of three frames."""
-    content = json.loads(json.dumps(load_policy().content))
-    content["contract"]["sizes"] = content["cost"]["sizes"] = [[32, 48]]
-    content["feature"]["crf"] = [33]
-    content["roi"] |= {"budgets": ["psnr_y=3"], "primary": ["psnr_y=3"]}
-    demo = {"clip_names": ["00-still", "01-pan"], "frames": 3, "rounds": 3, "pairs": {"synth": 4}}
-    content["profiles"]["demo"] |= demo
-    return policy_of(content)
+POLICY = tiny_policy(budgets=["psnr_y=3"], primary=["psnr_y=3"])
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, and beside it what a run of the gate leaves."""
     root = tmp_path_factory.mktemp("recheck")
-    for name, gain in (("old", 1.0), ("new", 2.0)):
-        path = write_student(root / f"{name}.onnx", gain)
-        entry = entry_for(name, path, "A test student.", "One layer.")
-        register(entry, sidecar_for(entry, {}), path, root / "model")
+    models = two_students(root)
     run_gate(
-        "old", "new", root / "out", profile="demo", policy=small_policy(), models=root / "model", workers=1,
+        "old", "new", root / "out", profile="demo", policy=POLICY, models=models, workers=1,
         announce=lambda line: None,
     )  # fmt: skip
     return root
@@ -95,7 +84,7 @@ def test_a_table_that_was_invented_and_judged_anew_does_not_survive(measured: Pa
             change(rows)
             table = replace(table, rows=rows)
         tables.append(table)
-    write_verdict(judge(small_policy(), keep_tables(tables, evidence)), verdict)
+    write_verdict(judge(POLICY, keep_tables(tables, evidence)), verdict)
     found = recheck(verdict, 4, models=measured / "model", seed=0)
     assert kind in {one.kind for one in found if one.problem}
     with pytest.raises(

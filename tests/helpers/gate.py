@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.rules import Kind, Rule
 from harness.gate.verdict import Measurement, Side
 from harness.metrics import metric
+from harness.models.registry import entry_for, register, sidecar_for
 from harness.models.sources import CENTRE_PRIOR
 from harness.studies.cost import label
 from harness.studies.roi.budgets import Budget
 from harness.studies.roi.plan import PLAIN
 from harness.tables import Code, Table
+from tests.helpers.models import write_student
 
 POLICY = load_policy()
 OLD, NEW = Side("old", "a" * 64, "old.onnx"), Side("new", "b" * 64, "new.onnx")
@@ -37,6 +40,27 @@ def with_policy(**sections: dict[str, object]) -> Policy:
     if sections.keys() & {"accuracy", "profiles", "roi"}:
         del content["power"]  # what data can show was foreseen for the shipped ones
     return policy_of(content)
+
+
+def tiny_policy(**roi: object) -> Policy:
+    """The shipped rules on four generated pictures and two clips of three frames, with some of `roi` changed."""
+    content = json.loads(json.dumps(POLICY.content))
+    content["contract"]["sizes"] = content["cost"]["sizes"] = [[32, 48]]
+    content["feature"]["crf"] = [33]
+    content["roi"] |= roi
+    demo = {"clip_names": ["00-still", "01-pan"], "frames": 3, "rounds": 3, "pairs": {"synth": 4}}
+    content["profiles"]["demo"] |= demo
+    return policy_of(content)
+
+
+def two_students(root: Path) -> Path:
+    """A model folder with the students `old` and `new` in its registry."""
+    models = root / "model"
+    for name, gain in (("old", 1.0), ("new", 2.0)):
+        path = write_student(root / f"{name}.onnx", gain)
+        entry = entry_for(name, path, "A test student.", "One layer.")
+        register(entry, sidecar_for(entry, {}), path, models)
+    return models
 
 
 def winning(rule: Rule) -> Measurement:
