@@ -93,17 +93,19 @@ def kept_maps(
     Views of a picture are cut from its map too, so that no epoch asks the teacher again.
     """
     path, side = cache / f"{key}.maps", frames.shape[1]
+    device = next(teacher.parameters()).device
     if not path.exists():
-        mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
         with whole_file(path) as part:
             maps = np.memmap(part, np.uint8, "w+", shape=(*frames.shape[:3], 1))
             for first in range(0, len(frames), BATCH):
-                pictures = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).permute(0, 3, 1, 2).float() / 255
+                stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
+                pictures = stored.permute(0, 3, 1, 2).float() / 255
                 seen = F.interpolate(pictures, size=(SEEN_AT, SEEN_AT), mode="bilinear", antialias=True)
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast(device.type, torch.bfloat16):
                     looks = both_looks(teacher, (seen - mean) / std)
                 looks = F.interpolate(looks, size=(side, side), mode="bilinear", align_corners=False)
-                maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).numpy()
+                maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
                 progress(min(first + BATCH, len(frames)), len(frames))
             maps.flush()
     return np.memmap(path, np.uint8, "r+", shape=(*frames.shape[:3], 1))

@@ -70,14 +70,17 @@ class Steps:
     `frames` uint8 `[N, S, S, 4]`: pictures and masks. `order` int64 `[M]` is what an epoch goes through; `start_epoch`
     shuffles it. `teacher_weight` of a teacher's map joins every target: of the `teacher`'s own look at each view, or of
     `maps` uint8 `[N, S, S, 1]`, its looks at whole frames. Where `labelled` bool `[N]` denies a mask, it is all of it.
+    Steps that run `calm` take their views from the `calm` ranges.
     """
 
     def __init__(
         self, frames: torch.Tensor, order: torch.Tensor, learners: Sequence[Learner], loss_of: Loss, ranges: ViewRanges,
         batch: int, side_weight: float, teacher: Student | None = None, teacher_weight: float = 0.0,
         streams: bool = True, maps: torch.Tensor | None = None, labelled: torch.Tensor | None = None,
+        calm: ViewRanges | None = None,
     ) -> None:  # fmt: skip
-        self.frames, self.order, self.learners, self.loss_of, self.ranges = frames, order, learners, loss_of, ranges
+        self.frames, self.order, self.learners, self.loss_of = frames, order, learners, loss_of
+        self.ranges = (ranges, calm or ranges)
         self.batch, self.side_weight, self.teacher, self.teacher_weight = batch, side_weight, teacher, teacher_weight
         self.chosen, self.maps, self.labelled = order.clone(), maps, labelled
         self.device = frames.device
@@ -87,7 +90,7 @@ class Steps:
         self.forget = torch.ones((), device=self.device)
         self.per_epoch = len(order) // batch
         self.streams = [torch.cuda.Stream() for _ in learners] if self.cuda and streams and len(learners) > 1 else []
-        self.graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
+        self.graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph | None] = {}
 
     def start_epoch(self, generator: torch.Generator | None = None) -> None:
         """Shuffle, and begin at the first batch."""
@@ -110,18 +113,18 @@ class Steps:
                 else:
                     tensor.zero_()  # the optimiser's state, which began at 0 in the first step
 
-    def run(self, size: int, rate: float, decay: float) -> None:
+    def run(self, size: int, rate: float, decay: float, calm: bool = False) -> None:
         """One step on views of `size` at learning rate `rate`, averages forgetting 1 - `decay` of themselves."""
         for one in self.learners:
             one.rate.fill_(rate)
         self.forget.fill_(1 - decay)
-        graph = self.graphs.get(size)
+        graph = self.graphs.get((size, calm))
         if graph:
             graph.replay()
         else:
-            self._step(size)
+            self._step(size, calm)
 
-    def capture(self, size: int) -> str:
+    def capture(self, size: int, calm: bool = False) -> str:
         """Record the step for views of `size`; returns what was recorded. Trains `WARM_STEPS` steps on the way."""
         if not self.cuda:
             return "plain"
@@ -131,31 +134,32 @@ class Steps:
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
                     for _ in range(WARM_STEPS):
-                        self._step(size)
+                        self._step(size, calm)
                 torch.cuda.current_stream().wait_stream(side)
                 torch.cuda.synchronize()
                 graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(graph):
-                    self._step(size)
+                    self._step(size, calm)
                 torch.cuda.synchronize()
-                self.graphs[size] = graph
+                self.graphs[size, calm] = graph
                 return f"graph, {len(self.streams) or 1} streams"
             except RuntimeError as error:
                 torch.cuda.synchronize()
                 if not self.streams:
-                    self.graphs[size] = None
+                    self.graphs[size, calm] = None
                     return f"plain, after {error}"
                 self.streams = []
 
-    def _step(self, size: int) -> None:
+    def _step(self, size: int, calm: bool) -> None:
+        ranges = self.ranges[calm]
         index = self.order.index_select(0, self.cursor * self.batch + self.along)
         self.cursor.add_(1).remainder_(self.per_epoch)
         with torch.no_grad():
             draws = torch.rand(self.batch, DRAWS, device=self.device)
-            images, layers = batch_of(self.frames, index, size, self.ranges, draws, self.maps, self.labelled)
+            images, layers = batch_of(self.frames, index, size, ranges, draws, self.maps, self.labelled)
             truth = layers[:, :1]
             if self.teacher or self.maps is not None:
-                truth = self._taught(images, layers, draws)
+                truth = self._taught(images, layers, ranges, draws)
         if not self.streams:
             for one in self.learners:
                 self._learn(one, images, truth)
@@ -182,13 +186,15 @@ class Steps:
             torch._foreach_mul_(change, self.forget)
             torch._foreach_add_(kept, change)
 
-    def _taught(self, images: torch.Tensor, layers: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    def _taught(
+        self, images: torch.Tensor, layers: torch.Tensor, ranges: ViewRanges, draws: torch.Tensor
+    ) -> torch.Tensor:
         """The target with the teacher's share in it, `[B, 1, size, size]`."""
         if self.teacher:
             with self._autocast():
                 looks = both_looks(self.teacher, images)
             # A teacher knows less of views that are much wider than its own were.
-            known = ((UNKNOWN - placed(self.ranges, draws)[1]) / (UNKNOWN - KNOWN)).clamp(0, 1)
+            known = ((UNKNOWN - placed(ranges, draws)[1]) / (UNKNOWN - KNOWN)).clamp(0, 1)
             share = self.teacher_weight * known[:, None, None, None]
         else:
             looks, share = layers[:, 1:2], torch.full_like(layers[:, :1], self.teacher_weight)

@@ -24,7 +24,8 @@ class Recipe:
 
     With a `frame_side` pictures are kept as squares of that side, and views and looks are made on the device. Then
     views also turn by up to `turn` degrees, and shares of them are `grey`, get a box of another picture (`paste`), or
-    are softened (`blur`).
+    are softened (`blur`), but for the last `calm_epochs`. On CUDA a teacher looks at each view, or once at each picture
+    with `teacher_sees` = "frame", as it does on the CPU.
     """
 
     student: str
@@ -57,6 +58,8 @@ class Recipe:
     paste: float = 0.0
     blur: float = 0.0
     validate_every: int = 1
+    calm_epochs: int = 0
+    teacher_sees: str = "view"
 
     def size_at(self, epoch: int) -> int:
         """The side of the training pictures in `epoch`, from 1."""
@@ -119,6 +122,8 @@ def _check(path: Path, key: str, value: object) -> None:
         good, allowed = isinstance(value, str), "a name"
     elif key == "val_view":
         good, allowed = value in ("crop", "whole"), "crop or whole"
+    elif key == "teacher_sees":
+        good, allowed = value in ("view", "frame"), "view or frame"
     elif key in ("lr", "val_fraction"):
         good, allowed = number is not None and number > 0, "a number above 0"
     elif key in ("ema", "colour", "compression", "grey", "paste", "blur"):
@@ -129,7 +134,7 @@ def _check(path: Path, key: str, value: object) -> None:
         good, allowed = value is None or (number is not None and 0 < number <= 1), "a number above 0, at most 1"
     elif key == "widest_view":
         good, allowed = number is not None and 1 <= number <= 2, "a number from 1 to 2"
-    elif key in ("seed", "val_seed", "small_epochs"):
+    elif key in ("seed", "val_seed", "small_epochs", "calm_epochs"):
         good, allowed = whole and int(str(value)) >= 0, "0 or more"
     else:
         absent = key in ("limit", "frame_side") and value is None

@@ -33,6 +33,7 @@ class Course:
     deadline: float | None = None
     validate_every: int = 1
     dense_from: float = 0.9  # progress from which every epoch is validated
+    calm_from: float = 1.0  # progress from which views are calm
 
     def rate_at(self, progress: float) -> float:
         """A linear rise, then half a cosine down to 0."""
@@ -78,7 +79,7 @@ def run_course(
         left = _epochs_left(course, progress, number, seconds)
         if left < 1:
             break
-        started, size = time.monotonic(), course.size_at(progress)
+        started, size, calm = time.monotonic(), course.size_at(progress), progress >= course.calm_from
         gain = (1 - progress) / left
         if seed is not None:
             torch.manual_seed(seed * 1_000_003 + number)
@@ -86,7 +87,7 @@ def run_course(
         for step in range(steps.per_epoch):
             averaged_steps += 1
             rate = course.rate_at(progress + gain * step / steps.per_epoch)
-            steps.run(size, rate, min(course.decay, 1 - 1 / (averaged_steps + 1)))
+            steps.run(size, rate, min(course.decay, 1 - 1 / (averaged_steps + 1)), calm)
         losses = [float(one.loss_sum) / steps.per_epoch for one in steps.learners]  # waits for the device
         number += 1
         fixed = number / (course.epochs or 1)  # to the bit what a resumed run begins with
@@ -106,16 +107,19 @@ def _timed(steps: Steps, course: Course, say: Callable[[str], None]) -> dict[int
     """Capture every size, and how long an epoch takes at it; what these steps move is put back."""
     seconds = {}
     before = steps.remembered()
-    for size in dict.fromkeys(course.sizes):
+    stages = [(size, False) for size in dict.fromkeys(course.sizes)]
+    if course.calm_from < 1:
+        stages.insert(-1, (course.sizes[-1], True))  # before its loud twin, whose time an epoch is counted with
+    for size, calm in stages:
         for one in steps.learners:
             one.rate.fill_(course.rate * 0.01)
         steps.forget.fill_(1.0)
         begun = time.monotonic()
-        how = steps.capture(size)
+        how = steps.capture(size, calm)
         ready = time.monotonic()
         count = 10 if steps.cuda else 1
         for _ in range(count):
-            steps.run(size, course.rate * 0.01, 0.0)
+            steps.run(size, course.rate * 0.01, 0.0, calm)
         float(steps.learners[0].loss_sum)
         step = (time.monotonic() - ready) / count
         seconds[size] = step * steps.per_epoch

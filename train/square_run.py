@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def run_squares(
     frames = torch.from_numpy(host).to(device)
     order = torch.tensor([*kept, *range(len(pairs), len(everything))], device=device)
     labelled = torch.arange(len(everything), device=device) < len(everything) - len(without) if without else None
-    teacher, maps = _taught(lesson, everything, host, cache, device, progress)
+    teacher, maps = _taught(lesson, everything, host, cache, device, progress, recipe.teacher_sees == "frame")
 
     torch.manual_seed(recipe.seed)  # whatever a teacher took, the student's first weights are the same
     student = build_student(recipe.student)
@@ -63,10 +63,11 @@ def run_squares(
     steps = Steps(
         frames, order, [one], named("loss", recipe.loss, LOSSES), _ranges(recipe), recipe.batch_size,
         recipe.side_weight, teacher, lesson.weight if lesson else 0.0, maps=maps, labelled=labelled,
+        calm=replace(_ranges(recipe), turn=0.0, grey=0.0, paste=0.0, blur=0.0),
     )  # fmt: skip
     course = Course(
         recipe.lr, recipe.ema, (recipe.small_size, recipe.crop_size), recipe.small_epochs / recipe.epochs,
-        recipe.epochs, validate_every=recipe.validate_every,
+        recipe.epochs, validate_every=recipe.validate_every, calm_from=1 - recipe.calm_epochs / recipe.epochs,
     )  # fmt: skip
     done = _Recorder(recipe, pairs, held, folder, cache, device, one, parts, history, steps, progress)
     run_course(steps, course, done.scores, done.epoch, begun=len(history), seed=recipe.seed)
@@ -123,17 +124,18 @@ class _Recorder:
 
 def _taught(
     lesson: Lesson | None, everything: list[Pair], host: np.ndarray, cache: Path, device: torch.device,
-    progress: Progress,
+    progress: Progress, once: bool,
 ) -> tuple[Student | None, torch.Tensor | None]:  # fmt: skip
-    """The teacher itself for CUDA, or its kept maps for the CPU."""
+    """The teacher itself for CUDA, or its kept maps for the CPU, and for CUDA too when it looks `once`."""
     if not lesson:
         return None, None
     teacher = load_teacher(lesson.run)
-    if device.type == "cuda":
+    if device.type == "cuda" and not once:
         return teacher.to(device, torch.bfloat16), None
     key = f"{sha256_of(lesson.run / 'best.pt')[:16]}-{content_digest(everything)[:16]}-{host.shape[1]}"
+    teacher.to(device)
     kept = kept_maps(teacher, key, host, cache, lambda done, total: progress("teacher's maps", done, total, {}))
-    return None, torch.from_numpy(kept)
+    return None, torch.from_numpy(kept).to(device)
 
 
 def _ranges(recipe: Recipe) -> ViewRanges:

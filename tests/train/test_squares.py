@@ -20,7 +20,7 @@ from train.data import validation_split
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 TINY = {
     "epochs": 2, "batch_size": 8, "short_side": 48, "crop_size": 32, "val_short_side": 32, "small_size": 32,
-    "small_epochs": 1, "frame_side": 48, "validate_every": 1,
+    "small_epochs": 1, "frame_side": 48, "validate_every": 1, "calm_epochs": 1,
 }  # fmt: skip
 
 
@@ -144,6 +144,7 @@ def test_v4_is_the_same_graph_at_every_size(size: tuple[int, int], tmp_path: Pat
     torch.manual_seed(5)
     student = build_student("v4").eval()
     torch.nn.init.normal_(student.head.weight, std=100)
+    student.shift = 0.0  # what the fold says of trained weights says nothing of these
     path = tmp_path / "steep.onnx"
     if size == (96, 160):  # export looks at many sizes and raises above 1e-5
         assert export(student, path).facts.operators.count("If") == 1
@@ -272,6 +273,27 @@ def test_learners_share_their_views_and_nothing_else() -> None:
     assert same(first, second) and not same(first, third)
     kept = learners[0].average.state_dict()
     assert not torch.equal(kept["head.weight"], first["head.weight"])
+
+
+def test_the_last_epochs_are_calm() -> None:
+    from train.graph import Steps, learner
+    from train.losses import LOSSES
+    from train.resident import Course, run_course
+    from train.students.registry import build_student
+    from train.views import ViewRanges
+
+    loud, calm = ViewRanges(0.7, turn=40, paste=0.9, blur=0.9), ViewRanges(0.7)
+    losses = {}
+    for name, ranges, ends in (("loud", loud, loud), ("calm", calm, calm), ("both", loud, calm)):
+        torch.manual_seed(3)
+        one = learner(build_student("v4"), build_student("v4"), 0.01, torch.device("cpu"))
+        steps = Steps(frames_of(8), torch.arange(8), [one], LOSSES["structure"], ranges, 8, 0.4, calm=ends)
+        seen: list[float] = []
+        course = Course(0.0, 0.9, (32,), epochs=2, calm_from=0.5)  # at rate 0 a loss is that of the views alone
+        run_course(steps, course, lambda net: {}, lambda epoch, into=seen: into.append(epoch.losses[0]), seed=1)
+        losses[name] = seen
+    assert losses["both"] == [losses["loud"][0], losses["calm"][1]]
+    assert losses["loud"][0] != losses["calm"][0]
 
 
 def test_what_a_capture_trains_is_undone() -> None:

@@ -30,7 +30,7 @@ class OneLookStudent(WholeFrame):
     Takes ImageNet-normalised RGB `[N, 3, H, W]`; `outputs` trains at the size that it is given (multiples of 32).
     """
 
-    shift, scale = -0.5, 1.25  # a loss of overlap predicts too much, a teacher's soft maps teach caution
+    shift, scale = -1.0, 1.5  # a loss of overlap predicts too much, a teacher's soft maps teach caution
     channels = (16, 32, 64, 96, 96)
     depths = (1, 2, 3, 1)
     up_channels = (32, 48, 64)
