@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,8 +16,17 @@ from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
-SHARED = ("app", "options", "output", "progress", "signals", "survey")  # modules of this package that are no command
+SHARED = (
+    "app",
+    "options",
+    "output",
+    "progress",
+    "project",
+    "signals",
+    "survey",
+)  # modules of this package that are no command
 VERSION = "--version"
+HELP = {"-h", "--help"}
 LONGEST_LINE = 2000
 
 
@@ -60,6 +69,11 @@ def application(asked: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def whole_application() -> Any:
+    """The click group with every command in it."""
+    return typer.main.get_command(application())
+
+
 def main() -> None:
     """Run the command line; a usage error, a `HarnessError`, a full disk or a signal becomes one line on stderr.
 
@@ -77,7 +91,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = int(application(sys.argv[1:2])(prog_name="harness", standalone_mode=False) or 0)
+        app = application(sys.argv[1:2])
+        code = int(app(prog_name="harness", standalone_mode=False, default_map=_defaults(app)) or 0)
         sys.stdout.flush()
         return code
     except typer.TyperException as error:
@@ -100,6 +115,22 @@ def _run() -> int:
     except MemoryError as error:
         _complain(f"out of memory: {error}" if str(error) else "out of memory")
     return 1
+
+
+def _defaults(app: typer.Typer) -> dict[str, Any] | None:
+    """What the project file sets for the command that is asked for; a word on stderr says so."""
+    if sys.argv[1:2] in ([], ["config"]) or sys.argv[1] not in COMMANDS or HELP & set(sys.argv):
+        return None
+    from harness.cli.project import defaults, find_project_file, settings
+
+    project = find_project_file()
+    if project is None:
+        return None
+    group = typer.main.get_command(app)
+    found = [one for one in settings(project, group, COMMANDS) if not one.overruled]
+    if found:
+        _complain(f"{project.path} sets {', '.join(sorted({f'--{one.option}' for one in found}))} (harness config)")
+    return defaults(found, group)
 
 
 def _leave_stdout() -> None:
