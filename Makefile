@@ -1,9 +1,9 @@
-# `make demo`, `make test`, and `make quick` for the part of the tests that answers within a minute. Needs Python 3.11+ (PYTHON=… picks one) and a package registry.
+# `make demo`, `make test`, `make quick` for the part of the tests that answers within a minute, `make site` for the pages. Needs Python 3.11+ (PYTHON=… picks one) and a package registry.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick fuzz lint clean
+.PHONY: demo test quick fuzz lint site clean
 
 demo: $(VENV)/base.done
 	$(BIN)/harness demo --out demo
@@ -16,6 +16,9 @@ quick: $(VENV)/dev.done
 
 fuzz: $(VENV)/dev.done
 	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz
+
+site: $(VENV)/dev.done
+	$(BIN)/python -m mkdocs build
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -31,7 +34,7 @@ $(VENV)/base.done: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train,dask,slurm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm]'
 	touch $@ $(VENV)/base.done
 
 clean:

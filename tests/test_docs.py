@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,10 @@ def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.Monke
         assert attempted and not failed, "".join(said)
 
 
-PAGES = ("README.md", "docs/ci.md", "docs/trust.md")
+PAGES = (
+    "README.md", "docs/ci.md", "docs/trust.md", "docs/tutorial.md", "docs/own-pictures.md", "docs/own-model.md",
+    "docs/cluster.md", "docs/settings.md", "docs/release.md", "docs/index.md",
+)  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -79,6 +83,22 @@ def test_what_a_page_says_to_type_exists(page: str) -> None:
         said = run(*([name, word] if word in known else [name]), "--help")
         assert said.exit_code == 0, line
         assert not [option for option in OPTION.findall(line) if option not in said.output], line
+
+
+@pytest.mark.slow
+def test_the_pages_are_a_site(tmp_path: Path) -> None:
+    """Strict: a page that is not in the navigation, or a link that leads nowhere, is an error."""
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    commands = (tmp_path / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert "--offset-frames" in commands and "harness registry rollback" in commands
+    functions = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")
+    assert "roi_at_cost" in functions and "Raises" in functions
+    assert not re.search(r'(?:src|href)="https?://fonts', (tmp_path / "index.html").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
