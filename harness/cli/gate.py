@@ -130,6 +130,9 @@ def history(
         list[str] | None,
         typer.Option("--check", help="A name or key, * for any letters; repeatable [default: primary checks]."),
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw them: a .png, .svg or .pdf, a panel a check.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a model's numbers over every verdict about it, the oldest first.
@@ -142,6 +145,8 @@ def history(
     from harness.gate.history import history_of
 
     found = history_of(model, folders, checks or ())
+    if plot:
+        found.draw(plot)
     for reason in found.unread:
         say(f"passed over: {reason}", to_stderr=True)
     if as_json:

@@ -11,11 +11,14 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError
+from harness.files import whole_file
 from harness.gate.text import value_text
-from harness.gate.verdict import Check, Verdict, read_verdict
+from harness.gate.verdict import Check, Outcome, Verdict, read_verdict
 
 FOLDERS = (Path("results/gate"), Path("runs/gate"))
 FILE = "verdict.json"
+PLOTS = (".png", ".svg", ".pdf")
+COLOURS = {Outcome.PASS: "#1a7f37", Outcome.FAIL: "#c62828", Outcome.INCONCLUSIVE: "#9a6700"}  # as in the report
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,42 @@ class History:
             }
             for path, verdict in self.verdicts
         ]
+
+    def draw(self, path: Path) -> None:
+        """A panel a check: its value and interval in each verdict, its threshold dashed; PNG, SVG or PDF by `path`.
+
+        Raises:
+            InputError: For another suffix, and where no verdict has a number for what was asked.
+        """
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        if path.suffix.lower() not in PLOTS:
+            raise InputError(f"{path}: no such picture (allowed: {', '.join(PLOTS)})")
+        found = dict[str, list[tuple[int, Check]]]()
+        for place, (_, verdict) in enumerate(self.verdicts):
+            for check in self.checks(verdict):
+                if check.value is not None:
+                    found.setdefault(check.key, []).append((place, check))
+        if not found:
+            raise InputError("no verdict has a number for these checks (allowed: --check with others)")
+        figure = Figure(figsize=(8, 1 + 1.8 * len(found)), layout="constrained")
+        panels = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, points in zip(panels, found.values(), strict=True):
+            for place, check in points:
+                low, high = (check.value if bound is None else bound for bound in (check.low, check.high))
+                panel.vlines(place, low, high, color=COLOURS[check.outcome], linewidth=2)
+                panel.plot([place], [check.value], "o", color=COLOURS[check.outcome])
+                panel.hlines(check.threshold, place - 0.4, place + 0.4, color="0.5", linestyle="--", linewidth=1)
+            panel.set_title(points[-1][1].name, loc="left", fontsize="medium")
+        labels = [f"{verdict.created[:10] or '–'}\n{verdict.incumbent.id}" for _, verdict in self.verdicts]
+        panels[-1].set_xticks(range(len(labels)), labels)
+        panels[-1].set_xlim(-0.5, len(labels) - 0.5)
+        figure.suptitle(f"{self.verdicts[0][1].candidate.id}: gains over each incumbent", fontsize="large")
+        # Without a salt of its own an SVG has other ids each time.
+        with whole_file(path) as part, matplotlib.rc_context({"svg.hashsalt": "harness"}):
+            plain = {"Date": None} if path.suffix.lower() == ".svg" else {}
+            figure.savefig(part, dpi=110, format=path.suffix[1:].lower(), metadata=plain)
 
     def _wanted(self, check: Check) -> bool:
         if not self.patterns:

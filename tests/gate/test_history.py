@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from harness.errors import InputError
 from harness.gate.history import history_of
 from harness.gate.judge import judge
 from harness.gate.verdict import Verdict, write_verdict
+from tests.helpers import ROOT
 from tests.helpers.commands import run
 from tests.helpers.gate import NEW, POLICY, changed, pair_of, winning_tables
 
@@ -89,3 +92,19 @@ def test_the_command_prints_it_and_names_what_it_passed_over(
     first, second = json.loads(done.stdout)
     assert first["path"] == "results/gate/copy/verdict.json" and first["decision"] == "PROMOTE"
     assert second["checks"] and all(check["primary"] for check in second["checks"])
+
+
+def test_a_plot_shows_every_number_and_is_the_same_twice(folder: Path, tmp_path: Path) -> None:
+    for name in ("one.svg", "one.png"):
+        assert run("gate", "history", "new", folder, "--plot", tmp_path / name).exit_code == 0
+    words = ["gate", "history", "new", str(folder), "--plot", str(tmp_path / "two.svg")]
+    subprocess.run([sys.executable, "-m", "harness", *words], cwd=ROOT, check=True, capture_output=True)
+    first = (tmp_path / "one.svg").read_text()
+    names = {
+        check.name for _, verdict in history_of("new", [folder]).verdicts for check in verdict.checks if check.primary
+    }
+    assert names and all(name in first for name in names)
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match=r"plot\.txt: no such picture \(allowed: \.png, \.svg, \.pdf\)"):
+        history_of("new", [folder]).draw(tmp_path / "plot.txt")
+    assert not (tmp_path / "plot.txt").exists()

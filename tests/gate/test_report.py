@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -17,7 +19,7 @@ from PIL import Image
 from harness.errors import InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
-from harness.gate.report import bar_of, line_chart, write_report
+from harness.gate.report import bar_of, line_chart, overrides_of, write_report
 from harness.gate.verdict import Check, Outcome, Verdict
 from harness.tables import Table
 from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables
@@ -97,6 +99,28 @@ def test_a_chart_of_one_point_or_a_flat_line_has_ticks_to_stand_on():
         assert len(chart.x_ticks) > 1 and len(chart.y_ticks) > 1
 
 
+def test_the_page_shows_what_a_policy_changed(evidence: Path, tmp_path: Path):
+    kept = judge(POLICY, read_tables(evidence))
+    strict = json.loads(json.dumps(kept.policy))
+    strict["content"]["cost"]["time_ratio"] = 1.25
+    del strict["content"]["feature"]["parity_within"]
+    changed_policy = dataclasses.replace(kept, policy=strict)
+    shown = set(overrides_of(changed_policy)) - set(overrides_of(kept))
+    assert shown == {"cost.time_ratio = 1.25 (shipped: 2.0)", "without feature.parity_within (shipped: 1e-06)"}
+    page = write_report(changed_policy, tmp_path / "report.html").read_text()
+    assert "cost.time_ratio = 1.25 (shipped: 2.0)" in page and "other than the shipped policy" in page
+
+
+def test_a_script_that_is_not_the_pages_own_does_not_run(verdict: Verdict, evidence: Path, tmp_path: Path):
+    page = write_report(verdict, tmp_path / "report.html", evidence).read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = POLICY_OF_CONTENT.search(page)
+    assert policy and f"script-src 'sha256-{digest}'" in policy[0] and "default-src 'none'" in policy[0]
+    assert not re.search(r"<[^>]+\son[a-z]+=|style=", page)  # both would need a wider policy
+
+
+POLICY_OF_CONTENT = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 PROBE = """
 <script>
 addEventListener("load", () => {
@@ -108,7 +132,10 @@ addEventListener("load", () => {
   button.click(); seen.push(first());
   const wide = document.documentElement.scrollWidth > innerWidth;
   const pictures = [...document.images].map((image) => image.naturalWidth);
-  document.body.dataset.probe = JSON.stringify({seen, wide, pictures});
+  const copy = document.querySelector("button.copy");
+  copy.click();
+  const chosen = getSelection().toString() === copy.previousElementSibling.textContent;
+  document.body.dataset.probe = JSON.stringify({seen, wide, pictures, chosen});
 });
 </script>
 """
@@ -122,15 +149,17 @@ def test_in_a_browser_tables_sort_pictures_load_and_nothing_complains(
     if not browser:
         pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
     page = write_report(verdict, tmp_path / "report.html", evidence)
-    page.write_text(page.read_text().replace("</body>", PROBE + "</body>"))
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--window-size={width},900"]
     command += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--enable-logging=stderr", "--dump-dom", page.as_uri()]
+    assert "CONSOLE" not in subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
+    # The page's policy lets no other script run, so the probe needs the policy out of its way.
+    page.write_text(POLICY_OF_CONTENT.sub("", page.read_text()).replace("</body>", PROBE + "</body>"))
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     match = re.search(r'data-probe="([^"]*)"', done.stdout)
     assert match
     probe = json.loads(match[1].replace("&quot;", '"'))
     assert probe["seen"] == ["bac", "bca", "acb"]
-    assert probe["pictures"] == [8]
+    assert probe["pictures"] == [8] and probe["chosen"]
     assert not probe["wide"], "the page scrolls sideways"
