@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick fuzz lint site clean
+.PHONY: demo test quick oldest newer fuzz lint site clean
 
 demo: $(VENV)/base.done
 	$(BIN)/harness demo --out demo
@@ -13,6 +13,18 @@ test: lint
 
 quick: $(VENV)/dev.done
 	$(BIN)/python -m pytest -m "not slow"
+
+# The quick tests under the oldest versions that pyproject.toml allows, and the suite under another Python with whatever
+# its packages' newest versions are (PYTHON=python3.13 make newer): each in an environment of its own.
+oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dask,slurm]' pytest pytest-timeout hypothesis psutil
+	.venv-oldest/bin/python -m pytest -m "not slow"
+
+newer:
+	$(PYTHON) -m venv .venv-newer
+	.venv-newer/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,dask,slurm]'
+	.venv-newer/bin/python -m pytest -m "not slow"
 
 fuzz: $(VENV)/dev.done
 	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz
@@ -38,4 +50,4 @@ $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/base.done
 
 clean:
-	rm -rf $(VENV) demo runs build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-oldest .venv-newer demo runs build dist .mypy_cache .ruff_cache .pytest_cache

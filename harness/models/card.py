@@ -65,10 +65,15 @@ class WorkingSizes:
 
 
 def write_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
-    """Write `cards/<id>.md` in the model folder and return it; `InputError` for an id that is not registered."""
+    """Write `cards/<id>.md` in the model folder and return it.
+
+    Raises:
+        InputError: For an id that is not registered, and where no results lie, as beside the models of an installed
+            package: the card would lose its numbers.
+    """
     folder = folder or model_folder()
     path = folder / "cards" / f"{model_id}.md"
-    write_text(path, card_text(model_id, folder, results or folder.parent / "results"))
+    write_text(path, card_text(model_id, folder, _results_beside(folder, results)))
     return path
 
 
@@ -76,12 +81,19 @@ def check_card(model_id: str, folder: Path | None = None, results: Path | None =
     """The card's path if it says what model and results say today; `HarnessError` when it is missing or older."""
     folder = folder or model_folder()
     path = folder / "cards" / f"{model_id}.md"
-    expected = card_text(model_id, folder, results or folder.parent / "results")
+    expected = card_text(model_id, folder, _results_beside(folder, results))
     if not path.exists():
         raise HarnessError(f"{model_id} has no card: {path} does not exist (run: harness card {model_id})")
     if path.read_text(encoding="utf-8") != expected:
         raise HarnessError(f"{path} is older than its model or its results (run: harness card {model_id})")
     return path
+
+
+def _results_beside(folder: Path, results: Path | None) -> Path:
+    found = results or folder.parent / "results"
+    if not found.is_dir():
+        raise InputError(f"no results at {found}, and without them a card has no numbers (allowed: --results DIR)")
+    return found
 
 
 def check_cards(folder: Path | None = None, results: Path | None = None) -> list[Path]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -191,6 +192,17 @@ def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path)
 @pytest.mark.slow
 def test_every_shipped_card_is_up_to_date():
     assert len(check_cards()) == len(entries())
+
+
+def test_without_results_a_card_is_neither_written_nor_called_old(project: Path):
+    shutil.rmtree(project / "results")
+    card = next((project / "model" / "cards").glob("*.md"), None)
+    before = card.read_text() if card else None
+    entry = next(iter(entries(project / "model")))["id"]
+    for act in (write_card, check_card):
+        with pytest.raises(InputError, match=r"no results at .*/results, and without them a card has no numbers"):
+            act(entry, project / "model")
+    assert (card.read_text() if card else None) == before
 
 
 def test_an_unknown_model_is_refused(project: Path):

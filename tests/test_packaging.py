@@ -1,0 +1,44 @@
+"""What pyproject.toml allows is what is tested: its lower bounds are the oldest versions that `make oldest` installs."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from tests.helpers import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BOUND = re.compile(r"([A-Za-z0-9_.-]+)(?:\[\w+\])?>=([\d.]+)")
+
+
+def _pins(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if "==" in line]
+    return {_plain(package): version for package, version in (line.split("==") for line in lines)}
+
+
+def _plain(package: str) -> str:
+    return package.lower().replace("_", "-")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def test_the_oldest_versions_are_the_lower_bounds() -> None:
+    extras = PROJECT["optional-dependencies"]
+    bounds = [BOUND.match(one) for one in (*PROJECT["dependencies"], *extras["dask"], *extras["slurm"])]
+    allowed = {_plain(bound[1]): _numbers(bound[2]) for bound in bounds if bound}
+    assert len(allowed) == len(bounds)  # every dependency has a lower bound
+    assert {name: _numbers(version) for name, version in _pins("constraints-oldest.txt").items()} == allowed
+
+
+def test_what_is_tested_is_allowed() -> None:
+    tested = _pins("constraints.txt")
+    for needed in (*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])):
+        name = _plain(re.match(r"[A-Za-z0-9_.-]+", needed)[0])  # type: ignore[index]
+        bound = BOUND.match(needed)
+        if bound and name in tested:
+            assert _numbers(tested[name]) >= _numbers(bound[2]), needed
