@@ -1,9 +1,10 @@
-"""What pyproject.toml allows is what is tested: its lower bounds are the oldest versions that `make oldest` installs."""
+"""What pyproject.toml allows is what is tested: its lower bounds are the versions that `make oldest` installs."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 
 from tests.helpers import ROOT
 
@@ -37,7 +38,7 @@ def test_the_oldest_versions_are_the_lower_bounds() -> None:
 
 def test_what_is_tested_is_allowed() -> None:
     tested = _pins("constraints.txt")
-    for needed in (*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])):
+    for needed in chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
         name = _plain(re.match(r"[A-Za-z0-9_.-]+", needed)[0])  # type: ignore[index]
         bound = BOUND.match(needed)
         if bound and name in tested:
