@@ -2,8 +2,8 @@
 
     python -m benchmarks.soak [--jobs 2000] [--every 2] [--seed 1]
 
-A user's command would end with one line after the third loss and go on when it is run again; here that is done until all
-is there.
+A user's command would end with one line after the third loss and go on when it is run again; here that is done until
+all is there.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def main() -> None:
         kept = digests(quiet) == digests(loud)
     print(
         f"{len(jobs)} jobs, {killer.kills} workers killed, {runs} runs, {took:.0f} s (left alone {alone:.0f} s): "
-        f"results {'equal' if same else 'DIFFER'}, {len(expected)} records {'equal to the byte' if kept else 'DIFFER'}, "
-        f"{len(left)} processes left"
+        f"results {'equal' if same else 'DIFFER'}, {len(expected)} records "
+        f"{'equal to the byte' if kept else 'DIFFER'}, {len(left)} processes left"
     )
     sys.exit(0 if same and kept and not left else 1)
 
