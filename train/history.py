@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from harness.errors import InputError
 from harness.files import whole_file
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,25 @@ def checkpoint(folder: Path, parts: dict[str, Any], history: list[EpochRow]) -> 
 
 def restore(folder: Path, parts: dict[str, Any], device: torch.device) -> list[EpochRow]:
     """Give `parts` their state from the folder's checkpoint; returns the history up to it."""
-    state = torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    torch.set_rng_state(state["torch_random"].cpu())
-    return [EpochRow(**row) for row in state["history"]]
+
+    def take(state: Any) -> list[EpochRow]:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["torch_random"].cpu())
+        return [EpochRow(**row) for row in state["history"]]
+
+    return with_state(folder / "checkpoint.pt", device, take)
+
+
+def with_state(path: Path, device: torch.device, take: Callable[[Any], Taken]) -> Taken:
+    """What `take` makes of the state that `save` wrote to `path`; `InputError` for a file that is torn or another's."""
+    try:
+        return take(torch.load(path, map_location=device, weights_only=True))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a torn file ends in whatever its reader stumbles over
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"{path} is torn, or not what this student's training wrote: {first}") from error
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

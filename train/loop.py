@@ -24,7 +24,7 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, checkpoint, draw_curve, restore, save
+from train.history import EpochRow, Progress, checkpoint, draw_curve, restore, save, with_state
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.recipe import Recipe
@@ -202,7 +202,7 @@ def join_group() -> tuple[int, int]:
 def load_best(student: Student, folder: Path) -> None:
     """Give `student` the best weights of the run in `folder`."""
     device = next(student.parameters()).device
-    student.load_state_dict(torch.load(folder / "best.pt", map_location=device, weights_only=True)["student"])
+    with_state(folder / "best.pt", device, lambda state: student.load_state_dict(state["student"]))
 
 
 def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slice]:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,28 @@ from PIL import Image
 
 from corpora.fetch import unzip
 from corpora.manifest import load_manifest
+from harness.cli.app import COMMANDS, whole_application
+from harness.cli.project import find_project_file, settings
+from harness.errors import InputError
 from harness.files import read_json
 from harness.gate.judge import judge
 from harness.gate.policy import load_policy
 from harness.gate.verdict import read_verdict, write_verdict
+from harness.jobs import Job, Store
 from harness.media.open import open_clip
 from harness.media.pictures import read_mask, read_rgb
 from harness.models.contract import check_graph
 from harness.models.placeholder import write_placeholder
 from harness.models.production import read_production
-from harness.models.registry import Registry
+from harness.models.registry import Registry, verify
 from harness.quality.libvmaf import read_log
 from harness.tables import read_table
 from tests.helpers import ROOT
 from tests.helpers.gate import POLICY, winning_tables
-from train.publish import read_run
 from train.recipe import load_recipe
 
 MODEL = ROOT / "model"
+JOB = Job(sorted, {"iterable": [3, 1]})
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,12 @@ def targets(scratch: Path) -> dict[str, Target]:
     write_verdict(judge(POLICY, winning_tables()), verdict)
     table = min((ROOT / "results").rglob("*.csv"), key=lambda path: path.stat().st_size)
     log = {"version": "3.0.0", "frames": [{"frameNum": n, "metrics": {"vmaf": 90.5}} for n in range(3)]}
-    run = {"recipe": {"student": "v1", "epochs": 1, "limit": None}, "machine": {"threads": 1}, "student": "v1"}
-    row = dict.fromkeys(("epoch", "loss", "val_iou", "val_iou_per_image", "lr", "images_per_second", "seconds"), 1)
     picture = Image.fromarray(np.arange(16 * 12 * 3, dtype=np.uint8).reshape(12, 16, 3))
-    text = (json.dumps(row) + "\n").encode()
+    project = b'encoder = "libx265"\n[roi-encode]\nbudget = "vmaf=2"\ncrf = 30\n[gate]\npolicy = "strict.toml"\n'
+    Store(scratch / "jobs").save(JOB, [1, np.arange(4)])
+    (record,) = (path for path in (scratch / "jobs").rglob("*") if path.is_file())
+    sidecar = "tiny/saliency_student_v1.json"
+    beside = ("tiny/registry.json", "tiny/saliency_student_v1.onnx")
     return {
         "json": Target("a.json", json.dumps(log).encode(), read_json),
         "manifest": Target("a.toml", (ROOT / "corpora/ecssd.toml").read_bytes(), lambda path: load_manifest(str(path))),
@@ -67,15 +74,72 @@ def targets(scratch: Path) -> dict[str, Target]:
         "production": Target("production.json", (MODEL / "production.json").read_bytes(), read_production, "."),
         "libvmaf": Target("a.json", json.dumps(log).encode(), lambda path: read_log(path, range(3), ("vmaf",))),
         "table": Target(table.name, table.read_bytes(), read_table, "", _beside(table)),
-        "run.json": Target("run.json", json.dumps(run).encode(), read_run, ".", (("history.jsonl", text),)),
-        "history": Target("history.jsonl", text, read_run, ".", (("run.json", json.dumps(run).encode()),)),
+        "record": Target(f"{table.stem}.md", *_record(table)),
+        "job": Target(str(record.relative_to(scratch / "jobs")), record.read_bytes(), _job, "."),
+        "harness.toml": Target("harness.toml", project, _settings, "."),
+        "sidecar": Target(sidecar, (MODEL / sidecar).read_bytes(), _verified, ".", _files(MODEL, beside)),
         "y4m": Target("a.y4m", b"YUV4MPEG2 W16 H8 F25:1 C420jpeg\n" + 2 * (b"FRAME\n" + bytes(192)), _frames),
         "png": Target("a.png", _saved(picture, "PNG"), read_rgb),
         "jpeg": Target("a.jpg", _saved(picture, "JPEG"), read_rgb),
         "mask": Target("a.png", _saved(picture.convert("L"), "PNG"), read_mask),
         "zip": Target("a.zip", _zipped(), lambda path: unzip(path, path.parent / "out", 1 << 20)),
         "onnx": Target("a.onnx", (scratch / "placeholder.onnx").read_bytes(), check_graph),
+        **(_of_training(scratch) if find_spec("torch") else {}),
     }
+
+
+def _of_training(scratch: Path) -> dict[str, Target]:
+    """What a run folder holds."""
+    import torch
+
+    from train.history import checkpoint, restore
+    from train.loop import load_best
+    from train.publish import read_run
+
+    run = {"recipe": {"student": "v1", "epochs": 1, "limit": None}, "machine": {"threads": 1}, "student": "v1"}
+    row = dict.fromkeys(("epoch", "loss", "val_iou", "val_iou_per_image", "lr", "images_per_second", "seconds"), 1)
+    text, about = (json.dumps(row) + "\n").encode(), json.dumps(run).encode()
+    layer = torch.nn.Conv2d(1, 2, 3)
+    checkpoint(scratch, {"student": layer}, [])
+    torch.save({"student": layer.state_dict()}, scratch / "best.pt")
+    return {
+        "run.json": Target("run.json", about, read_run, ".", (("history.jsonl", text),)),
+        "history": Target("history.jsonl", text, read_run, ".", (("run.json", about),)),
+        "best": Target("best.pt", (scratch / "best.pt").read_bytes(), lambda path: load_best(layer, path), "."),  # type: ignore[arg-type]
+        "checkpoint": Target(
+            "checkpoint.pt", (scratch / "checkpoint.pt").read_bytes(),
+            lambda path: restore(path, {"student": layer}, torch.device("cpu")), ".",
+        ),
+    }  # fmt: skip
+
+
+def _record(table: Path) -> tuple[bytes, Callable[[Path], object], str, tuple[tuple[str, bytes], ...]]:
+    """The page that says how a table was made, damaged instead of the table."""
+    page = table.with_name(table.name.split(".")[0] + ".md")
+    return page.read_bytes(), read_table, table.name, ((table.name, table.read_bytes()),)
+
+
+def _files(folder: Path, names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, (folder / name).read_bytes()) for name in names)
+
+
+def _job(folder: Path) -> object:
+    """A damaged record is computed again, with a word in the log: as an error here, so that it counts."""
+    if found := Store(folder).load(JOB):
+        return found.result
+    raise InputError("not what was written")
+
+
+def _settings(folder: Path) -> object:
+    project = find_project_file(folder)
+    return settings(project, whole_application(), COMMANDS) if project else None
+
+
+def _verified(folder: Path) -> None:
+    """`registry verify` gives findings; one that is bad is an error here."""
+    for finding in verify(folder):
+        if finding.subject == "saliency_student_v1" and finding.problem:
+            raise InputError(finding.problem)
 
 
 def _beside(table: Path) -> tuple[tuple[str, bytes], ...]:
