@@ -70,6 +70,7 @@ def test_the_nearest_file_holds_and_none_is_fine(inner: Path) -> None:
     assert find_project_file(Path("/")) is None
 
 
+@pytest.mark.slow
 def test_a_flag_and_a_variable_win(inner: Path) -> None:
     set_by_file = harness(inner, "roi-encode", "none.y4m")
     assert set_by_file.returncode == 2 and "sets --budget, --encoder (harness config)" in set_by_file.stderr
@@ -84,6 +85,7 @@ def test_a_flag_and_a_variable_win(inner: Path) -> None:
     assert "/x" in harness(inner, "corpora", "verify", "ecssd", HARNESS_CORPORA="/x").stderr
 
 
+@pytest.mark.slow
 def test_config_shows_the_file(inner: Path) -> None:
     shown = harness(inner, "config").stdout
     assert "roi-encode --budget vmaf=2" in shown and "gate --policy" in shown

@@ -16,6 +16,7 @@ from harness.cli.app import application
 from harness.models.registry import entries
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.slow
 PYTHON = f"""#!/bin/sh
 case "$*" in
 *"registry list"* | -c*) exec {shlex.quote(sys.executable)} "$@" ;;
@@ -46,7 +47,6 @@ def students() -> list[str]:
     return [entry["id"] for entry in entries() if not entry.get("smoke")]
 
 
-@pytest.mark.slow
 def test_every_command_line_is_one_that_the_command_takes(lines: list[list[str]]) -> None:
     root = typer.main.get_command(application())
     for _, module, *words in lines:
@@ -59,7 +59,6 @@ def test_every_command_line_is_one_that_the_command_takes(lines: list[list[str]]
         command.make_context(command.name, words).close()
 
 
-@pytest.mark.slow
 def test_all_students_are_side_by_side_in_one_run(lines: list[list[str]]) -> None:
     for command in ("eval", "ladder", "roi-sweep", "validate"):
         found = [words for _, module, *words in lines if module == "harness" and words[0] == command]
@@ -75,7 +74,6 @@ def test_each_student_is_judged_against_the_one_before_it(lines: list[list[str]]
     assert gates >= set(zip(students(), students()[1:], strict=False))
 
 
-@pytest.mark.slow
 def test_an_unknown_part_is_refused() -> None:
     environment = {**os.environ, "PYTHON": sys.executable}
     done = subprocess.run(

@@ -31,6 +31,7 @@ def test_json_has_the_offsets_and_the_quality_by_decile(tmp_path: Path) -> None:
         assert row["psnr_plain"] > 0 and row["psnr_roi"] > 0 and row["qp_plain"] > 0 and row["qp_roi"] > 0
 
 
+@pytest.mark.slow
 def test_what_probes_would_find_is_said_beforehand_and_what_they_found_afterwards(tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.y4m", (192, 128), frames=8), tmp_path / "out.mkv"
     how = ["roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out]

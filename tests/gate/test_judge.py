@@ -21,6 +21,8 @@ from harness.metrics import Metric
 from harness.tables import Code, Table
 from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables, with_policy
 
+pytestmark = pytest.mark.slow
+
 
 def check_of(policy: Policy, tables: list[Table], key: str) -> Check:
     return next(check for check in judge(policy, tables).checks if check.key == key)

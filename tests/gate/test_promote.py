@@ -187,6 +187,7 @@ def test_each_verdict_is_used_once_even_after_a_rollback(models: Path) -> None:
     assert in_production(models) is not None and find_model("production", models).name == "a"
 
 
+@pytest.mark.slow
 def test_what_is_not_promote_is_refused(models: Path) -> None:
     tables = [table for table in tables_of(models, "a", "b") if table.kind != "cost.memory"]
     refused(models, decided(models, tables), "says INCONCLUSIVE")

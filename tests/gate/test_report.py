@@ -24,6 +24,8 @@ from harness.gate.verdict import Check, Outcome, Verdict
 from harness.tables import Table
 from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables
 
+pytestmark = pytest.mark.slow
+
 ABOUT = {"command": "harness gate", "models": {OLD.id: OLD.sha256, NEW.id: NEW.sha256}}
 
 

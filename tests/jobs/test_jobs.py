@@ -258,6 +258,7 @@ def test_dask_with_two_workers_gives_the_same_and_retries_a_killed_one(tmp_path:
         assert run_jobs([*jobs_of(3), *jobs], lambda: open_executor(address)) == [0, 1, 4, 0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_dask_without_a_scheduler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("harness.jobs.executors.ANSWER_SECONDS", 1)

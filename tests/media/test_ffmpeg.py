@@ -117,6 +117,7 @@ def test_killed_ffmpeg_is_reported_as_killed():
     thread.join()
 
 
+@pytest.mark.slow
 def test_hung_ffmpeg_is_killed_after_its_timeout(tmp_path):
     fifo = tmp_path / "never.y4m"
     os.mkfifo(fifo)
@@ -129,6 +130,7 @@ def test_hung_ffmpeg_is_killed_after_its_timeout(tmp_path):
     assert not children_named_ffmpeg()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_orphan_however_the_harness_ends(how):
     script = f"from harness.media.ffmpeg import find_ffmpeg; find_ffmpeg().run({ENDLESS!r})"

@@ -22,6 +22,8 @@ from harness.tables import Table, read_table, write_table
 from tests.helpers import ROOT
 from tests.helpers.models import write_student
 
+pytestmark = pytest.mark.slow
+
 TRAINING = {"dataset": "DUTS-TR", "loss": "bce", "optimizer": "adam", "seed": 42}
 
 
@@ -170,7 +172,6 @@ def test_numbers_under_another_name_of_the_same_file_count(project: Path):
     assert metrics_of(project)[NATIVE, "mae_mean"] == 0.61234
 
 
-@pytest.mark.slow
 def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path):
     models = project / "model"
     for name, gain in (("t", 2.0), ("u", 3.0)):
@@ -189,7 +190,6 @@ def test_check_without_an_id_names_every_card_that_is_out_of_date(project: Path)
     assert [path.stem for path in check_cards(models)] == ["s", "t", "u"]
 
 
-@pytest.mark.slow
 def test_every_shipped_card_is_up_to_date():
     assert len(check_cards()) == len(entries())
 

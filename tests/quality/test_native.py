@@ -17,6 +17,8 @@ from tests.helpers import TINY
 from tests.helpers.clips import noisy_clip
 from tests.helpers.vmaf import ANSWERS, documented_vmaf
 
+pytestmark = pytest.mark.slow
+
 
 def test_stock_ffmpeg_refuses_the_feature_in_its_own_words():
     with pytest.raises(HarnessError, match="mobilesal"):

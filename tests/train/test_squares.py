@@ -77,6 +77,7 @@ def test_a_student_fits_its_budget_and_a_teacher_its_range() -> None:
     assert 3e6 <= trainable_parameters(build_student("teacher")) <= 6e6
 
 
+@pytest.mark.slow
 def test_masks_go_where_their_pictures_go() -> None:
     from train.views import DRAWS, MEAN, STD, ViewRanges, batch_of
 
@@ -275,6 +276,7 @@ def test_learners_share_their_views_and_nothing_else() -> None:
     assert not torch.equal(kept["head.weight"], first["head.weight"])
 
 
+@pytest.mark.slow
 def test_the_last_epochs_are_calm() -> None:
     from train.graph import Steps, learner
     from train.losses import LOSSES

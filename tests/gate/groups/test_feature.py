@@ -17,6 +17,8 @@ from harness.gate.verdict import Check, Outcome
 from harness.tables import Table
 from tests.helpers.gate import POLICY, changed, winning_tables, with_policy
 
+pytestmark = pytest.mark.slow
+
 
 def check_of(tables: list[Table], key: str, policy: Policy = POLICY) -> Check:
     return next(check for check in judge(policy, tables).checks if check.key == key)
@@ -31,7 +33,6 @@ def drifting(rows: pd.DataFrame, model: str, by: float) -> pd.DataFrame:
     return rows
 
 
-@pytest.mark.slow
 def test_drift_is_relative_to_the_clip_itself_and_averaged_over_its_encodes() -> None:
     tables = changed(winning_tables(), "score.feature", lambda rows: drifting(drifting(rows, "new", -0.1), "old", 0.04))
     by_difference = with_policy(feature={"drift_rule": "difference"})

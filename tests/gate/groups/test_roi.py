@@ -23,6 +23,8 @@ from tests.helpers.commands import run
 from tests.helpers.gate import POLICY, changed, winning_tables, with_policy
 from tests.helpers.models import write_student
 
+pytestmark = pytest.mark.slow
+
 CRFS = [22, 27, 32, 37]
 
 
@@ -82,7 +84,6 @@ def outcomes(verdict: Verdict) -> dict[str, Outcome]:
     return {check.key: check.outcome for check in verdict.checks}
 
 
-@pytest.mark.slow
 def test_the_right_map_gains_over_the_wrong_one_at_equal_cost(folder: Path, verdict: Verdict) -> None:
     values = {item.key: item for item in verdict.measurements}
     assert values["roi.effect"].value == 1 and values["roi.effect"].count == 2
@@ -96,7 +97,6 @@ def test_the_right_map_gains_over_the_wrong_one_at_equal_cost(folder: Path, verd
     assert len(paid) and paid.to_numpy() == pytest.approx(3)  # everyone pays the same
 
 
-@pytest.mark.slow
 def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict: Verdict) -> None:
     """It is taken by the command line itself, and makes the same jobs: the store has nothing left to do."""
     (line,) = (command for command in verdict.commands if command.startswith("harness roi-sweep"))
@@ -113,7 +113,6 @@ def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict
     assert gain.value == pytest.approx((shown["right"] - shown["wrong"]).mean())
 
 
-@pytest.mark.slow
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:
     found = gate(folder, "right", "empty", frames=2)
     effect = next(item for item in found.measurements if item.key == "roi.effect")
