@@ -18,7 +18,7 @@ from corpora.loader import Pair
 from harness.errors import InputError
 from harness.files import read_json, sha256_of, whole_file
 from harness.media.pictures import PICTURE_SUFFIXES
-from train.history import with_state
+from train.history import load_best
 from train.students.blocks import Student
 from train.students.registry import build_student
 from train.views import MEAN, STD
@@ -60,7 +60,7 @@ def load_teacher(run: Path) -> Student:
     if not (run / "run.json").exists() or not (run / "best.pt").exists():
         raise InputError(f"{run}: no run with a finished epoch, so no teacher (allowed: a run folder)")
     teacher = build_student(read_json(run / "run.json")["recipe"]["student"])
-    with_state(run / "best.pt", torch.device("cpu"), lambda state: teacher.load_state_dict(state["student"]))
+    load_best(teacher, run)
     fold_normalisation(teacher.eval())
     teacher.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
     return teacher

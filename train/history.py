@@ -89,6 +89,12 @@ def with_state(path: Path, device: torch.device, take: Callable[[Any], Taken]) -
         raise InputError(f"{path} is torn, or not what this student's training wrote: {first}") from error
 
 
+def load_best(student: torch.nn.Module, folder: Path) -> None:
+    """Give `student` the best weights of the run in `folder`, wherever it lies."""
+    device = next(student.parameters()).device
+    with_state(folder / "best.pt", device, lambda state: student.load_state_dict(state["student"]))
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
     """`torch.save`, whole or not at all."""
     with whole_file(path) as part:

@@ -24,7 +24,7 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, checkpoint, draw_curve, restore, save, with_state
+from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.recipe import Recipe
@@ -197,12 +197,6 @@ def join_group() -> tuple[int, int]:
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
-
-
-def load_best(student: Student, folder: Path) -> None:
-    """Give `student` the best weights of the run in `folder`."""
-    device = next(student.parameters()).device
-    with_state(folder / "best.pt", device, lambda state: student.load_state_dict(state["student"]))
 
 
 def rank_slices(count: int, batch_size: int, rank: int, world: int) -> list[slice]:

@@ -15,9 +15,8 @@ from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
 from train.export import Exported, export
-from train.history import EpochRow, draw_curve
+from train.history import EpochRow, draw_curve, load_best
 from train.learnt import doubt
-from train.loop import load_best
 from train.recipe import Recipe, changes_of
 from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE

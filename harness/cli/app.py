@@ -16,15 +16,8 @@ from harness.cli.signals import stoppable
 from harness.errors import HarnessError
 from harness.version import __version__
 
-SHARED = (
-    "app",
-    "options",
-    "output",
-    "progress",
-    "project",
-    "signals",
-    "survey",
-)  # modules of this package that are no command
+# Modules of this package that are no command
+SHARED = ("app", "options", "output", "progress", "project", "signals", "survey")
 VERSION = "--version"
 HELP = {"-h", "--help"}
 LONGEST_LINE = 2000

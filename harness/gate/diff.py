@@ -53,14 +53,20 @@ def checks(before: Verdict, after: Verdict, every: bool = False) -> pd.DataFrame
 
 
 def _policy(before: Verdict, after: Verdict) -> list[tuple[str, str, str]]:
-    old, new = (_flat(verdict.policy["content"]) for verdict in (before, after))
-    return [(f"policy {key}", old.get(key, ABSENT), new.get(key, ABSENT)) for key in dict.fromkeys((*old, *new))]
+    old, new = (flat(verdict.policy["content"]) for verdict in (before, after))
+    keys = dict.fromkeys((*old, *new))
+    return [(f"policy {key}", str(old.get(key, ABSENT)), str(new.get(key, ABSENT))) for key in keys]
 
 
-def _flat(content: object, place: str = "") -> dict[str, str]:
+def flat(content: object, place: str = "") -> dict[str, object]:
+    """The settings of a policy by their dotted names.
+
+    >>> flat({"cost": {"time_ratio": 2.0}, "name": "p"})
+    {'cost.time_ratio': 2.0, 'name': 'p'}
+    """
     if not isinstance(content, dict):
-        return {place: str(content)}
-    found: dict[str, str] = {}
+        return {place: content}
+    found: dict[str, object] = {}
     for key, value in content.items():
-        found |= _flat(value, f"{place}.{key}" if place else str(key))
+        found |= flat(value, f"{place}.{key}" if place else str(key))
     return found

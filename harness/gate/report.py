@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import jinja2
 
 from harness.errors import InputError
 from harness.files import write_text
+from harness.gate.diff import flat
 from harness.gate.evidence import first_other, tables_in
 from harness.gate.policy import load_policy
 from harness.gate.text import interval, rule_text, shown, summary
@@ -113,21 +114,13 @@ def write_report(verdict: Verdict, path: Path, evidence: Path | None = None) -> 
 
 def overrides_of(verdict: Verdict) -> list[str]:
     """What the policy of a verdict says otherwise than the shipped one, `name = value (shipped: value)`, or lacks."""
-    own, shipped = (dict(_flat(content)) for content in (verdict.policy["content"], load_policy().content))
+    own, shipped = map(flat, (verdict.policy["content"], load_policy().content))
     changed = [
         f"{name} = {own[name]!r}" + (f" (shipped: {shipped[name]!r})" if name in shipped else "")
         for name in own
         if name not in shipped or own[name] != shipped[name]
     ]
     return changed + [f"without {name} (shipped: {shipped[name]!r})" for name in shipped if name not in own]
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def bar_of(check: Check) -> Bar | None:

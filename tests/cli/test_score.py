@@ -103,7 +103,7 @@ def test_two_outputs_do_not_share_a_place(pair_of_clips, tmp_path, second):
 
 
 def test_a_log_that_names_a_folder_fails_before_the_work(pair_of_clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.studies.score.pair.score", lambda *args, **more: pytest.fail("worked"))
+    monkeypatch.setattr("harness.studies.score.pair._score", lambda *args, **more: pytest.fail("worked"))
     paths = [clip.info.path for clip in pair_of_clips]
     answer = run(*paths, "--model", TINY, "--log", tmp_path)
     assert isinstance(answer.exception, InputError) and "it is a folder (allowed: a file)" in str(answer.exception)

@@ -92,8 +92,7 @@ def _of_training(scratch: Path) -> dict[str, Target]:
     """What a run folder holds."""
     import torch
 
-    from train.history import checkpoint, restore
-    from train.loop import load_best
+    from train.history import checkpoint, load_best, restore
     from train.publish import read_run
 
     run = {"recipe": {"student": "v1", "epochs": 1, "limit": None}, "machine": {"threads": 1}, "student": "v1"}
@@ -105,7 +104,7 @@ def _of_training(scratch: Path) -> dict[str, Target]:
     return {
         "run.json": Target("run.json", about, read_run, ".", (("history.jsonl", text),)),
         "history": Target("history.jsonl", text, read_run, ".", (("run.json", about),)),
-        "best": Target("best.pt", (scratch / "best.pt").read_bytes(), lambda path: load_best(layer, path), "."),  # type: ignore[arg-type]
+        "best": Target("best.pt", (scratch / "best.pt").read_bytes(), lambda path: load_best(layer, path), "."),
         "checkpoint": Target(
             "checkpoint.pt", (scratch / "checkpoint.pt").read_bytes(),
             lambda path: restore(path, {"student": layer}, torch.device("cpu")), ".",
