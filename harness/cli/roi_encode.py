@@ -191,6 +191,8 @@ def _show(result: Steered) -> None:
     _show_changes(result.converted, result.not_carried_over)
     if result.tuned:
         _show_tuned(result.tuned)
+    if result.advice:
+        say(f"exported map: {result.advice}")
     say(f"steered by {result.knob} under the law {result.law}")
     say(
         f"{result.path}: {result.frames} frames, {proof.roi_bytes} bytes of video; plain {proof.plain_bytes} "

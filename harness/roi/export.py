@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.files import check_writable, scratch_folder, whole_file, write_text
 from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
+QINDEX_PER_CRF = 20 / 3  # of a whole frame's offset in SVT-AV1, by bytes at CRF 30, 40 and 50
 SVTAV1_BLOCK, SVTAV1_LEVELS = 64, 8
 SVTAV1_STEPS = Steps(-51, 51, 1 / QINDEX_PER_QP, SVTAV1_LEVELS)
 PNG_ZERO, PNG_PER_QP = 128, 4
@@ -41,6 +43,17 @@ def write_svtav1(path: Path, grids: Sequence[np.ndarray]) -> None:
             lines.append(f"{picture} {text}")
         last = text
     write_text(path, "\n".join(lines) + "\n")
+
+
+def svtav1_base(grids: Sequence[np.ndarray]) -> tuple[int, Sequence[np.ndarray]]:
+    """How much finer a CRF SVT-AV1 is to be given, and the grids in QP with none below 0 that then take as many bytes.
+
+    Below 0 it spends bits and gives hardly any quality, for what a block is worth follows from the frame's quantiser
+    alone (2.3 and 4.2); above 0 it does what is asked.
+    """
+    lowest = min(0.0, *(float(grid.min()) for grid in grids))
+    finer = math.ceil(-lowest * QINDEX_PER_QP / QINDEX_PER_CRF - 1e-9)
+    return finer, [grid + finer * QINDEX_PER_CRF / QINDEX_PER_QP for grid in grids]
 
 
 def write_json_offsets(path: Path, grids: Sequence[np.ndarray]) -> None:
@@ -71,11 +84,15 @@ def write_png(path: Path, grids: Sequence[np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class Export:
-    """A format: its writer, and where the other program has them, its own `block` and `steps` instead of ours."""
+    """A format: its writer, and where the other program has them, its own `block` and `steps` instead of ours.
+
+    `based`, where there is one, gives the grids that are written, and how much finer a CRF they are for.
+    """
 
     write: Callable[[Path, Sequence[np.ndarray]], None]
     block: int | None = None
     steps: Steps | None = None
+    based: Callable[[Sequence[np.ndarray]], tuple[int, Sequence[np.ndarray]]] | None = None
 
     def offsets(
         self, means: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Knob
@@ -89,7 +106,7 @@ class Export:
 
 EXPORTS = {
     "kvazaar": Export(write_kvazaar),
-    "svtav1": Export(write_svtav1, SVTAV1_BLOCK, SVTAV1_STEPS),
+    "svtav1": Export(write_svtav1, SVTAV1_BLOCK, SVTAV1_STEPS, svtav1_base),
     "x264-json": Export(write_json_offsets),
     "png": Export(write_png),
     "npz": Export(write_npz),

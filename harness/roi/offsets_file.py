@@ -15,7 +15,7 @@ from harness.media.ffmpeg import BITEXACT, Stream, arguments, find_ffmpeg, url
 from harness.media.frames import UNSPECIFIED, ClipInfo, Frame
 from harness.media.programs import find_program, running
 from harness.media.y4m import write_y4m
-from harness.roi.encoders.base import Encoder, OffsetsFile, Program, Settings
+from harness.roi.encoders.base import Encoder, Program, Settings
 from harness.roi.frame_offsets import FrameOffsets
 
 
@@ -52,10 +52,12 @@ def encode_by_file(
     suffixes = (".y4m", ".roi.txt", own.suffix if own else "")
     raw, offsets, stream = (out.with_name(out.name + suffix) for suffix in suffixes)
     try:
-        count = _write(info, frames, form, raw, offsets)
+        count, grids = _raw(info, frames, raw)
         if own and program:
             options |= own.tags(info)
-        if offsets.exists():
+        if grids:
+            options, based = form.based(options, grids)
+            form.write(offsets, based)
             options = form.named(options, offsets)
         if own and program:
             _run(program, own, raw, stream, options)
@@ -77,9 +79,10 @@ def encode_by_file(
         return Written(sum(packet.size for packet in container.demux(video=0)), count)
 
 
-def _write(
-    info: ClipInfo, frames: Iterable[tuple[Frame, FrameOffsets | None]], form: OffsetsFile, raw: Path, offsets: Path
-) -> int:
+def _raw(
+    info: ClipInfo, frames: Iterable[tuple[Frame, FrameOffsets | None]], raw: Path
+) -> tuple[int, list[np.ndarray]]:
+    """Write the frames; how many there were, and the offsets of those that have some."""
     grids: list[np.ndarray] = []
 
     def bare() -> Iterator[Frame]:
@@ -88,10 +91,7 @@ def _write(
                 grids.append(asked.offsets.astype(np.float32))
             yield frame
 
-    count = write_y4m(raw, bare(), info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
-    if grids:
-        form.write(offsets, grids)
-    return count
+    return write_y4m(raw, bare(), info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting), grids
 
 
 def _tagged(video: Stream, info: ClipInfo) -> Stream:

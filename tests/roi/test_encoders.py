@@ -65,6 +65,8 @@ def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
         ("libvpx-vp9", {"crf": 64}, "crf 64 with libvpx-vp9 .allowed: 0 to 63"),
         ("libx265", {"preset": "foo"}, "preset 'foo' with libx265 .allowed: ultrafast, .*placebo"),
         ("libkvazaar", {"preset": "foo"}, "preset 'foo' with libkvazaar .allowed: ultrafast"),
+        ("SvtAv1EncApp", {"bitrate": 99}, "SvtAv1EncApp follows no map under a bitrate .*allowed: --crf"),
+        ("SvtAv1EncApp", {"options": (("qp", "30"),)}, "option qp=30 with a map: it goes by the CRF"),
         ("libvpx", {"bitrate": 99, "two_pass": True}, "two passes with libvpx .allowed for: libx264"),
         ("libx264", {"options": (("tune", "foo"),)}, "libx264 refuses option tune=foo"),
         ("libx264", {"options": (("foo", "1"),)}, "libx264 knows no option 'foo'"),

@@ -21,8 +21,11 @@ def test_svtav1s_own_program_follows_a_map_and_keeps_the_colours(tmp_path: Path)
     assert found.favoured > 1.1 * found.plain > 1.1 * found.disfavoured
     clip = write_clip(tmp_path / "clip.mkv", size=(320, 192), audio=True)
     result = run(clip, tmp_path / "out.mp4", "SvtAv1EncApp", settings=Settings(crf=40, preset="10"))
-    assert open_clip(result.path).info.audio == 1 and result.proof.finer_psnr_change > 0
+    assert open_clip(result.path).info.audio == 1
+    assert result.proof.finer_psnr_change > result.proof.coarser_psnr_change + 0.5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "out.mp4"]
+    with pytest.raises(InputError, match=r"positive offsets from a finer CRF.*--crf of at least \d"):
+        run(clip, tmp_path / "no.mkv", "SvtAv1EncApp", settings=Settings(crf=2, preset="10"))
 
 
 def test_svtav1s_own_program_is_refused_where_it_is_absent_or_too_old(

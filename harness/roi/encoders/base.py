@@ -50,10 +50,17 @@ class Settings:
 @dataclass(frozen=True)
 class OffsetsFile:
     """A file of offsets that an encoder reads: `write` makes it from one grid of offsets in QP per frame, and `named`
-    adds it to the encoder's options."""
+    adds it to the encoder's options.
+
+    `based` may first move a constant from the grids into the options, for an encoder whose offsets have a better side;
+    `InputError` where the options leave no room for it.
+    """
 
     write: Callable[[Path, Sequence[np.ndarray]], None]
     named: Callable[[dict[str, str], Path], dict[str, str]]
+    based: Callable[[dict[str, str], Sequence[np.ndarray]], tuple[dict[str, str], Sequence[np.ndarray]]] = (
+        lambda options, grids: (options, grids)
+    )
 
 
 @dataclass(frozen=True)

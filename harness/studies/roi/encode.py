@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -68,7 +68,7 @@ class Steered:
     """The encode that was asked for, its proof, and what of the source it holds in another form or not at all.
 
     `knob` and `law` are those that steered, as `strength:4` and `map`; `tuned` is what probes found, if any
-    were asked for.
+    were asked for. `advice` is what an exported map asks of the encoder that is given it.
     """
 
     path: Path
@@ -80,6 +80,7 @@ class Steered:
     converted: tuple[str, ...] = ()
     not_carried_over: tuple[str, ...] = ()
     tuned: Tuned | None = None
+    advice: str = ""
 
 
 def roi_encode(
@@ -159,8 +160,7 @@ def roi_encode(
             tuned = replace(tuned, share=round(tuned.seconds / (monotonic() - began), 3))
         proof = prove(clip, plain_path, steered_path, kept.read(), able.block, (plain.bytes, roi.bytes))
         remux(steered_path, clip.info, carried, temporary)
-        if export:
-            _export(export, kept.read(), clip, able, steering)
+        advice = _export(export, kept.read(), clip, able, steering) if export else ""
         titles = _titles(source, steering, able, proof)
         if preview and preview.suffix.lower() in VIDEO_SUFFIXES:
             limit = max(float(np.abs(asked.offsets).max()) for asked in kept.read())
@@ -170,7 +170,8 @@ def roi_encode(
             middle = roi.frames // 2
             panels = next(_panels(clip, open_clip(steered_path), kept.read(), able.block, middle))
             write_preview(preview, panels, titles)
-    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, carried.converted, carried.lost, tuned)
+    said = carried.converted, carried.lost
+    return Steered(out, roi.frames, str(steering.knob), str(law), found, proof, *said, tuned, advice)
 
 
 def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tuple[Clip, Carried]:
@@ -213,17 +214,25 @@ def _need_program(
             found.append(asked)
             progress("map", frame.index + 1)
         check_offsets(found, steering.knob, encoder, clip.info.path)
-        _export(export, found, clip, encoder, steering)
-        raise HarnessError(f"{export[1]} is written, but no encode was made: {error.__cause__}") from error
+        advice = _export(export, found, clip, encoder, steering)
+        written = f"{export[1]} is written{advice and f' ({advice})'}"
+        raise HarnessError(f"{written}, but no encode was made: {error.__cause__}") from error
 
 
 def _export(
     export: tuple[str, Path], steered: Iterable[FrameOffsets], clip: Clip, encoder: Encoder, steering: Steering
-) -> None:
+) -> str:
+    """Write the map in another program's format; what that program is to be told beside it."""
     form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
     knob, lawful = steering.knob, steering.law.begin()  # a format with blocks of its own works offsets out anew
-    grids = (form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob) for asked in steered)
-    form.write(export[1], list(grids))
+    grids: Sequence[np.ndarray] = [
+        form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob) for asked in steered
+    ]
+    finer = 0
+    if form.based:
+        finer, grids = form.based(grids)
+    form.write(export[1], grids)
+    return f"for a CRF {finer} below that of the plain encode" if finer else ""
 
 
 Frames = Iterable[tuple[Frame, FrameOffsets | None]]
