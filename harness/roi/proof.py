@@ -25,6 +25,7 @@ from harness.roi.quantisers import quantisers
 
 PROBE_SIZE, PROBE_FRAMES, PROBE_QP = (192, 320), 25, 4.0  # a second at 25 frames per second
 DECILES = 10
+ENOUGH = 0.5  # of the asked change in QP: a stream that states so much followed, whatever PSNR says
 FLAT = 1 / 255  # a map that spans less is one level of an 8-bit one
 
 
@@ -56,13 +57,18 @@ class Decile:
 
 @dataclass(frozen=True)
 class Proof:
-    """ROI against plain: bytes of video, PSNR where bits were added and where they were taken, and by decile."""
+    """ROI against plain: bytes of video, PSNR where bits were added and where they were taken, and by decile.
+
+    The QP changes are of the blocks for which both streams state one, None where no decoder tells.
+    """
 
     plain_bytes: int
     roi_bytes: int
     finer_psnr_change: float
     coarser_psnr_change: float
     deciles: tuple[Decile, ...]
+    finer_qp_change: float | None = None
+    coarser_qp_change: float | None = None
 
 
 def probe(encoder: Encoder, settings: Settings) -> Probe:
@@ -137,7 +143,7 @@ def prove(
     """Decode both encodes beside the source; `sizes` are the bytes of plain and ROI video.
 
     `steered` passed `check_offsets`. Raises `HarnessError` when the encoder ignored the map: the streams are
-    bit-identical, or quality did not move towards the blocks that got bits.
+    bit-identical, or neither quality nor the stated quantisers moved towards the blocks that got bits.
     """
     areas = block_areas(source.info.height, source.info.width, block)
     peak = float((1 << source.info.bit_depth) - 1)
@@ -145,6 +151,7 @@ def prove(
     quantised = np.zeros((DECILES, 2, 2))  # plain and roi: area where a QP is stated, QP
     lowest, highest = np.full(DECILES, np.inf), np.full(DECILES, -np.inf)
     sides = np.zeros((2, 3))  # finer and coarser: area and squared errors of plain and roi
+    moved = np.zeros((2, 3))  # finer and coarser: area where both state a QP, its change, and what was asked for
     used = [quantisers(path, block) for path in (plain, roi)]
     untold = itertools.repeat(np.full(areas.shape, np.nan))
     clips = (source, open_clip(plain), open_clip(roi), steered)
@@ -158,7 +165,9 @@ def prove(
         index = np.minimum((np.cumsum(weights) - weights / 2) / weights.sum() * DECILES, DECILES - 1).astype(int)
         for place, column in enumerate(columns):
             tenths[:, place] += np.bincount(index, column.ravel()[order] * weights, DECILES)
-        for place, qp in enumerate(next(qps or untold).ravel()[order] for qps in used):
+        grids = [next(qps or untold) for qps in used]
+        change = grids[1] - grids[0]
+        for place, qp in enumerate(grid.ravel()[order] for grid in grids):
             stated = ~np.isnan(qp)
             quantised[:, place, 0] += np.bincount(index[stated], weights[stated], DECILES)
             quantised[:, place, 1] += np.bincount(index[stated], (qp * weights)[stated], DECILES)
@@ -166,13 +175,18 @@ def prove(
         np.maximum.at(highest, index, asked.offsets.ravel()[order])
         for side, chosen in enumerate((asked.offsets < 0, asked.offsets > 0)):
             sides[side] += [(areas * column)[chosen].sum() for column in (columns[0], *errors)]
+            both = chosen & ~np.isnan(change)
+            moved[side] += [(areas * column)[both].sum() for column in (columns[0], change, asked.offsets)]
     if stream_digest(plain) == stream_digest(roi):
         raise HarnessError("the encoder ignored the map: the stream is bit-identical to the plain encode")
     finer, coarser = (_psnr(side[2], side[0], peak) - _psnr(side[1], side[0], peak) for side in sides)
-    if not finer > coarser:
+    # of a clip that this very encoder made, the plain encode may be a copy that no other comes near in PSNR
+    share = _followed(moved)
+    if not (finer > coarser or (share or 0) >= ENOUGH):
         raise HarnessError(
             f"the encoder did not follow the map: PSNR moved {finer:+.2f} dB where bits were added and "
-            f"{coarser:+.2f} dB where they were taken (needs the first to be higher)"
+            f"{coarser:+.2f} dB where they were taken (needs the first to be higher"
+            + (")" if share is None else f"; quantisers moved by {100 * share:.0f} % of what was asked)")
         )
     deciles = tuple(
         Decile(
@@ -189,7 +203,18 @@ def prove(
         for number, row in enumerate(tenths)
         if row[0]
     )
-    return Proof(*sizes, finer, coarser, deciles)
+    return Proof(*sizes, finer, coarser, deciles, *(_mean(*side[:2]) for side in moved))
+
+
+def _followed(moved: np.ndarray) -> float | None:
+    """How far apart stated quantisers moved, as a share of what was asked; None where too few are stated.
+
+    Rows of `moved` are finer and coarser; columns area, change in QP and offset in QP, both times area.
+    """
+    if not moved[:, 0].all():
+        return None
+    changes, asked = moved[:, 1] / moved[:, 0], moved[:, 2] / moved[:, 0]
+    return float((changes[1] - changes[0]) / (asked[1] - asked[0]))
 
 
 def _psnr(squares: float, area: float, peak: float) -> float:
