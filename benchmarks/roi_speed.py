@@ -4,8 +4,8 @@ Run with: `python -m benchmarks.roi_speed CLIP … --model saliency_student_v1 [
 
 Ratios are medians over interleaved repeats, of processor time (all threads; what matters on a busy machine) and of
 wall time (what overlapping wins where cores are free). `side data` replays maps worked out beforehand, the others work
-them out at their working size while encoding. Memory is the growth of the process's peak between a short and a longer
-encode.
+them out at their working size while encoding, of every frame or (`/4`) of every fourth and at cuts. Memory is the
+growth of the process's peak between a short and a longer encode.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from harness.models.working_size import WorkingSize
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.frame_offsets import FrameOffsets, offsets_of_frames
+from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Strength
 from harness.tables import Table, write_table
 
+Way = tuple[WorkingSize, Law]
 WIDTH, HEIGHT = 1280, 720
 ENCODER, SETTINGS = find_encoder("libx264"), Settings(crf=28, preset="medium")
 
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--model", default="production")
     parser.add_argument("--working-size", nargs="+", default=["256x144", "256", "448x256"])
+    parser.add_argument("--every", type=int, nargs="+", default=[1, 2, 4], help="A map of every so many frames.")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--long", type=int, default=0, help="Frames of the long encode for the memory check; 0: skip.")
@@ -79,15 +82,23 @@ def main() -> None:
     asked = parser.parse_args()
     source, sizes = find_source(asked.model), [WorkingSize.parse(text) for text in asked.working_size]
     mapper = source.open(threads=0)
-    rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, sizes)]
+    ways = [(size, replace(MAP, every=every)) for size in sizes for every in asked.every]
+    rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, ways)]
     notes = (
         f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name}; "
         f"median, lowest and highest of {asked.repeats} interleaved turns, each against its own plain encode.",
-        "side data: maps worked out beforehand. WxH: maps worked out at that working size while encoding.",
+        "side data: maps worked out beforehand. WxH: maps worked out at that working size while encoding; /N: of every "
+        "Nth frame and at cuts, holding in between.",
         f"{os.cpu_count()} cores, {processor_name()}.",
     )
     command = "python -m benchmarks.roi_speed " + " ".join(
-        [*(path.name for path in asked.clips), f"--model {source.name} --working-size", *asked.working_size]
+        [
+            *(path.name for path in asked.clips),
+            f"--model {source.name} --working-size",
+            *asked.working_size,
+            "--every",
+            *map(str, asked.every),
+        ]
     )
     table = Table(
         "speed.roi",
@@ -104,19 +115,21 @@ def main() -> None:
     if asked.out:
         write_table(table, asked.out)
     if asked.long:
-        check_memory(asked.clips[0], asked.frames, asked.long, mapper, sizes[-1])
+        check_memory(asked.clips[0], asked.frames, asked.long, mapper, ways[0])
 
 
-def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[WorkingSize]) -> list[dict[str, Any]]:
+def ratios(path: Path, count: int, repeats: int, mapper: Mapper, ways: list[Way]) -> list[dict[str, Any]]:
     clip = open_clip(path)
     short = Looped(scaled(clip, count), clip.info, count)
-    ready = list(planned(short, mapper, sizes[-1]))
+    ready = list(planned(short, mapper, ways[0]))
     sources: dict[str, Callable[[], Iterator[tuple[Frame, FrameOffsets | None]]]] = {
         "plain": lambda: ((frame, None) for frame in short),
         "side data": lambda: iter(ready),
     }
-    for size in sizes:
-        sources[str(size)] = lambda size=size: planned(short, mapper, size)  # type: ignore[misc]
+    for way in ways:
+        size, law = way
+        name = f"{size}" if law.every == 1 else f"{size}/{law.every}"
+        sources[name] = lambda way=way: planned(short, mapper, way)  # type: ignore[misc]
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
@@ -134,16 +147,17 @@ def ratios(path: Path, count: int, repeats: int, mapper: Mapper, sizes: list[Wor
     return rows
 
 
-def planned(looped: Looped, mapper: Mapper, working: WorkingSize) -> Iterator[tuple[Frame, FrameOffsets]]:
-    return offsets_of_frames(looped, mapper, working, Strength(4), ENCODER, 0.5)
+def planned(looped: Looped, mapper: Mapper, way: Way) -> Iterator[tuple[Frame, FrameOffsets]]:
+    working, law = way
+    return offsets_of_frames(looped, mapper, working, Strength(4), ENCODER, 0.5, law)
 
 
-def check_memory(path: Path, short: int, long: int, mapper: Mapper, working: WorkingSize) -> None:
+def check_memory(path: Path, short: int, long: int, mapper: Mapper, way: Way) -> None:
     clip, before = open_clip(path), peak_mib()
     looped = Looped(scaled(clip, short), clip.info, long)
     with tempfile.TemporaryDirectory() as folder:
         fast = replace(SETTINGS, preset="ultrafast")
-        encode(looped.info, planned(looped, mapper, working), ENCODER, fast, Path(folder, "out.mkv"))
+        encode(looped.info, planned(looped, mapper, way), ENCODER, fast, Path(folder, "out.mkv"))
     print(f"memory: peak {before:.0f} MiB after {short} frames, {peak_mib():.0f} after {long}")
 
 

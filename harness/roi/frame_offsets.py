@@ -17,7 +17,7 @@ from harness.roi.laws import MAP, Law
 from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
 from harness.roi.regions import regions_of
 from harness.saliency.colour import true_rgb
-from harness.saliency.smoothing import Smoother
+from harness.saliency.smoothing import Cuts, Smoother
 
 HYSTERESIS = 0.05  # of the area: offsets that change over less stay as they were
 
@@ -50,26 +50,31 @@ def offsets_of_frames(
 ) -> Iterator[tuple[Frame, FrameOffsets]]:
     """Frames with their offsets. `weight` is the newest map's in the average over time (1: no smoothing).
 
-    `law` turns the map's block means into what the knob is given; `means` stay the map's own.
+    `law` turns the map's block means into what the knob is given, and says how many frames go by one map; `means` stay
+    the map's own.
 
     Maps are made, averaged and met with the blocks at the working size: no step runs over the whole picture.
     """
     height, width = clip.info.height, clip.info.width
     size = working.of(height, width)
     areas = block_areas(height, width, encoder.block)
-    smoother, lawful = Smoother(weight), law.begin()
+    smoother, cuts, lawful = Smoother(weight), Cuts(), law.begin()
     peak = (1 << clip.info.bit_depth) - 1
-    last: np.ndarray | None = None
+    last: FrameOffsets | None = None
+    held = 0  # frames that go by the last map
     for frame in clip:
-        saliency = np.asarray(mapper(str(frame.index), true_rgb(frame, size), NATIVE))
-        if saliency.dtype == np.uint8:
-            saliency = saliency.astype(np.float32) / 255
-        means = grid_means(smoother.add(saliency, frame.y, peak), height, width, encoder.block)
-        offsets = _fitting(knob.raw(lawful(means), areas), height, width, encoder)
-        if last is not None and areas[offsets != last].sum() < HYSTERESIS * areas.sum():
-            offsets = last
-        last = offsets
-        yield frame, FrameOffsets(means, offsets)
+        cut = cuts.add(frame.y, peak)
+        if last is None or cut or held >= law.every:
+            saliency = np.asarray(mapper(str(frame.index), true_rgb(frame, size), NATIVE))
+            if saliency.dtype == np.uint8:
+                saliency = saliency.astype(np.float32) / 255
+            means = grid_means(smoother.add(saliency, cut), height, width, encoder.block)
+            offsets = _fitting(knob.raw(lawful(means), areas), height, width, encoder)
+            if last is not None and areas[offsets != last.offsets].sum() < HYSTERESIS * areas.sum():
+                offsets = last.offsets
+            last, held = FrameOffsets(means, offsets), 0
+        held += 1
+        yield frame, last
 
 
 class OffsetsOnDisk:

@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter
 from harness.errors import InputError
 from harness.models.sources import bell
 
+MOST_HELD = 250  # frames: ten seconds
 ByFrame = Callable[[np.ndarray], np.ndarray]
 """Block means of one frame's map `[rows, columns]` in [0, 1] to weights of the same shape; called frame after frame."""
 
@@ -23,6 +24,7 @@ ByFrame = Callable[[np.ndarray], np.ndarray]
 class Law:
     """A law and its one number: `map`, `centre:SHARE`, `past:SHARE`, `power:EXPONENT` or `grow:BLOCKS`.
 
+    With `/N` behind it a map is made of every `N`th frame, `every`, and at cuts, and holds in between.
     Raises `InputError` for any other.
 
     >>> Law.parse("centre:0.5").begin()(np.zeros((3, 3))).round(2)
@@ -33,6 +35,7 @@ class Law:
 
     kind: str = "centre"
     value: float = 0.5
+    every: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in _LAWS:
@@ -40,15 +43,17 @@ class Law:
         low, high, _ = _LAWS[self.kind]
         if not low <= self.value <= high:
             raise InputError(f"law {self} (allowed: {self.kind}:{low:g} to {self.kind}:{high:g})")
+        if not 1 <= self.every <= MOST_HELD:
+            raise InputError(f"a map every {self.every} frames (allowed: 1 to {MOST_HELD})")
 
     @classmethod
     def parse(cls, text: str) -> Law:
-        """Read `KIND` or `KIND:NUMBER`; `InputError` says what is allowed."""
-        kind, colon, number = text.partition(":")
-        if kind == "map" and not colon:
-            return MAP
+        """Read `KIND` or `KIND:NUMBER`, and `/N` behind either; `InputError` says what is allowed."""
+        law, slash, every = text.partition("/")
+        kind, colon, number = law.partition(":")
         try:
-            return cls(kind, float(number))
+            held = int(every) if slash else 1
+            return cls(kind, 0.0, held) if kind == "map" and not colon else cls(kind, float(number), held)
         except ValueError as error:
             raise InputError(f"law {text!r} (allowed: {ALLOWED})") from error
 
@@ -57,7 +62,8 @@ class Law:
         return _LAWS[self.kind][2](self.value)
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "map" else f"{self.kind}:{self.value:g}"
+        law = self.kind if self.kind == "map" else f"{self.kind}:{self.value:g}"
+        return law if self.every == 1 else f"{law}/{self.every}"
 
 
 def _as_it_is(_: float) -> ByFrame:
@@ -100,6 +106,6 @@ _LAWS: Mapping[str, tuple[float, float, Callable[[float], ByFrame]]] = {
 }
 ALLOWED = (
     "map, centre:0.5 (this share of the centre prior), past:0.5 (of the mean of the clip's maps so far), "
-    "power:0.5 (of the map), grow:1 (by so many blocks)"
+    "power:0.5 (of the map), grow:1 (by so many blocks); map/4: a map of every fourth frame"
 )
 MAP = Law("map", 0.0)

@@ -37,12 +37,14 @@ def test_a_power_and_a_growth() -> None:
     assert grown[:2, :2].min() == 1 and grown.sum() == 4
 
 
-@pytest.mark.parametrize("text", ["", "centre", "centre:2", "map:1", "past:-1", "grow:99", "wave:1", "centre:nan"])
+@pytest.mark.parametrize(
+    "text", ["", "centre", "centre:2", "map:1", "past:-1", "grow:99", "wave:1", "centre:nan", "map/0", "map/x", "map/"]
+)
 def test_a_bad_law_says_what_is_allowed(text: str) -> None:
     with pytest.raises(InputError, match="allowed"):
         Law.parse(text)
 
 
-@pytest.mark.parametrize("text", ["map", "centre:0.5", "past:0.25", "power:2", "grow:1"])
+@pytest.mark.parametrize("text", ["map", "centre:0.5", "past:0.25", "power:2", "grow:1", "map/4", "centre:0.5/2"])
 def test_a_law_reads_what_it_writes(text: str) -> None:
     assert str(Law.parse(text)) == text
