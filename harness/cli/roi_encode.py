@@ -69,7 +69,8 @@ def roi_encode(
         str,
         typer.Option(
             help="Offsets fall by twice this many QP from saliency 0 to 1, with a zero mean over the frame: "
-            "each lies within twice this of 0. auto: what --budget pays for on this clip, by short probe encodes."
+            "each lies within twice this of 0. auto: what --budget pays for on this clip, or on each of its "
+            "long shots, by short probe encodes. 0:4,120:2.5: from these frames on."
         ),
     ] = "4",
     budget: Annotated[
@@ -116,9 +117,10 @@ def roi_encode(
     from harness.roi.encoders import Settings
     from harness.roi.export import EXPORTS
     from harness.roi.laws import Law
-    from harness.studies.roi.auto import PROBE, Target
+    from harness.studies.roi.auto import Target
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
     from harness.studies.roi.encode import parse_knob
+    from harness.studies.roi.probes import PROBE
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs):
@@ -216,6 +218,9 @@ def _show_tuned(tuned: Tuned) -> None:
     if tuned.budget:
         bound = f" ({tuned.bound})" if tuned.bound else ""
         say(f"{tuned.budget}: strength {tuned.strength:g}, which costs them {tuned.paid:.2f} % of bits{bound}")
+    for shot in tuned.shots:
+        paid = "short: the weakest of the others" if shot.paid is None else f"costs {shot.paid:.2f} %"
+        say(f"  shot from frame {shot.first} ({shot.frames} frames): strength {shot.strength:g}, {paid}")
 
 
 def _show_plan(planned: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.errors import InputError
 from harness.files import check_writable, scratch_folder, whole_file, write_text
-from harness.roi.offsets import Knob, Steps, block_areas, merged_means, neutral
+from harness.roi.offsets import Share, Steps, Strength, block_areas, merged_means, neutral
 
 QINDEX_PER_QP = 5.0  # AV1's 256 quantiser indices span about what 51 QP do
 QINDEX_PER_CRF = 20 / 3  # of a whole frame's offset in SVT-AV1, by bytes at CRF 30, 40 and 50
@@ -95,7 +95,7 @@ class Export:
     based: Callable[[Sequence[np.ndarray]], tuple[int, Sequence[np.ndarray]]] | None = None
 
     def offsets(
-        self, means: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Knob
+        self, means: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Strength | Share
     ) -> np.ndarray:
         """The grid to write for a frame of `height` x `width`, planned as `means` and `offsets` in our `block`."""
         if self.block is None or self.steps is None:

@@ -69,7 +69,7 @@ def offsets_of_frames(
             if saliency.dtype == np.uint8:
                 saliency = saliency.astype(np.float32) / 255
             means = grid_means(smoother.add(saliency, cut), height, width, encoder.block)
-            offsets = _fitting(knob.raw(lawful(means), areas), height, width, encoder)
+            offsets = _fitting(knob.at(frame.index).raw(lawful(means), areas), height, width, encoder)
             if last is not None and areas[offsets != last.offsets].sum() < HYSTERESIS * areas.sum():
                 offsets = last.offsets
             last, held = FrameOffsets(means, offsets), 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,8 +42,46 @@ class Strength:
         """Offsets in QP before they are made neutral: `-qp * (2 s - 1)`; float `[rows, columns]`."""
         return -self.qp * (2 * means - 1)
 
+    def at(self, frame: int) -> Strength:
+        """The knob at a frame: this one."""
+        return self
+
     def __str__(self) -> str:
         return f"strength:{self.qp:g}"
+
+
+@dataclass(frozen=True)
+class Shots:
+    """A strength for every shot: `starts` are the numbers of their first frames, from 0 on and rising.
+
+    >>> str(Shots.parse("0:3.5,120:1"))
+    'strength:0:3.5,120:1'
+    """
+
+    starts: tuple[int, ...]
+    strengths: tuple[Strength, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(one < other for one, other in itertools.pairwise(self.starts))
+        if not self.starts or self.starts[0] or not rising or len(self.starts) != len(self.strengths):
+            raise InputError(f"strengths of shots from frames {self.starts} (allowed: from 0 on, rising: 0:3.5,120:1)")
+
+    @classmethod
+    def parse(cls, text: str) -> Shots:
+        """Read `FRAME:QP,FRAME:QP …`; `InputError` says what is allowed."""
+        try:
+            pairs = [part.split(":") for part in text.split(",")]
+            return cls(tuple(int(start) for start, _ in pairs), tuple(Strength(float(qp)) for _, qp in pairs))
+        except ValueError as error:
+            raise InputError(f"strength {text!r} (allowed: QP, auto, or FRAME:QP for shots: 0:3.5,120:1)") from error
+
+    def at(self, frame: int) -> Strength:
+        """The strength of the shot that a frame is in."""
+        return self.strengths[bisect.bisect_right(self.starts, frame) - 1]
+
+    def __str__(self) -> str:
+        pairs = zip(self.starts, self.strengths, strict=True)
+        return "strength:" + ",".join(f"{start}:{strength.qp:g}" for start, strength in pairs)
 
 
 @dataclass(frozen=True)
@@ -66,11 +106,15 @@ class Share:
         odds = self.bits * (1 - self.pixels) / (self.pixels * (1 - self.bits))
         return np.where(most_salient(means, areas, self.pixels), -QP_PER_OCTAVE * np.log2(odds), 0.0)
 
+    def at(self, frame: int) -> Share:
+        """The knob at a frame: this one."""
+        return self
+
     def __str__(self) -> str:
         return f"share:{self.pixels:g}:{self.bits:g}"
 
 
-Knob = Strength | Share
+Knob = Strength | Share | Shots
 
 
 def block_areas(height: int, width: int, block: int) -> np.ndarray:
@@ -166,7 +210,7 @@ def _settled(raw: np.ndarray, areas: np.ndarray, steps: Steps, step: float) -> n
     return min((at(left), at(right), at(centre)), key=lambda offsets: abs(mean(offsets)))
 
 
-def offsets_of(saliency: np.ndarray, knob: Knob, block: int, steps: Steps) -> np.ndarray:
+def offsets_of(saliency: np.ndarray, knob: Strength | Share, block: int, steps: Steps) -> np.ndarray:
     """Offsets in QP for a map `[H, W]` in [0, 1]: `[ceil(H/block), ceil(W/block)]`, negative where bits should go."""
     height, width = saliency.shape
     areas = block_areas(height, width, block)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,29 +13,23 @@ import numpy as np
 from harness.errors import InconclusiveError, InputError
 from harness.files import scratch_folder
 from harness.media.ffmpeg import find_ffmpeg
-from harness.media.frames import ClipInfo, Frame
+from harness.media.frames import ClipInfo
 from harness.media.open import Clip
-from harness.media.pairing import Input
 from harness.models.sources import Mapper
 from harness.models.working_size import WorkingSize
-from harness.quality.libvmaf import DEFAULT_VMAF, PairedInput, check_size, measure
-from harness.roi.encode import encode
+from harness.quality.libvmaf import DEFAULT_VMAF, check_size
 from harness.roi.encoders import Encoder, Settings
-from harness.roi.frame_offsets import FrameOffsets
 from harness.roi.laws import Law
-from harness.roi.offsets import Strength
+from harness.roi.offsets import Shots, Strength
 from harness.roi.offsets_file import program_of
-from harness.roi.remux import carrier_of
 from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget, enclose, next_strength
-from harness.studies.roi.samples import Samples, runs_of
+from harness.studies.roi.probes import Prober, Probes, remembering
+from harness.studies.roi.samples import runs_of
+from harness.studies.roi.shots import asked_alone, shots_of
 
-BESIDE = 3.0  # how far from the encode's CRF that of the plain encode is that tells what VMAF costs
-LEAST_APART = 0.5  # VMAF of these two: near its end it does not tell encodes apart, and a cost is chance
 MOST_TRIED = 2  # strengths, once two enclose the budget
 NEAR = 0.1  # VMAF by which a CRF may be finer than its target asks for
 HALVES = ("libx264", "libx265")  # encoders that tell halves of a CRF apart
-MOST_THREADS = 8
-PROBE = "probe"  # the stage in which nobody knows how many frames there will be
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,25 @@ class Target:
 
 
 @dataclass(frozen=True)
+class OfShot:
+    """What probes of one shot chose.
+
+    Attributes:
+        first: The number of its first frame.
+        frames: How many frames it has.
+        strength: Its strength in QP.
+        paid: What that costs by the probes; None where the shot is short and takes the weakest of the others.
+        bound: Empty, or what keeps the budget from being paid.
+    """
+
+    first: int
+    frames: int
+    strength: float
+    paid: float | None
+    bound: str
+
+
+@dataclass(frozen=True)
 class Tuned:
     """What probes of a clip chose.
 
@@ -77,10 +89,12 @@ class Tuned:
         crf: The CRF, found or given.
         vmaf: Whole-frame VMAF of the samples, plainly encoded at this CRF.
         target: The VMAF that the CRF was sought for, if any, as `vmaf=93`.
-        strength: The strength that was sought, if any, in QP.
+        strength: The strength that was sought, if any, in QP; where shots have their own, its mean over the frames.
         budget: What it pays, as `vmaf=1`: per cent more bits at equal VMAF.
-        paid: What it costs by the probes, in per cent of bits; less than the budget where `bound` says why.
+        paid: What it costs by the probes, in per cent of bits, the mean over shots that were asked; less than the
+            budget where `bound` says why.
         bound: Empty, or what keeps the budget from being paid.
+        shots: What each shot has, where two or more are long enough to be asked; else empty.
         frames: How many frames were sampled.
         encodes: How many times they were encoded.
         seconds: What all of that took.
@@ -97,15 +111,17 @@ class Tuned:
     frames: int
     encodes: int
     seconds: float
+    shots: tuple[OfShot, ...] = ()
     share: float | None = None
 
-
-@dataclass(frozen=True)
-class Probed:
-    """An encode of the samples: bytes of video, and whole-frame VMAF."""
-
-    bytes: int
-    vmaf: float
+    @property
+    def knob(self) -> Strength | Shots | None:
+        """What to encode with; None where no strength was sought."""
+        if self.shots:
+            return Shots(
+                tuple(shot.first for shot in self.shots), tuple(Strength(shot.strength) for shot in self.shots)
+            )
+        return None if self.strength is None else Strength(self.strength)
 
 
 def check_tuning(able: Encoder, settings: Settings, budget: Budget | None, target: Target | None) -> None:
@@ -193,39 +209,76 @@ def tune(
     check_size(find_ffmpeg(), info.width, info.height, info.pix_fmt, (DEFAULT_VMAF,), ())
     began, crf = time.monotonic(), usual_crf(able, settings)
     with scratch_folder() as folder:
-        samples = Samples.of(clip, Path(folder) / "samples.y4m", lambda done: progress("sample", done))
-        probes = _Probes(samples, able, settings, Path(folder), lambda done: progress(PROBE, done))
-        if target:
-            crf = find_crf(lambda crf: probes.plain(crf).vmaf, target, crf, able)
+        prober = Prober(clip, able, settings, Path(folder), progress)
+        shots = shots_of(clip, lambda done: progress("shots", done)) if budget else []
+        alone = asked_alone(shots)
+        whole = prober.of() if target or not alone else None
+        if target and whole:
+            crf = find_crf(lambda crf: whole.plain(crf).vmaf, target, crf, able)
         strength = paid = None
-        bound = ""
+        bound, found = "", []
         if budget:
-            mapper = _remembering(mapper, Path(folder))
-
-            def at(strength: float) -> Point:
-                asked = samples.offsets(mapper, working, Strength(strength), able, weight, law)
-                cost = probes.cost(crf, probes.steered(crf, asked))
-                return Point(strength, dict.fromkeys(COSTS, math.inf) | {"vmaf": cost}, math.nan)
-
-            met = at_budget(enclosing(at, budget), budget)
-            if met.strength < WEAKEST:
-                raise InconclusiveError(
-                    f"{info.path}: at CRF {crf:g} the weakest strength, {WEAKEST:g}, costs more than {budget} "
-                    "(allowed: a larger --budget, or --strength QP)"
-                )
-            strength, paid, bound = round(met.strength, 2), round(met.paid["vmaf"], 3), met.bound
+            seek = _Seek(able, crf, working, weight, law, budget, remembering(mapper, Path(folder)))
+            if whole and not alone:
+                strength, paid, bound = seek.strength(whole)
+            else:
+                found = seek.by_shot(shots, alone, prober)
+                strength = round(sum(shot.strength * shot.frames for shot in found) / sum(map(len, shots)), 2)
+                asked = [shot for shot in found if shot.paid is not None]
+                total = sum(shot.frames for shot in asked)
+                paid = round(sum(shot.frames * (shot.paid or 0) for shot in asked) / total, 3)
+                bound = next((shot.bound for shot in asked if shot.bound), "")
+        vmafs = [(probes.plain(crf).vmaf, probes.samples.count) for probes in prober.made if probes.probed(crf)]
         return Tuned(
             crf,
-            vmaf=round(probes.plain(crf).vmaf, 3),
+            vmaf=round(sum(vmaf * count for vmaf, count in vmafs) / sum(count for _, count in vmafs), 3),
             target=str(target) if target else None,
             strength=strength,
             budget=str(budget) if budget else None,
             paid=paid,
             bound=bound,
-            frames=samples.count,
-            encodes=probes.encodes,
+            frames=sum(probes.samples.count for probes in prober.made),
+            encodes=sum(probes.encodes for probes in prober.made),
             seconds=round(time.monotonic() - began, 2),
+            shots=tuple(found),
         )
+
+
+@dataclass(frozen=True)
+class _Seek:
+    """A strength is sought at this CRF, with these maps, for this budget."""
+
+    able: Encoder
+    crf: float
+    working: WorkingSize
+    weight: float
+    law: Law
+    budget: Budget
+    mapper: Mapper
+
+    def strength(self, probes: Probes) -> tuple[float, float, str]:
+        """The strength that pays the budget on samples, what it pays, and what keeps it from more."""
+
+        def at(strength: float) -> Point:
+            knob = Strength(strength)
+            asked = probes.samples.offsets(self.mapper, self.working, knob, self.able, self.weight, self.law)
+            cost = probes.cost(self.crf, probes.steered(self.crf, asked))
+            return Point(strength, dict.fromkeys(COSTS, math.inf) | {"vmaf": cost}, math.nan)
+
+        met = at_budget(enclosing(at, self.budget), self.budget)
+        if met.strength < WEAKEST:
+            raise InconclusiveError(
+                f"{probes.samples.info.path}{probes.samples.where}: at CRF {self.crf:g} the weakest strength, "
+                f"{WEAKEST:g}, costs more than {self.budget} (allowed: a larger --budget, or --strength QP)"
+            )
+        return round(met.strength, 2), round(met.paid["vmaf"], 3), met.bound
+
+    def by_shot(self, shots: Sequence[range], alone: Sequence[range], prober: Prober) -> list[OfShot]:
+        """What every shot has: its own strength where it is asked for one, else the weakest of those."""
+        asked = {shot: self.strength(prober.of(shot)) for shot in alone}
+        weakest = min(strength for strength, _, _ in asked.values())
+        rest: tuple[float, float | None, str] = (weakest, None, "")
+        return [OfShot(shot.start, len(shot), *asked.get(shot, rest)) for shot in shots]
 
 
 def find_crf(vmaf_at: Callable[[float], float], target: Target, first: float, able: Encoder) -> float:
@@ -255,22 +308,6 @@ def find_crf(vmaf_at: Callable[[float], float], target: Target, first: float, ab
         crf = min(max(crf + math.copysign(round(jump / step) * step, vmaf - target.value), low), high)
 
 
-def cost_of(steered: Probed, here: Probed, beside: Probed) -> float:
-    """Per cent of bytes beyond those of a plain encode of the same VMAF.
-
-    Log bytes over VMAF are taken for straight through two plain encodes, `here` and `beside`; `InconclusiveError` where
-    the one with more bytes has not `LEAST_APART` more VMAF.
-    """
-    bits, quality = math.log(beside.bytes / here.bytes), beside.vmaf - here.vmaf
-    if math.copysign(quality, bits * quality) < LEAST_APART:
-        said = " and ".join(f"{one.vmaf:.2f} at {one.bytes} bytes" for one in (here, beside))
-        raise InconclusiveError(
-            f"VMAF hardly tells plain encodes apart here: {said} (needs {LEAST_APART:g} more for more bytes; "
-            "allowed: --strength QP, or a coarser --crf)"
-        )
-    return 100 * math.expm1(math.log(steered.bytes / here.bytes) - bits / quality * (steered.vmaf - here.vmaf))
-
-
 def enclosing(point_at: Callable[[float], Point], budget: Budget) -> list[Point]:
     """What `search` tries for one budget, but `MOST_TRIED` at most where these enclose it: samples tell no more."""
     points: list[Point] = []
@@ -280,56 +317,3 @@ def enclosing(point_at: Callable[[float], Point], budget: Budget) -> list[Point]
             break
         points.append(point_at(strength))
     return points
-
-
-class _Probes:
-    """Encodes of samples, each measured; plain ones are made once for a CRF."""
-
-    def __init__(
-        self, samples: Samples, able: Encoder, settings: Settings, scratch: Path, heard: Callable[[int], None]
-    ) -> None:
-        self.samples, self.able, self.settings, self.heard = samples, able, settings, heard
-        self.out = scratch / f"probe{carrier_of(able.suffixes)}"
-        self.encodes = 0
-        self._plain: dict[float, Probed] = {}
-
-    def plain(self, crf: float) -> Probed:
-        """The samples at a CRF, steered by nothing."""
-        if crf not in self._plain:
-            self._plain[crf] = self._made(crf, ((frame, None) for frame in self.samples))
-        return self._plain[crf]
-
-    def steered(self, crf: float, frames: Iterable[tuple[Frame, FrameOffsets]]) -> Probed:
-        """The samples at a CRF with the offsets that their frames have."""
-        return self._made(crf, frames)
-
-    def cost(self, crf: float, steered: Probed) -> float:
-        """What an encode at a CRF costs, beside the plain one and its neighbour on the same side."""
-        low, high = self.able.crfs
-        here = self.plain(crf)
-        finer = crf - BESIDE >= low and (steered.vmaf >= here.vmaf or crf + BESIDE > high)
-        return cost_of(steered, here, self.plain(crf - BESIDE if finer else crf + BESIDE))
-
-    def _made(self, crf: float, frames: Iterable[tuple[Frame, FrameOffsets | None]]) -> Probed:
-        samples, before = self.samples, self.encodes * self.samples.count
-        settings = replace(self.settings, crf=crf)
-        made = encode(samples.info, frames, self.able, settings, self.out, lambda done: self.heard(before + done))
-        paired = PairedInput(Input(samples.raw), Input(self.out), 0, 0, samples.count, samples.info.frame_rate)
-        threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
-        log = measure(find_ffmpeg(), paired, metrics=(), threads=threads)
-        self.out.unlink()
-        self.encodes += 1
-        return Probed(made.bytes, float(log.column("vmaf").mean()))
-
-
-def _remembering(mapper: Mapper, folder: Path) -> Mapper:
-    """The same maps, each made once."""
-
-    def remembered(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-        path = folder / f"{name}.npy"
-        if not path.exists():
-            np.save(path, mapper(name, rgb, working))
-        kept: np.ndarray = np.load(path)
-        return kept
-
-    return remembered

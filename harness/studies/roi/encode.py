@@ -23,7 +23,7 @@ from harness.roi.encoders import Encoder, Settings, find_encoder
 from harness.roi.export import EXPORTS, check_export
 from harness.roi.frame_offsets import FrameOffsets, OffsetsOnDisk, offsets_of_frames
 from harness.roi.laws import MAP, Law
-from harness.roi.offsets import Knob, Share, Strength
+from harness.roi.offsets import Knob, Share, Shots, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
 from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
@@ -44,7 +44,8 @@ class Steering:
 
     Attributes:
         working: The size at which the model sees a frame.
-        knob: How strongly: a `Strength` in QP, or a `Share` of the bits for a share of the pixels.
+        knob: How strongly: a `Strength` in QP, one for each of the clip's `Shots`, or a `Share` of the bits for a share
+            of the pixels.
         weight: The newest map's share in the average over time, 1 for none.
         law: What of the map the knob is given: the map alone, for no other was confirmed to buy more.
         budget: What steering may cost, for the strength that costs just that on the clip; then `knob` is not used.
@@ -137,7 +138,7 @@ def roi_encode(
             clip, mapper, able, settings, working=steering.working, weight=steering.weight, law=law,
             budget=steering.budget, target=target, progress=progress,
         )  # fmt: skip
-        knob = steering.knob if tuned.strength is None else Strength(tuned.strength)
+        knob = steering.knob if tuned.knob is None else tuned.knob
         settings, steering = replace(settings, crf=tuned.crf), replace(steering, knob=knob, budget=None)
     steered = offsets_of_frames(clip, mapper, steering.working, steering.knob, able, steering.weight, law)
     if export and able.route == "program":
@@ -226,7 +227,8 @@ def _export(
     form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
     knob, lawful = steering.knob, steering.law.begin()  # a format with blocks of its own works offsets out anew
     grids: Sequence[np.ndarray] = [
-        form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob) for asked in steered
+        form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob.at(index))
+        for index, asked in enumerate(steered)
     ]
     finer = 0
     if form.based:
@@ -282,8 +284,8 @@ def parse_knob(strength: str, budget: str | None = None, share: str | None = Non
         return parse_share(share), None
     try:
         return Strength(float(strength)), None
-    except ValueError as error:
-        raise InputError(f"strength {strength!r} (allowed: above 0, at most 26 QP, or auto)") from error
+    except ValueError:
+        return Shots.parse(strength), None
 
 
 def parse_share(text: str) -> Share:

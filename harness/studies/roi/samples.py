@@ -46,9 +46,14 @@ class Samples:
     runs: tuple[range, ...]
 
     @classmethod
-    def of(cls, clip: Clip, raw: Path, heard: Callable[[int], None] = lambda done: None) -> Samples:
-        """Those of `runs_of`; where the clip ends before it says, it is counted first."""
-        runs = runs_of(clip.info.frames or survey(clip).frames)
+    def of(
+        cls, clip: Clip, raw: Path, heard: Callable[[int], None] = lambda done: None, shot: range | None = None
+    ) -> Samples:
+        """Those of `runs_of` the clip, or one `shot` of it; where the clip ends before it says, it is counted first."""
+        if shot is None:
+            runs = runs_of(clip.info.frames or survey(clip).frames)
+        else:
+            runs = [range(shot.start + run.start, shot.start + run.stop) for run in runs_of(len(shot))]
         info = clip.info
         shape, siting = info.pixel_shape, info.siting
         while True:
@@ -60,6 +65,11 @@ class Samples:
         zero = Fraction(0)
         steady = replace(info, frames=count, variable_rate=False, tick=None, start=zero, begins=zero)
         return cls(steady, raw, tuple(runs))
+
+    @property
+    def where(self) -> str:
+        """Which frames of the clip they are among, in words; empty for the first on."""
+        return f" from frame {self.runs[0].start} to {self.runs[-1].stop - 1}" if len(self.runs) > 1 else ""
 
     @property
     def count(self) -> int:

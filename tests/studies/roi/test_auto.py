@@ -17,11 +17,13 @@ from harness.models.sources import CentrePrior
 from harness.models.working_size import NATIVE
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.laws import MAP
-from harness.roi.offsets import Share, Strength
-from harness.studies.roi.auto import Probed, Target, Tuned, cost_of, enclosing, find_crf, tune, usual_crf
+from harness.roi.offsets import Share, Shots, Strength
+from harness.studies.roi.auto import Target, Tuned, enclosing, find_crf, tune, usual_crf
 from harness.studies.roi.budgets import COSTS, Budget, Point, at_budget
 from harness.studies.roi.encode import Steering, parse_knob, roi_encode
+from harness.studies.roi.probes import Probed, cost_of
 from harness.studies.roi.samples import Samples, runs_of
+from harness.studies.roi.shots import LEAST, asked_alone, shots_of
 from tests.helpers.clips import write_clip
 
 FASTEST = Settings(preset="ultrafast")
@@ -145,6 +147,45 @@ def test_a_target_and_a_budget_are_met_on_the_samples(tmp_path: Path) -> None:
     )  # fmt: skip
     assert again.proof == found.proof and again.tuned is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.mkv", "clip.mkv", "clip.y4m", "out.mkv"]
+
+
+@pytest.mark.slow
+def test_long_shots_have_a_strength_each_and_short_ones_the_weakest(tmp_path: Path) -> None:
+    """Two long shots, of which one moves and one is all but still, and a short one between them."""
+    source, rng = soft_clip(tmp_path / "waves.y4m", 2 * LEAST + 6), np.random.default_rng(4)
+    still = rng.integers(150, 190, (128, 192)).astype(np.uint8)
+
+    def drawn() -> Any:
+        for frame in source:
+            place = frame.index - LEAST
+            yield frame if place < 0 else replace(frame, y=frame.y // 4 if place < 6 else still + frame.y // 9)
+
+    write_y4m(tmp_path / "clip.y4m", drawn(), Fraction(25))
+    clip = open_clip(tmp_path / "clip.y4m")
+    shots = [range(LEAST), range(LEAST, LEAST + 6), range(LEAST + 6, 2 * LEAST + 6)]
+    assert shots_of(clip) == shots and asked_alone(shots) == [shots[0], shots[2]]
+    found = roi_encode(
+        clip, CentrePrior(), tmp_path / "out.mkv", settings=replace(FASTEST, crf=30),
+        steering=Steering(NATIVE, law=MAP, budget=Budget("vmaf", 2)),
+    )  # fmt: skip
+    assert found.tuned
+    first, short, last = found.tuned.shots
+    assert [shot.first for shot in found.tuned.shots] == [shot.start for shot in shots]
+    assert short.paid is None and short.strength == min(first.strength, last.strength)
+    assert first.strength != last.strength and found.tuned.frames == 72
+    strengths = found.knob.removeprefix("strength:")
+    assert parse_knob(strengths) == (found.tuned.knob, None)
+    assert found.tuned.strength == pytest.approx(
+        sum(shot.strength * shot.frames for shot in found.tuned.shots) / (2 * LEAST + 6), abs=0.01
+    )
+
+
+def test_strengths_of_shots_are_read_and_refused() -> None:
+    asked, _ = parse_knob("0:3.5,120:1")
+    assert isinstance(asked, Shots) and [asked.at(frame).qp for frame in (0, 119, 120, 999)] == [3.5, 3.5, 1, 1]
+    for text in ("1:3", "0:3,0:2", "0:3,9:0", "0:x", "0:3,", "0:1:2"):
+        with pytest.raises(InputError, match="allowed"):
+            parse_knob(text)
 
 
 def test_a_larger_budget_buys_a_strength_that_is_not_weaker(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""Where a clip's shots begin, and which of them are long enough to be asked for a strength of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.media.open import Clip
+from harness.saliency.smoothing import Cuts
+from harness.studies.roi.samples import RUN_FRAMES, RUNS
+
+LEAST = 2 * RUNS * RUN_FRAMES  # frames of a shot with a strength of its own: at most half of it is sampled
+
+
+def shots_of(clip: Clip, heard: Callable[[int], None] = lambda done: None) -> list[range]:
+    """The frames of each shot, in order, by one pass over the clip."""
+    cuts, starts, count = Cuts(), [], 0
+    peak = (1 << clip.info.bit_depth) - 1
+    for frame in clip:
+        if cuts.add(frame.y, peak):
+            starts.append(frame.index)
+        count = frame.index + 1
+        heard(count)
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
+def asked_alone(shots: Sequence[range]) -> list[range]:
+    """Shots that are asked for a strength each: the long ones, where there are two or more of them; else none.
+
+    >>> asked_alone([range(0, 100), range(100, 120), range(120, 300)])
+    [range(0, 100), range(120, 300)]
+    >>> asked_alone([range(0, 300), range(300, 320)])
+    []
+    """
+    long = [shot for shot in shots if len(shot) >= LEAST]
+    return long if len(long) > 1 else []
