@@ -25,7 +25,7 @@ from harness.roi.offsets_file import program_of
 from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget, enclose, next_strength
 from harness.studies.roi.probes import Prober, Probes, remembering
 from harness.studies.roi.samples import runs_of
-from harness.studies.roi.shots import asked_alone, shots_of
+from harness.studies.roi.shots import asked_alone, shots_of, stretches
 
 MOST_TRIED = 2  # strengths, once two enclose the budget
 NEAR = 0.1  # VMAF by which a CRF may be finer than its target asks for
@@ -210,7 +210,7 @@ def tune(
     began, crf = time.monotonic(), usual_crf(able, settings)
     with scratch_folder() as folder:
         prober = Prober(clip, able, settings, Path(folder), progress)
-        shots = shots_of(clip, lambda done: progress("shots", done)) if budget else []
+        shots = stretches(shots_of(clip, lambda done: progress("shots", done))) if budget else []
         alone = asked_alone(shots)
         whole = prober.of() if target or not alone else None
         if target and whole:

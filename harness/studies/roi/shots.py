@@ -23,8 +23,25 @@ def shots_of(clip: Clip, heard: Callable[[int], None] = lambda done: None) -> li
     return [range(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
 
 
+def stretches(shots: Sequence[range]) -> list[range]:
+    """Shots, with short ones that follow each other joined: fast motion looks like many of them.
+
+    >>> stretches([range(0, 100), range(100, 120), range(120, 130), range(130, 300)])
+    [range(0, 100), range(100, 130), range(130, 300)]
+    """
+    found: list[range] = []
+    joined = False
+    for shot in shots:
+        if found and len(shot) < LEAST and joined:
+            found[-1] = range(found[-1].start, shot.stop)
+        else:
+            found.append(shot)
+        joined = len(shot) < LEAST
+    return found
+
+
 def asked_alone(shots: Sequence[range]) -> list[range]:
-    """Shots that are asked for a strength each: the long ones, where there are two or more of them; else none.
+    """Stretches that are asked for a strength each: the long ones, where there are two or more of them; else none.
 
     >>> asked_alone([range(0, 100), range(100, 120), range(120, 300)])
     [range(0, 100), range(120, 300)]
