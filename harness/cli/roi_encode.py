@@ -219,7 +219,7 @@ def _show_tuned(tuned: Tuned) -> None:
         bound = f" ({tuned.bound})" if tuned.bound else ""
         say(f"{tuned.budget}: strength {tuned.strength:g}, which costs them {tuned.paid:.2f} % of bits{bound}")
     for shot in tuned.shots:
-        paid = "short: the weakest of the others" if shot.paid is None else f"costs {shot.paid:.2f} %"
+        paid = "the weakest of those that were probed" if shot.paid is None else f"costs {shot.paid:.2f} %"
         say(f"  shot from frame {shot.first} ({shot.frames} frames): strength {shot.strength:g}, {paid}")
 
 

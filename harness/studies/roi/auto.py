@@ -70,7 +70,7 @@ class OfShot:
         first: The number of its first frame.
         frames: How many frames it has.
         strength: Its strength in QP.
-        paid: What that costs by the probes; None where the shot is short and takes the weakest of the others.
+        paid: What that costs by the probes; None where it was not asked and takes the weakest of the others.
         bound: Empty, or what keeps the budget from being paid.
     """
 

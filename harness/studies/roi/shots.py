@@ -9,6 +9,8 @@ from harness.saliency.smoothing import Cuts
 from harness.studies.roi.samples import RUN_FRAMES, RUNS
 
 LEAST = 2 * RUNS * RUN_FRAMES  # frames of a shot with a strength of its own: at most half of it is sampled
+WORTH = 230  # frames that could be encoded at x264's medium in the time of one shot's probes
+SHARE = 0.25  # of an encode's time that probes of shots may take
 
 
 def shots_of(clip: Clip, heard: Callable[[int], None] = lambda done: None) -> list[range]:
@@ -41,12 +43,14 @@ def stretches(shots: Sequence[range]) -> list[range]:
 
 
 def asked_alone(shots: Sequence[range]) -> list[range]:
-    """Stretches that are asked for a strength each: the long ones, where there are two or more of them; else none.
+    """Stretches that are asked for a strength each, or none: the longest, as many as `SHARE` of the clip is worth.
 
-    >>> asked_alone([range(0, 100), range(100, 120), range(120, 300)])
-    [range(0, 100), range(120, 300)]
-    >>> asked_alone([range(0, 300), range(300, 320)])
+    >>> asked_alone([range(0, 1000), range(1000, 1020), range(1020, 3000)])
+    [range(0, 1000), range(1020, 3000)]
+    >>> asked_alone([range(0, 100), range(100, 300)])
     []
     """
     long = [shot for shot in shots if len(shot) >= LEAST]
-    return long if len(long) > 1 else []
+    most = int(SHARE * sum(map(len, shots)) / WORTH)
+    chosen = sorted(sorted(long, key=len, reverse=True)[:most], key=lambda shot: shot.start)
+    return chosen if len(chosen) > 1 else []
