@@ -105,10 +105,13 @@ class Sample:
     high: float
 
     @classmethod
-    def of(cls, saliency: np.ndarray, truth: Truth | np.ndarray, minmax: bool = False) -> Sample:
+    def of(
+        cls, saliency: np.ndarray, truth: Truth | np.ndarray, minmax: bool = False, by_maximum: bool = False
+    ) -> Sample:
         """Check a map (uint8 `[H, W]`, or float in [0, 1]) and prepare it.
 
-        `minmax` stretches each map to [0, 1], as PySODMetrics does; a flat map stays as it is.
+        `minmax` stretches each map to [0, 1], as PySODMetrics does; a flat map stays as it is. `by_maximum` divides
+        each by its maximum, as SalMetric's successors do; a black map stays as it is.
         Raises `InputError` for other shapes, types, NaN, and values outside [0, 1].
         """
         truth = truth if isinstance(truth, Truth) else Truth(truth)
@@ -126,6 +129,8 @@ class Sample:
         if minmax and high > low:
             values = (values - low) / (high - low)
             low, high = 0.0, 1.0
+        elif by_maximum and high > 0:
+            values, low, high = values / high, low / high, 1.0
         return cls(values, truth, low, high)
 
     @cached_property

@@ -15,9 +15,10 @@ from harness.saliency.distort import CLEAN, Distortion
 class EvalOptions:
     """Everything that changes numbers.
 
-    `minmax` stretches each map to [0, 1] first; mask pixels above `truth_threshold` (0..255) are foreground;
-    every model runs at each of `working_sizes`, on the picture and after each of `distortions`. `colour` is `rgb`, the
-    decoded picture, or `mobilesal`, what the extractor makes of it. Maps are scaled to the truth's size bilinearly.
+    `minmax` stretches each map to [0, 1] first, `by_maximum` divides it by its maximum, but stretches it for MAE; mask
+    pixels above `truth_threshold` (0..255) are foreground; every model runs at each of `working_sizes`, on the picture
+    and after each of `distortions`. `colour` is `rgb`, the decoded picture, or `mobilesal`, what the extractor makes of
+    it. Maps are scaled to the truth's size bilinearly.
     `InputError` for a working size or distortion given twice: rows of a table would share a name.
     """
 
@@ -26,6 +27,7 @@ class EvalOptions:
     colour: str = "rgb"
     minmax: bool = False
     truth_threshold: int = 128
+    by_maximum: bool = False
 
     def __post_init__(self) -> None:
         refuse_repeats("working size", self.working_sizes)
@@ -36,11 +38,17 @@ class EvalOptions:
         return {
             "distortion": ", ".join(map(str, (CLEAN, *self.distortions))),
             "working size": ", ".join(map(str, self.working_sizes)),
-            "map range": "per-image min-max" if self.minmax else "raw",
+            "map range": self._stretched,
             "truth": f"mask > {self.truth_threshold}",
             "map to truth size": "bilinear",
             "colour": self.colour,
         }
+
+    @property
+    def _stretched(self) -> str:
+        if self.by_maximum:
+            return "divided by its maximum, for MAE min-max"
+        return "per-image min-max" if self.minmax else "raw"
 
 
 def refuse_repeats(what: str, values: Sequence[object]) -> None:

@@ -17,7 +17,7 @@ from harness.files import whole_file
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.pools import in_worker
 from harness.media.pictures import read_mask, read_rgb
-from harness.metrics import Reading, Sample, Sums, Truth, drift
+from harness.metrics import Reading, Sample, Sums, Truth, drift, mae
 from harness.models.sources import Mapper, MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.distort import CLEAN, Distortion, as_extractor_reads
@@ -68,6 +68,7 @@ class Asked:
     distortion: str
     colour: str
     minmax: bool
+    by_maximum: bool
     truth_threshold: int
     maps: str | None
     source: MapSource
@@ -113,7 +114,9 @@ def measure(arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _reading(asked: Asked, maps: _Maps, truth: Truth, pair: Pair) -> Reading:
     source, working, distortion = asked.setting
     saliency = maps.of(source, working, distortion)
-    found = metrics.reading(Sample.of(saliency, truth, asked.minmax))
+    found = metrics.reading(Sample.of(saliency, truth, asked.minmax, asked.by_maximum))
+    if asked.by_maximum:  # what divides by the maximum stretches for MAE all the same
+        found |= mae.reading(Sample.of(saliency, truth, minmax=True))
     if distortion != CLEAN:
         found |= drift.reading(saliency, maps.of(source, working, CLEAN))
     if asked.maps:

@@ -97,6 +97,7 @@ def _job(split: str, pairs: list[Pair], arm: Arm, options: EvalOptions, threads:
         "distortion": distortion,
         "colour": options.colour,
         "minmax": options.minmax,
+        "by_maximum": options.by_maximum,
         "truth_threshold": options.truth_threshold,
         "maps": str(save_maps.joinpath(*arm.folders, split)) if save_maps else None,
     }

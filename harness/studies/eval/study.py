@@ -107,7 +107,7 @@ def evaluate(
         raise InputError(f"{workers} workers with executor {executor} (allowed: one of the two, as local:{workers})")
     tool = find_tool(as_tool) if as_tool else None
     if tool:
-        options = replace(options, minmax=tool.minmax, truth_threshold=tool.truth_threshold)
+        options = replace(options, minmax=tool.minmax, by_maximum=tool.by_maximum, truth_threshold=tool.truth_threshold)
     for name, given in (("--sheet", sheet), ("--note", notes)):
         if given and not out:
             raise InputError(f"{name} needs --out, the folder that it goes to")
@@ -165,7 +165,7 @@ def repeat_command(
     as_tool: str | None = None,
 ) -> str:
     """The `harness eval` that makes the same tables, with everything that decides them."""
-    usual = replace(options, minmax=False, truth_threshold=EvalOptions().truth_threshold)
+    usual = replace(options, minmax=False, by_maximum=False, truth_threshold=EvalOptions().truth_threshold)
     chosen = usual if as_tool else options
     sets = own or {}
     return command_line(

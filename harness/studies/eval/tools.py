@@ -10,9 +10,10 @@ from harness.errors import InputError
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool reads maps and masks, and what it calls which of our numbers."""
+    """How a tool reads maps and masks, as `EvalOptions` has it, and what it calls which of our numbers."""
 
     minmax: bool
+    by_maximum: bool
     truth_threshold: int
     names: Mapping[str, str]
 
@@ -21,6 +22,7 @@ TOOLS = {
     # prepare_data of py_sod_metrics/utils.py: gt > 128, pred / 255, min-max; names of examples/test_metrics.py
     "pysodmetrics": Tool(
         True,
+        False,
         128,
         {
             "Smeasure": "s_measure_mean",
@@ -34,10 +36,12 @@ TOOLS = {
             "maxFm": "maxf_mean_curve",
         },
     ),
-    # tools/Curve_BenchCode/performCalcu.m: gt / 255 >= 0.5, F of the averaged precision and recall; names of its README
+    # tools/Curve_BenchCode/performCalcu.m: gt / 255 >= 0.1, maps by their maximum, F of the averaged precision and
+    # recall; CalMAE.m: min-max; names of its README
     "sal-eval-toolbox": Tool(
+        False,
         True,
-        127,
+        25,
         {
             "max F-measure": "maxf_pr_averaged",
             "mean F-measure": "adpf_mean",
