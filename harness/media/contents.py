@@ -23,7 +23,7 @@ from harness.media.open import Clip, shown_stream
 _ACCOUNTED = (
     *("mastering display metadata", "content light level metadata", "displaymatrix", "h.26[45] user data unregistered"),
     *("cpb properties", "video encoding parameters", "user data unregistered", "regions of interest", "gop timecode"),
-    *("skip samples", "quantization parameters", "smpte 12-1 timecode", "timecode"),
+    *("skip samples", "quantization parameters", "smpte 12-1 timecode", "timecode", "frame cropping"),
 )
 _CAPTIONS = "A53 captions"
 SITINGS = ("center", "topleft", "top", "bottomleft", "bottom")

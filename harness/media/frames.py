@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from harness.media.crop import NO_CROP, Crop
+
 UNSPECIFIED = "unspecified"
 
 # ITU-T H.273 code points under FFmpeg's option names.
@@ -58,7 +60,8 @@ class ClipInfo:
     `stream` is the index of the one that is shown among all streams of its file. `start`, in seconds, is where the
     file's own clock begins, and `begins` how long after that the picture does. `tick` is what all times are multiples
     of, None where frames are evenly spaced; these three and `look` are known once `contents` has read them.
-    `stored` is the stream's own pixel format, which `pix_fmt` serves.
+    `stored` is the stream's own pixel format, which `pix_fmt` serves. `crop` is what the container cuts off its
+    picture, to leave `width` and `height`.
     """
 
     path: Path
@@ -85,6 +88,7 @@ class ClipInfo:
     look: Look = Look()
     stored: str = ""
     counted: bool = False
+    crop: Crop = NO_CROP
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
 from harness.errors import InputError
+from harness.media.crop import check_crop, read_crop
 from harness.media.ffmpeg import url
 from harness.media.frames import (
     MATRICES,
@@ -123,7 +124,10 @@ def _open_raw(path: Path, size: tuple[int, int] | None, pix_fmt: str | None, rat
     if size is None or pix_fmt is None:
         raise InputError(f"clip {path} is raw video: give its size and pixel format, for example 640x360 yuv420p")
     width, height = size
-    frame_bytes = _frame_bytes(_format(pix_fmt, width, height))
+    layout = _format(pix_fmt, width, height)
+    frame_bytes = _frame_bytes(layout)
+    if layout.components[0].bits == 8:
+        _refuse_deep(path, pix_fmt)
     total = path.stat().st_size
     if total % frame_bytes:
         raise InputError(
@@ -133,6 +137,24 @@ def _open_raw(path: Path, size: tuple[int, int] | None, pix_fmt: str | None, rat
     options = {"video_size": f"{width}x{height}", "pixel_format": pix_fmt, "framerate": str(rate)}
     info = _describe_stream(path, "rawvideo", options, total // frame_bytes)
     return Clip(info, "rawvideo", tuple(options.items()))
+
+
+def _refuse_deep(path: Path, pix_fmt: str) -> None:
+    """`InputError` where bytes are halves of deeper samples: every other one all but empty, beside others that vary."""
+    total, found = path.stat().st_size, False
+    with path.open("rb") as stream:
+        for part in range(4):
+            stream.seek(total * part // 4 // 2 * 2)
+            block = np.frombuffer(stream.read(1 << 18), np.uint8)
+            low, high = block[: len(block) // 2 * 2 : 2], block[1::2]
+            if not len(high) or high.max() >= 1 << 4:
+                return
+            found |= int(np.ptp(low)) >= 1 << 6
+    if found:
+        raise InputError(
+            f"clip {path}: every other byte is below 16, so its samples have 10 or 12 bits and not the 8 of {pix_fmt} "
+            f"(allowed: their format, such as {pix_fmt}10le)"
+        )
 
 
 def _format(pix_fmt: str, width: int, height: int) -> av.VideoFormat:
@@ -189,10 +211,13 @@ def _describe_stream(
         average = Fraction(stream.average_rate or stream.base_rate or DEFAULT_FPS)
         base = Fraction(stream.base_rate or average)
         full_range = context.pix_fmt.startswith("yuvj")
+        crop = read_crop(container, stream.index)
+        if crop:
+            check_crop(crop, path, context.width, context.height, chroma)
         return ClipInfo(
             path=path,
-            width=context.width,
-            height=context.height,
+            width=context.width - crop.left - crop.right,
+            height=context.height - crop.top - crop.bottom,
             pix_fmt=pix_fmt_name(bit_depth, chroma),
             bit_depth=bit_depth,
             chroma=chroma,
@@ -209,6 +234,7 @@ def _describe_stream(
             subtitles=len(container.streams.subtitles),
             pixel_shape=Fraction(stream.sample_aspect_ratio or 1),
             stream=stream.index,
+            crop=crop,
         )
 
 
@@ -258,20 +284,35 @@ def _seconds(clock: str | None) -> Fraction | None:
 
 
 def _frame(picture: av.VideoFrame, index: int, time: float, info: ClipInfo) -> Frame:
-    if (picture.width, picture.height) != (info.width, info.height):
+    width, height = info.width + info.crop.left + info.crop.right, info.height + info.crop.top + info.crop.bottom
+    if (picture.width, picture.height) != (width, height):
         raise InputError(
             f"clip {info.path}: frame {index} is {picture.width}x{picture.height}, the first is "
-            f"{info.width}x{info.height} (allowed: one size)"
+            f"{width}x{height} (allowed: one size)"
+        )
+    format_ = picture.format.name
+    if info.stored and format_ != info.stored:
+        raise InputError(
+            f"clip {info.path}: frame {index} is {format_}, its stream begins as {info.stored} (allowed: one format; "
+            f"split it there, or convert it: ffmpeg -i {info.path.name} -pix_fmt {info.pix_fmt} -c:v ffv1 OUT.mkv)"
         )
     flipped = index == 0 and _flipped(picture)
     turn = picture.rotation % 360
     shown = (picture.interlaced_frame, bool(turn) or flipped, None if flipped or turn % 90 else turn)
-    if picture.format.name.replace("yuvj", "yuv") != info.pix_fmt:
+    range_ = RANGES.get(int(picture.color_range), UNSPECIFIED) if info.stored else UNSPECIFIED
+    if range_ != UNSPECIFIED and (range_ == "pc") != (info.range == "pc"):
+        raise InputError(
+            f"clip {info.path}: frame {index} is of range {range_}, its stream begins as {info.range} "
+            "(allowed: one range; split it there, and convert one part)"
+        )
+    if format_.replace("yuvj", "yuv") != info.pix_fmt:
         picture = picture.reformat(format=info.pix_fmt)
     dtype = np.uint8 if info.bit_depth == 8 else np.uint16
     planes = [
         np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width] for plane in picture.planes
     ]
+    if info.crop:
+        planes = [info.crop.of(plane, width, height) for plane in planes]
     u, v = planes[1:] if len(planes) == 3 else (None, None)
     tags = (info.pix_fmt, info.bit_depth, info.chroma, info.matrix, info.range)
     return Frame(index, time, planes[0], u, v, *tags, *shown)

@@ -94,6 +94,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             if image.width * image.height > most:
                 raise Image.DecompressionBombError(f"it has {image.width}x{image.height} pixels")
+            count = getattr(image, "n_frames", 1)
+            if count > 1 and image.format != "MPO":  # a phone's, whose others belong to the first
+                raise InputError(f"{path}: holds {count} pictures (allowed: one; take it first: magick 'IN[0]' OUT)")
             yield image
     except InputError:
         raise

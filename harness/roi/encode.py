@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -87,8 +88,15 @@ def encode(
 def _checked(
     frames: Iterable[tuple[Frame, FrameOffsets | None]], path: Path
 ) -> Iterator[tuple[Frame, FrameOffsets | None]]:
+    last = -math.inf
     for frame, asked in frames:
         check_frame(frame, path)
+        if frame.time <= last:
+            raise InputError(
+                f"{path}: frame {frame.index} is shown at {frame.time:.3f} s, after one at {last:.3f} s (allowed: "
+                "ascending times; packed B-frames of an AVI: ffmpeg -i CLIP -c copy -bsf:v mpeg4_unpack_bframes OUT)"
+            )
+        last = frame.time
         yield frame, asked
 
 
