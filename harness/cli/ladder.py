@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from harness.cli.options import (
     AsJson,
     ClipCorpus,
     Clips,
+    DryRun,
     Encoder,
     Every,
     Executor,
@@ -28,7 +30,7 @@ from harness.cli.options import (
     VmafModels,
     parse_metrics,
 )  # fmt: skip
-from harness.cli.output import print_json
+from harness.cli.output import print_json, say
 from harness.cli.progress import progress
 
 
@@ -52,6 +54,7 @@ def ladder(
     executor: Executor = "local",
     store: Store = STORE,
     out: Out = Path("runs/ladder"),
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode every clip of a set at every CRF, score all, and write tables of how `saliency_mean` moves.
@@ -72,6 +75,21 @@ def ladder(
         tuple(vmaf_models or usual.vmaf_models),
         parse_metrics(metrics, usual.metrics),
     )
+    if dry_run:
+        from harness.studies.score.dry_run import dry_ladder
+
+        rungs = dry_ladder(models or [PRODUCTION], corpus, plan, root=root, clips=clips or ())
+        if as_json:
+            print_json([dataclasses.asdict(rung) for rung in rungs])
+            return
+        for rung in rungs:
+            say(f"{rung.clip}: {rung.picture}, {rung.frames} frames")
+            for command in rung.encodes:
+                say(f"  {command}")
+            say(f"  then reference: {rung.reference_chain}")
+            say(f"       distorted: {rung.distorted_chain}")
+        say(f"{len(rungs)} clips, {len(rungs) * len(plan.crfs)} encodes")
+        return
     with progress("scoring") as report:
         found = harness.ladder(
             models or [PRODUCTION], corpus, plan,

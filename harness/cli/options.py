@@ -25,6 +25,7 @@ Check = Annotated[
 Clips = Annotated[list[str] | None, typer.Option("--clip", help="Only this clip of the corpus; repeatable.")]
 ClipCorpus = Annotated[str, typer.Option("--corpus", help="Clip set with human masks.")]
 Corpora = Annotated[list[str] | None, typer.Option("--corpus", help="Image set, such as ecssd or duts-te; repeatable.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done: frames, filters, commands.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="libx264, libx265 …; `harness doctor` says which work here.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="Score every N-th frame.")]
 Executor = Annotated[str, typer.Option("--executor", help="local, local:WORKERS, dask://HOST:PORT or slurm.")]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from rich.table import Table
 import harness
 from harness.cli.options import (
     AsJson,
+    DryRun,
     Every,
     Fps,
     Metrics,
@@ -24,12 +26,13 @@ from harness.cli.options import (
     parse_metrics,
     parse_size,
 )  # fmt: skip
-from harness.cli.output import print_json
+from harness.cli.output import print_json, say
 from harness.cli.progress import progress
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.media.open import Clip
+    from harness.studies.score.dry_run import DryScore
     from harness.studies.score.pair import Score
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
@@ -70,11 +73,13 @@ def score(
         Path | None, typer.Option("--map", help="Keep the first model's maps: a .y4m, or a folder for PNGs.")
     ] = None,
     overlay: Annotated[Path | None, typer.Option("--overlay", help="Video of the maps over the clip, .mp4.")] = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a distorted clip against its reference; both must agree in size, format, colours, rate and frame count.
 
     `--scale`, `--depth` and `--sync` bring together what differs; docs/inputs.md says what is read and how.
+    `--dry-run` counts frames and prints FFmpeg's filters of each side, its command, and what else would be done.
 
     Example: `harness score reference.y4m distorted.mp4 --model saliency_student_v2 --log score.json`
     """
@@ -99,6 +104,12 @@ def score(
     )
     outputs = harness.ScoreOutputs(log, map_out, overlay)
     first_clip, second_clip = _open_pair((reference, distorted), size, pix_fmt, fps)
+    if dry_run:
+        from harness.studies.score.dry_run import dry_score
+
+        dry = dry_score(first_clip, second_clip, models or [PRODUCTION], plan, bool(map_out or overlay))
+        print_json(dataclasses.asdict(dry)) if as_json else _show_plan(dry)
+        return
     with progress("scoring") as report:
         result = harness.score(first_clip, second_clip, models or [PRODUCTION], plan, outputs=outputs, progress=report)
     if as_json:
@@ -134,6 +145,22 @@ def _range(text: str | None) -> tuple[int, int | None]:
     return int(match[1] or 0), int(match[2]) if match[2] else None
 
 
+def _show_plan(dry: DryScore) -> None:
+    for name, side in (("reference", dry.reference), ("distorted", dry.distorted)):
+        shown = f"frames {side.first} to {side.first + dry.pairs - 1} of {side.frames}"
+        say(f"{name}: {side.clip}: {side.picture}, {shown}")
+        say(f"  {side.chain}")
+    scored = f"1 of {dry.every}" if dry.every > 1 else "all"
+    say(f"{dry.pairs} pairs, {scored} scored: {', '.join(dry.measures)}; saliency by {dry.backend} ({dry.reason})")
+    _show_left_out(dry.left_out)
+    say(dry.command)
+
+
+def _show_left_out(left_out: Mapping[str, str]) -> None:
+    for name, why in left_out.items():
+        say(f"left out: {name}: {why}")
+
+
 def _show(result: Score) -> None:
     from harness.quality.libvmaf import pooled
 
@@ -148,7 +175,6 @@ def _show(result: Score) -> None:
     console = Console()
     console.print(table)
     console.print(f"{len(result.log.frames)} frames · saliency by {made['backend']} ({made['backend_reason']})")
-    for name, why in made["left_out"].items():
-        console.print(f"left out: {name}: {why}", markup=False, highlight=False)
+    _show_left_out(made["left_out"])
     for hint in made["hints"]:
-        console.print(f"note: {hint}", markup=False, highlight=False)
+        say(f"note: {hint}")

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,17 @@ def arguments(*outputs: Stream) -> list[str]:
     """
     words: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
     return words
+
+
+def filters_of(frames: Stream) -> str:
+    """The filters of a stream that comes from one input, as one chain without the names of the links between them.
+
+    >>> filters_of(ffmpeg.input("a.y4m").filter("hflip").filter("trim", end_frame=2))
+    'hflip,trim=end_frame=2'
+    """
+    words = arguments(frames.output("-", f="null"))
+    graph = next(word for option, word in pairwise(words) if option.endswith("_complex"))
+    return re.sub(r"\[[^\]]*\]", "", graph).replace(";", ",")
 
 
 def last_words(lines: Iterable[str]) -> str:

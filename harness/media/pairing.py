@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,6 +22,7 @@ from harness.media.upright import Upright, upright
 from harness.media.y4m import write_y4m
 
 RATE_TOLERANCE = 5e-4  # half of what parts 24 from 23.976
+BLOCK = 64  # pixels of the largest block that encoders fill
 _SAME_TRANSFER = ("bt709", "smpte170m", "bt2020-10", "bt2020-12")  # one curve under four names
 _SAME_PRIMARIES = ("smpte170m", "smpte240m", "bt470bg")  # BT.601's, of 525 and 625 lines
 _TRANSPOSE = {90: "cclock", 270: "clock"}
@@ -28,7 +30,10 @@ _TRANSPOSE = {90: "cclock", 270: "clock"}
 
 @dataclass(frozen=True)
 class Pairing:
-    """Frame `first_reference + i` pairs with `first_distorted + i`, for `i` below `count`."""
+    """Frame `first_reference + i` pairs with `first_distorted + i`, for `i` below `count`.
+
+    `seen` is what decoding told of the reference and of the distorted side.
+    """
 
     reference: Clip
     distorted: Clip
@@ -36,6 +41,7 @@ class Pairing:
     first_distorted: int
     count: int
     depth: int | None = None
+    seen: tuple[Survey, Survey] | None = None
 
     def distorted_frames(self) -> Iterator[Frame]:
         """The distorted side's frames; `InputError` when the stream ends before the count is full."""
@@ -70,7 +76,7 @@ def pair(
     Sizes, formats, ranges, matrices, rates and counts must agree; `shortest` allows counts to differ. A mismatch is an
     `InputError` that names both values.
     """
-    seen = [survey(clip) for clip in (reference, distorted)]
+    seen = survey(reference), survey(distorted)
     if depth not in (None, 8, 10):
         raise InputError(f"depth {depth} (allowed: 8, 10)")
     if sync < 0 or (sync and offset):
@@ -81,7 +87,7 @@ def pair(
     one, two = reference.info, distorted.info
     for info in (one, two):
         _check_samples(info)
-    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}", " (--scale bicubic scales the distorted)")
+    _same("size", f"{one.width}x{one.height}", f"{two.width}x{two.height}", _size_remedy(one, two))
     formats = [pix_fmt_name(depth or info.bit_depth, info.chroma) for info in (one, two)]
     deep = " (--depth 8 or --depth 10 brings both to one)" if one.chroma == two.chroma else ""
     _same("pixel format", formats[0], formats[1], deep)
@@ -110,7 +116,19 @@ def pair(
         raise InputError(
             f"frames {first}:{'' if last is None else last} of {common} pairs (allowed: 0:1 to 0:{common})"
         )
-    return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first, depth)
+    return Pairing(reference, distorted, skip_reference + first, skip_distorted + first, end - first, depth, seen)
+
+
+def _size_remedy(reference: ClipInfo, distorted: ClipInfo) -> str:
+    """What to do about two sizes: an encoder that fills its blocks leaves some rows or columns too many."""
+    more = distorted.width - reference.width, distorted.height - reference.height
+    scaling = "--scale bicubic scales the distorted"
+    if more != (0, 0) and all(0 <= extra < BLOCK for extra in more):
+        cut = f"crop={reference.width}:{reference.height}:0:0"
+        return (
+            f" (rows or columns that an encoder added: ffmpeg -i DISTORTED -vf {cut} -c:v ffv1 OUT.mkv; or {scaling})"
+        )
+    return f" ({scaling})"
 
 
 def _same_if_stated(what: str, reference: str, distorted: str, alike: Sequence[str]) -> None:
@@ -146,46 +164,65 @@ def _rate(clip: Clip) -> str:
 
 @dataclass(frozen=True)
 class Survey:
-    """What only decoding tells of a clip: how many frames it shows, and how its display matrix turns them."""
+    """What only decoding tells of a clip: how many frames it shows, and how its display matrix turns them.
+
+    `interlaced` where a frame holds two fields; `times` of the frames in seconds, none where they are evenly spaced.
+    """
 
     frames: int
     turn: int | None = 0
+    interlaced: bool = False
+    times: Sequence[float] = ()
 
 
 def survey(clip: Clip) -> Survey:
-    """Decode a clip once to count its frames; what states them exactly (y4m, raw video, folders) is not decoded.
+    """Decode a clip once to count its frames; of what states them exactly (y4m, raw video, folders) only the first is.
 
     Containers count packets, or fragments' first ones: edit lists, open groups after a cut and frames that were dropped
     show fewer. Raises `InputError` for a stream that is damaged, as iterating does.
     """
     if clip.info.counted and clip.info.frames is not None:
-        return Survey(clip.info.frames)
-    found = Survey(0)
-    for number, frame in enumerate(clip, 1):
-        found = Survey(number, frame.turn if number == 1 else found.turn)
-    return found
+        return Survey(clip.info.frames, interlaced=any(frame.interlaced for frame in islice(clip, 1)))
+    turn: int | None = 0
+    interlaced, times = False, array("d")
+    for frame in clip:
+        turn = turn if times else frame.turn
+        interlaced |= frame.interlaced
+        times.append(frame.time)
+    return Survey(len(times), turn, interlaced, times)
 
 
 @dataclass(frozen=True)
 class Input:
     """A clip as FFmpeg opens it: a path, its options, the stream that is shown, and degrees to turn it by.
 
-    `scale` is a width, a height and one of `media.scaled.KERNELS`; `pix_fmt` the format that `depth` asks for.
+    `crop` is the width and height that are shown, and how many columns and rows are cut off before them. `scale` is a
+    width, a height and one of `media.scaled.KERNELS`; `pix_fmt` the format that `depth` asks for; `planar` the one that
+    serves samples stored otherwise (interleaved, or with alpha).
     """
 
     path: Path
     options: tuple[tuple[str, str], ...] = ()
     stream: int = 0
     turn: int = 0
+    crop: tuple[int, int, int, int] | None = None
     scale: tuple[int, int, str] | None = None
+    planar: str | None = None
     pix_fmt: str | None = None
 
     def video(self) -> Stream:
-        """Its video stream for ffmpeg-python, turned, scaled and converted as said and no otherwise."""
+        """Its video stream for ffmpeg-python: cropped, turned, scaled and converted as said and no otherwise."""
         options: dict[str, Any] = dict(self.options)
         if "video_size" in options:  # ffmpeg-python wants a pair
             options["video_size"] = options["video_size"].split("x")
         stored = ffmpeg.input(url(self.path), noautorotate=None, **options)[str(self.stream)]
+        if self.crop:
+            width, height, left, top = self.crop
+            # FFmpeg from 7.1 on has cropped already
+            places = (f"if(eq(iw,{width}),0,{left})", f"if(eq(ih,{height}),0,{top})")
+            stored = stored.filter("crop", w=width, h=height, x=places[0], y=places[1])
+        if self.planar:
+            stored = stored.filter("format", pix_fmts=self.planar)
         if self.turn == 180:
             stored = stored.filter("hflip").filter("vflip")
         elif self.turn:
@@ -200,19 +237,25 @@ class Input:
         return stored
 
 
-def as_input(clip: Clip, scratch: Path) -> Input:
-    """The clip as an FFmpeg input; a folder of pictures becomes a y4m in `scratch`, with the samples we iterate."""
+def as_input(clip: Clip, scratch: Path | None) -> Input:
+    """The clip as an FFmpeg input; a folder of pictures becomes a y4m in `scratch`, with the samples we iterate.
+
+    Without `scratch` that file is named, and not written.
+    """
     if isinstance(clip, Scaled) and clip.stored:
         scale = (clip.info.width, clip.info.height, clip.kernel)
         return replace(as_input(clip.stored, scratch), scale=scale)
     if isinstance(clip, Upright) and clip.stored:
         return replace(as_input(clip.stored, scratch), turn=clip.turn)
     if clip.info.path.is_dir():
-        path = scratch / f"{clip.info.path.name}.y4m"
-        if not path.exists():
+        path = (scratch or Path()) / f"{clip.info.path.name}.y4m"
+        if scratch and not path.exists():
             info = clip.info
             write_y4m(path, clip, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
         return Input(path)
     if clip.demuxer:
         return Input(clip.info.path, (("f", clip.demuxer), *clip.options))
-    return Input(clip.info.path, stream=clip.info.stream)
+    info = clip.info
+    crop = (info.width, info.height, info.crop.left, info.crop.top) if info.crop else None
+    planar = None if info.stored.replace("yuvj", "yuv") in ("", info.pix_fmt) else info.pix_fmt
+    return Input(info.path, stream=info.stream, crop=crop, planar=planar)

@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import read_json, scratch_folder
-from harness.media.ffmpeg import FFmpeg, Stream, arguments, last_words
+from harness.media.ffmpeg import FFmpeg, Stream, arguments, filters_of, last_words
 from harness.media.pairing import Input
 
 DEFAULT_VMAF = "vmaf_v0.6.1"
@@ -80,6 +80,14 @@ class PairedInput:
     width: int = 0
     height: int = 0
     chroma: str = "420"
+
+    def chains(self) -> dict[str, str]:
+        """All that FFmpeg does to the frames of each side before it compares them, as one chain of its filters."""
+        sides = {
+            "reference": (self.reference, self.first_reference),
+            "distorted": (self.distorted, self.first_distorted),
+        }
+        return {name: filters_of(self._frames(*side)) for name, side in sides.items()}
 
     def arguments(self, filters: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """FFmpeg's arguments to feed the pairs, distorted first, to each of `filters`; pictures are dropped."""
@@ -168,12 +176,7 @@ def measure(
     check_measures(program, vmaf_models, metrics)
     with scratch_folder() as scratch:
         log_path, xpsnr_path = Path(scratch, "vmaf.json"), Path(scratch, "xpsnr.log")
-        options = {"log_path": log_path, "n_threads": threads, "n_subsample": paired.every, "eof_action": _AT_END}
-        options |= _measures(vmaf_models, metrics)
-        compared: dict[str, dict[str, Any]] = {"libvmaf": options}
-        if "xpsnr" in metrics:
-            compared["xpsnr"] = {"stats_file": xpsnr_path, "eof_action": _AT_END}
-        args = paired.arguments(compared)
+        args = measuring(paired, vmaf_models, metrics, log_path, xpsnr_path, threads)
         try:
             said = program.run(args, progress=progress, total=paired.count, timeout=timeout, stop=stop)
         except HarnessError as error:
@@ -186,6 +189,17 @@ def measure(
         if "xpsnr" in metrics:
             log = log.merged(_read_xpsnr(xpsnr_path, paired))
     return log
+
+
+def measuring(
+    paired: PairedInput, vmaf_models: Sequence[str], metrics: Sequence[str], log: Path, xpsnr: Path, threads: int
+) -> list[str]:
+    """FFmpeg's arguments to measure paired clips: libvmaf's JSON goes to `log`, the xpsnr filter's lines to `xpsnr`."""
+    options = {"log_path": log, "n_threads": threads, "n_subsample": paired.every, "eof_action": _AT_END}
+    compared: dict[str, dict[str, Any]] = {"libvmaf": options | _measures(vmaf_models, metrics)}
+    if "xpsnr" in metrics:
+        compared["xpsnr"] = {"stats_file": xpsnr, "eof_action": _AT_END}
+    return paired.arguments(compared)
 
 
 def _measures(vmaf_models: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
@@ -232,7 +246,10 @@ def why_no_xpsnr(inputs: Sequence[Input], bit_depth: int) -> str:
 
     Above 8 bits it reads past rows that a decoder has padded; those of y4m and raw video are not.
     """
-    packed = all(one.path.suffix.lower() in _PACKED and not (one.turn or one.scale or one.pix_fmt) for one in inputs)
+    packed = all(
+        one.path.suffix.lower() in _PACKED and not (one.turn or one.scale or one.planar or one.pix_fmt)
+        for one in inputs
+    )
     if bit_depth <= 8 or packed:
         return ""
     return (

@@ -19,8 +19,10 @@ from harness.files import scratch_folder
 from harness.jobs import Job, Store, run_jobs
 from harness.media.encode import encoder_options
 from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
-from harness.media.open import open_clip
+from harness.media.open import Clip, open_clip
+from harness.media.pairing import as_input, survey
 from harness.media.pictures import read_mask
+from harness.media.upright import upright
 from harness.media.y4m import write_y4m
 from harness.models.model_file import ModelFile
 from harness.models.session import SaliencyModel, load_model
@@ -72,12 +74,7 @@ def run_ladder(
     Raises `InputError` before any work when a model does not load, FFmpeg's encoder does not take the preset and every
     CRF, libvmaf does not know a VMAF model or a metric, or a name repeats.
     """
-    check_measures(find_ffmpeg(), ladder.vmaf_models, ladder.metrics)
-    _check_encodes(ladder)
-    names = [model.name for model in models]
-    if not names:
-        raise InputError("no model to score with (allowed: one or more)")
-    check_names(names)
+    names = check_ladder(models, ladder)
     weights = {model.name: load_model(model).sha256 for model in models}
     chosen = [(model.name, str(model.path), model.sha256) for model in models]
     jobs = []
@@ -93,6 +90,17 @@ def run_ladder(
     encodes = [row for place, rows in enumerate(found) if place % step for row in rows]
     data = {clip.name: clip_digest(clip) for clip in clips}
     return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, weights, data)
+
+
+def check_ladder(models: Sequence[ModelFile], ladder: LadderPlan) -> list[str]:
+    """The models' names; `InputError` for settings that an encoder or libvmaf does not take, or two of one name."""
+    check_measures(find_ffmpeg(), ladder.vmaf_models, ladder.metrics)
+    _check_encodes(ladder)
+    names = [model.name for model in models]
+    if not names:
+        raise InputError("no model to score with (allowed: one or more)")
+    check_names(names)
+    return names
 
 
 def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, masks: str) -> list[dict[str, Any]]:
@@ -142,7 +150,7 @@ def encode_rows(
             write_y4m(lossless, source, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
-        _encode(ffmpeg.input(url(source.info.path))[str(source.info.stream)], encoder, preset, crf, encoded)
+        _encode(video_of(source), encoder, preset, crf, encoded)
         plan = ScorePlan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
@@ -153,6 +161,11 @@ def encode_rows(
         {**encode, "frame": number, **{renamed.get(key, key): value for key, value in scores.items() if _kept(key)}}
         for number, scores in result.log.frames.items()
     ]
+
+
+def video_of(source: Clip) -> Stream:
+    """A clip as FFmpeg is to encode it: the stream that is shown, cropped and turned as players show it."""
+    return as_input(upright(source, survey(source).turn), None).video()
 
 
 def _check_encodes(ladder: LadderPlan) -> None:
@@ -175,14 +188,18 @@ def _check_encodes(ladder: LadderPlan) -> None:
 
 def _encode(video: Stream, encoder: str, preset: str | None, crf: int, out: Path) -> None:
     """By the program and not by PyAV: a ladder takes any encoder with a CRF, and PyAV's FFmpeg lacks many of them."""
-    options = {"crf": str(crf), **({"preset": preset} if preset else {})}
-    encode = video.output(url(out), **{"c:v": encoder, **encoder_options(encoder, options)})
-    said = find_ffmpeg().run(arguments(encode))
+    said = find_ffmpeg().run(encode_words(video, encoder, preset, crf, out))
     unused = re.search(r"AVOption (\S+) .*has not been used for any stream", said)
     if unused:
         raise InputError(
             f"{encoder} has no option {unused[1]} (allowed: encoders with a CRF; --preset '' for no preset)"
         )
+
+
+def encode_words(video: Stream, encoder: str, preset: str | None, crf: int, out: Path) -> list[str]:
+    """FFmpeg's arguments for one encode of a ladder."""
+    options = {"crf": str(crf), **({"preset": preset} if preset else {})}
+    return arguments(video.output(url(out), **{"c:v": encoder, **encoder_options(encoder, options)}))
 
 
 def _kept(metric: str) -> bool:

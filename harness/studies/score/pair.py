@@ -124,14 +124,9 @@ def _score(
     progress: Progress | None,
     on_frame: Callable[[FrameMeans], None] | None,
 ) -> Score:
-    check_names([model.name for model in models])
-    names = ("shortest", "offset", "first", "last", "scale", "depth", "sync")
-    pairing = pair(reference, distorted, **{name: getattr(plan, name) for name in names})
-    ffmpeg = find_ffmpeg()
-    check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
+    ffmpeg, pairing = checked_pair(reference, distorted, models, plan)
     shape = pairing.distorted.info
-    check_size(ffmpeg, shape.width, shape.height, shape.pix_fmt, plan.vmaf_models, plan.metrics)
-    native, reason = _back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_frame is not None)
+    native, reason = back_end(plan, ffmpeg, models, distorted.info, maps_wanted=on_frame is not None)
     done = {"ffmpeg": 0, "saliency": 0 if models and not native else pairing.count}
 
     def report(side: str, count: int) -> None:
@@ -140,9 +135,9 @@ def _score(
             progress(min(done.values()), pairing.count)
 
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
-        paired = _paired_input(pairing, Path(scratch), plan.every)
+        paired = paired_input(pairing, Path(scratch), plan.every)
         version = None
-        metrics, left_out = _measurable(paired, plan.metrics, plan.depth or shape.bit_depth)
+        metrics, left_out = measurable(paired, plan.metrics, plan.depth or shape.bit_depth)
         stop = Event()
         measured = pool.submit(
             measure,
@@ -175,7 +170,21 @@ def _score(
     return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models, log)})
 
 
-def _measurable(paired: PairedInput, metrics: Sequence[str], bit_depth: int) -> tuple[tuple[str, ...], dict[str, str]]:
+def checked_pair(
+    reference: Clip, distorted: Clip, models: Sequence[SaliencyModel], plan: ScorePlan
+) -> tuple[FFmpeg, Pairing]:
+    """The program that measures and the pairs; `InputError` for what `score` refuses before it measures."""
+    check_names([model.name for model in models])
+    names = ("shortest", "offset", "first", "last", "scale", "depth", "sync")
+    pairing = pair(reference, distorted, **{name: getattr(plan, name) for name in names})
+    ffmpeg = find_ffmpeg()
+    check_measures(ffmpeg, plan.vmaf_models, plan.metrics)
+    shape = pairing.distorted.info
+    check_size(ffmpeg, shape.width, shape.height, shape.pix_fmt, plan.vmaf_models, plan.metrics)
+    return ffmpeg, pairing
+
+
+def measurable(paired: PairedInput, metrics: Sequence[str], bit_depth: int) -> tuple[tuple[str, ...], dict[str, str]]:
     """The metrics that these inputs let FFmpeg measure, and why each other one is left out."""
     refusal = why_no_xpsnr([paired.reference, paired.distorted], bit_depth)
     left_out = {name: refusal for name in metrics if name == "xpsnr" and refusal}
@@ -198,9 +207,10 @@ def _named(models: Sequence[SaliencyModel], columns: list[dict[int, float]]) -> 
     return dict(zip(saliency_columns(models), columns, strict=True))
 
 
-def _back_end(
+def back_end(
     plan: ScorePlan, ffmpeg: FFmpeg, models: Sequence[SaliencyModel], clip: ClipInfo, maps_wanted: bool
 ) -> tuple[NativeExtractor | None, str]:
+    """The native extractor to take, None for the embedded one, and why; `InputError` when what was asked for is not."""
     if not models:
         return None, "no saliency model asked for"
     reason = _why_embedded(clip, maps_wanted)
@@ -239,11 +249,13 @@ def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:
     return "upstream's extractor takes no 4:0:0" if clip.chroma == "400" else None
 
 
-def _paired_input(pairing: Pairing, scratch: Path, every: int) -> PairedInput:
+def paired_input(pairing: Pairing, scratch: Path | None, every: int) -> PairedInput:
+    """The pairs as FFmpeg is given them; without `scratch` to be looked at only, as `media.pairing.as_input` says."""
     pix_fmt = pix_fmt_name(pairing.depth, pairing.distorted.info.chroma) if pairing.depth else None
+    places = (_folder(scratch / "reference"), _folder(scratch / "distorted")) if scratch else (None, None)
     return PairedInput(
-        replace(as_input(pairing.reference, _folder(scratch / "reference")), pix_fmt=pix_fmt),
-        replace(as_input(pairing.distorted, _folder(scratch / "distorted")), pix_fmt=pix_fmt),
+        replace(as_input(pairing.reference, places[0]), pix_fmt=pix_fmt),
+        replace(as_input(pairing.distorted, places[1]), pix_fmt=pix_fmt),
         pairing.first_reference,
         pairing.first_distorted,
         pairing.count,

@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.media.ffmpeg import find_ffmpeg
@@ -32,6 +33,7 @@ from harness.roi.preview import Panels
 from harness.studies.roi.encode import Steering, parse_share, roi_encode
 from tests.helpers import ROOT
 from tests.helpers.clips import write_clip
+from tests.helpers.containers import ff, packed
 from tests.helpers.roi import FlatMap, run
 
 
@@ -383,3 +385,36 @@ def test_the_proof_says_what_was_really_applied_where_a_decoder_tells(tmp_path: 
         assert row.qp_plain is not None and row.qp_roi is not None
         assert abs(row.qp_roi - row.qp_plain - row.offset_qp) < 2.5  # of 16 between the ends
     assert all(row.qp_roi is None for row in run(clip, tmp_path / "vp9.mkv", "libvpx-vp9").proof.deciles)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["16-bit grey", "EXIF orientation 3"])
+def test_pictures_of_a_folder_are_encoded_with_their_real_greys_and_upright(tmp_path: Path, kind: str) -> None:
+    """They were all white, and upside down; the truth is made here, not by the reader."""
+    ramp = np.linspace(20, 235, 320)[None] * np.linspace(0.4, 1, 192)[:, None]
+    (tmp_path / "frames").mkdir()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    for number in range(6):
+        shown = np.roll(ramp, 8 * number, 1)
+        if kind == "16-bit grey":
+            Image.fromarray(np.rint(shown * 257).astype(np.uint16)).save(tmp_path / "frames" / f"{number}.png")
+        else:
+            turned = np.rot90(np.rint(shown).astype(np.uint8), 2)
+            Image.fromarray(turned).save(tmp_path / "frames" / f"{number}.jpg", quality=98, exif=exif)
+    run(tmp_path / "frames", tmp_path / "out.mkv", settings=Settings(crf=12, preset="veryfast"))
+    for number, frame in enumerate(open_clip(tmp_path / "out.mkv")):
+        wanted = 16 + np.roll(ramp, 8 * number, 1) * 219 / 255
+        assert np.abs(frame.y - wanted).mean() < 2
+    assert number == 5
+
+
+@pytest.mark.slow
+def test_times_that_go_back_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    """An AVI of packed B-frames gives each frame its packet's time; libx264 said `Invalid argument`."""
+    clip = packed(tmp_path / "packed.avi", size="320x192")
+    with pytest.raises(InputError, match=r"frame 2 is shown at 0\.080 s, after one at 0\.120 s .*mpeg4_unpack_bframes"):
+        run(clip, tmp_path / "out.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+    ff("-i", clip, "-c", "copy", "-bsf:v", "mpeg4_unpack_bframes", tmp_path / "mended.avi")
+    assert run(tmp_path / "mended.avi", tmp_path / "out.mkv").frames == 12
