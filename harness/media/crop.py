@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from harness.errors import InputError
+from harness.media.said import said
 
 _CROPPING = ("matroska", "mov")  # demuxers that tell of it
 
@@ -42,13 +43,9 @@ def read_crop(container: av.container.InputContainer, stream: int) -> Crop:
     """What the container says of a stream, by its index; FFmpeg's program applies it, its libraries do not."""
     if not container.format.name.startswith(_CROPPING):
         return NO_CROP
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)  # else the dump is empty
-    try:
-        said: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
-    own = re.search(rf"Stream #0:{stream}\b.*(?:\n(?! *Stream ).*)*", said)
+    with said(av.logging.INFO):  # else the dump is empty
+        dump: str = container.dumps_format()  # type: ignore[attr-defined]
+    own = re.search(rf"Stream #0:{stream}\b.*(?:\n(?! *Stream ).*)*", dump)
     found = own and re.search(r"frame cropping: (\d+)/(\d+)/(\d+)/(\d+)", own[0], re.IGNORECASE)
     return Crop(*map(int, found.groups())) if found else NO_CROP
 

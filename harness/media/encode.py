@@ -17,6 +17,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import whole_file
 from harness.media.ffmpeg import BITEXACT, arguments, find_ffmpeg, url
 from harness.media.frames import MATRICES, PRIMARIES, RANGES, TRANSFERS, ClipInfo, Frame, bt709, code_of
+from harness.media.said import said
 from harness.media.x264 import steady
 
 VARIABLE_TIME_BASE = Fraction(1, 90_000)
@@ -170,13 +171,8 @@ def reason(error: av.FFmpegError) -> str:
 
 def _opened(context: Any) -> list[str]:
     """Open the encoder; its warnings."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
-    try:
-        with av.logging.Capture() as logs:
-            context.open()
-    finally:
-        av.logging.set_level(level)
+    with said(av.logging.WARNING) as logs:
+        context.open()
     return [text.strip() for _, _, text in logs]
 
 

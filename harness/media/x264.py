@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import av
 
+from harness.media.said import said
+
 OPTION = "x264-params"
 _UNSTEADY = "AVX512"
 
@@ -19,16 +21,11 @@ _UNSTEADY = "AVX512"
 @functools.cache
 def without_avx512() -> str:
     """`asm=…` with what x264 itself finds in this processor but AVX-512; empty where it finds none: `asm` forces."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        with av.logging.Capture() as logs:
-            encoder = av.CodecContext.create("libx264", "w")
-            encoder.width = encoder.height = 16
-            encoder.pix_fmt, encoder.framerate = "yuv420p", Fraction(25)
-            encoder.open()
-    finally:
-        av.logging.set_level(level)
+    with said(av.logging.INFO) as logs:
+        encoder = av.CodecContext.create("libx264", "w")
+        encoder.width = encoder.height = 16
+        encoder.pix_fmt, encoder.framerate = "yuv420p", Fraction(25)
+        encoder.open()
     return _trimmed(" ".join(text for _, _, text in logs))
 
 
