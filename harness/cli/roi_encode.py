@@ -14,6 +14,7 @@ from rich.table import Table
 import harness
 from harness.cli.options import (
     AsJson,
+    DryRun,
     Encoder,
     Fps,
     MapModel,
@@ -51,9 +52,7 @@ def roi_encode(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on after a clip that fails; exit by the worst.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done, with FFmpeg's last command.")
-    ] = False,
+    dry_run: DryRun = False,
     encoder: Encoder = "libx264",
     crf: Annotated[float | None, typer.Option(help="Constant quality; the encoder's default without it.")] = None,
     target: Annotated[
