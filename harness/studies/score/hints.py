@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.media.frames import UNSPECIFIED
 from harness.media.open import Clip
-from harness.media.pairing import Pairing, Survey
+from harness.media.pairing import RATE_TOLERANCE, Pairing, Survey
 from harness.media.sync import LOOKED_AT, blocks, shift_errors, turn_errors
 from harness.quality.libvmaf import Log, vmaf_column
 
@@ -33,7 +33,7 @@ def hints(pairing: Pairing, vmaf_models: Sequence[str], log: Log) -> list[str]:
         found.append(f"pixel shapes differ, {shapes}: samples are compared as they are, players show other widths")
     if UNSPECIFIED not in (one.siting, two.siting) and one.siting != two.siting:
         found.append(f"chroma sits {one.siting} against {two.siting}: chroma metrics see a shift that luma's do not")
-    found += [*_fields(pairing), *_times(pairing), *_alpha(pairing)]
+    found += [*_fields(pairing), *shown_apart(pairing), *_alpha(pairing)]
     low = any(log.column(vmaf_column(name)).mean() < LOW_VMAF for name in vmaf_models)
     return [*found, *_misplaced(pairing)] if low else found
 
@@ -51,7 +51,7 @@ def _fields(pairing: Pairing) -> list[str]:
     return [f"{side} interlaced: measures see combs as detail (deinterlace first: ffmpeg -i CLIP -vf bwdif=0 OUT.mkv)"]
 
 
-def _times(pairing: Pairing) -> list[str]:
+def shown_apart(pairing: Pairing) -> list[str]:
     """Whether frames of one number are shown a frame apart: then one side dropped what the other kept."""
     if pairing.seen is None:
         return []
@@ -60,6 +60,8 @@ def _times(pairing: Pairing) -> list[str]:
         _clock(clip, side, first, pairing.count)
         for clip, side, first in zip((pairing.reference, pairing.distorted), pairing.seen, firsts, strict=True)
     )
+    if one[-1] and abs(two[-1] / one[-1] - 1) < RATE_TOLERANCE:
+        two = two * one[-1] / two[-1]  # rates that `pair` takes for one drift apart in an hour
     apart = np.abs(one - two)
     frame = float(1 / pairing.reference.info.frame_rate)
     if apart.max() < frame * ALMOST:

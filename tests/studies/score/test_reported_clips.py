@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 from harness.errors import InputError
 from harness.media.open import open_clip
+from harness.media.pairing import Pairing, Survey
+from harness.studies.score.hints import shown_apart
 from harness.studies.score.pair import Score, ScorePlan, score
 from tests.helpers.containers import SHARP, drawn, ff, packed
 
@@ -47,6 +51,22 @@ def test_frames_that_each_side_dropped_elsewhere_are_said(tmp_path: Path) -> Non
     assert words in hints(tmp_path / "a.mkv", tmp_path / "b.mkv")[0]
     assert hints(tmp_path / "a.mkv", tmp_path / "a.mkv") == []
     assert hints(packed(tmp_path / "p.avi"), tmp_path / "plain.avi") == [], "times out of order are no drop"
+
+
+def test_rates_that_differ_in_writing_only_are_no_drop(tmp_path: Path) -> None:
+    """23.98 against 24000/1001: half a frame apart after two minutes, two frames after eight."""
+    clips = [open_clip(drawn(tmp_path / f"{number}.mkv", frames=2)) for number in range(2)]
+    rates, count = (Fraction(24000, 1001), Fraction("23.98")), 12_000
+    one, two = (
+        replace(clip, info=replace(clip.info, frame_rate=rate)) for clip, rate in zip(clips, rates, strict=True)
+    )
+    seen = [Survey(count, times=[number / float(rate) for number in range(count)]) for rate in rates]
+    assert shown_apart(Pairing(one, two, 0, 0, count, seen=(seen[0], seen[1]))) == []
+    dropped = [time + (number > 700) / 24 for number, time in enumerate(seen[1].times)]
+    assert (
+        "from pair 701 on"
+        in shown_apart(Pairing(one, two, 0, 0, count, seen=(seen[0], Survey(count, times=dropped))))[0]
+    )
 
 
 @pytest.mark.parametrize(
