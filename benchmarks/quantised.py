@@ -28,7 +28,7 @@ from harness.jobs.provenance import code_of, this_command
 from harness.media.pictures import read_rgb, resized
 from harness.models.contract import INPUT
 from harness.models.registry import find_model
-from harness.models.session import load_model, normalised
+from harness.models.session import load_model, planes_of
 from harness.stats import pearson
 from harness.tables import Table, write_table
 from train.data import validation_split
@@ -50,7 +50,7 @@ class Calibration(quantization.CalibrationDataReader):
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         found = next(self.pictures, None)
-        return None if found is None else {INPUT: np.ascontiguousarray(normalised(found).transpose(0, 3, 1, 2))}
+        return None if found is None else {INPUT: planes_of(found[0])[None]}
 
 
 def variants(path: Path, folder: Path, calibration: list[Pair]) -> dict[str, Path]:

@@ -23,7 +23,11 @@ ROUNDING = 1e-6  # a map may leave [0, 1] by so much: scaling inside a graph rou
 OPEN_AT_ONCE = 8  # sessions that a process keeps
 
 _SCALE = np.float32(1) / np.float32(255)
-_MEAN, _INVERSE_STD = np.array(MEAN, np.float32), np.float32(1) / np.array(STD, np.float32)
+_MEAN, _INVERSE_STD = (
+    np.array(MEAN, np.float32)[:, None, None],
+    np.float32(1) / np.array(STD, np.float32)[:, None, None],
+)
+_ROWS = 32  # of a picture at a time: what belongs to them stays in a core's cache
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,14 @@ class SaliencyModel:
             InputError: For other pictures, and for a model whose map is of another size, not finite, or out of range.
             HarnessError: When inference fails.
         """
-        found = self.raw_maps(rgb)
+        return self._held(self.raw_maps(rgb))
+
+    def map_of_planes(self, planes: np.ndarray, height: int, width: int) -> np.ndarray:
+        """As `maps`, of one picture that `room_for` holds, normalised and padded: float32 `[height, width]`."""
+        return self._held(self._run(planes[None])[0, 0, :height, :width])
+
+    def _held(self, found: np.ndarray) -> np.ndarray:
+        """The map, if it is one."""
         low, high = float(found.min()), float(found.max())
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN too
             said = f"values from {low:.4g} to {high:.4g}" if np.isfinite(found).all() else "NaN or infinite values"
@@ -64,11 +75,7 @@ class SaliencyModel:
         if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[-1] != 3:
             raise InputError(f"pictures are {rgb.dtype} {rgb.shape} (allowed: uint8 [N, H, W, 3])")
         _, height, width, _ = rgb.shape
-        below, right = -height % MULTIPLE, -width % MULTIPLE
-        if below or right:
-            rgb = np.pad(rgb, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
-        planes = np.ascontiguousarray(normalised(rgb).transpose(0, 3, 1, 2))
-        return np.concatenate([self._run(plane[None]) for plane in planes])[:, 0, :height, :width]
+        return np.concatenate([self._run(planes_of(picture)[None]) for picture in rgb])[:, 0, :height, :width]
 
     def _run(self, planes: np.ndarray) -> np.ndarray:
         _, _, height, width = planes.shape
@@ -154,6 +161,31 @@ def _opened(asked: _Bytes, threads: int) -> SaliencyModel:
     return SaliencyModel(file.name, file.sha256, facts, session, locality(model.graph))
 
 
-def normalised(rgb: np.ndarray) -> np.ndarray:
-    """`(v * (1/255) - mean) * (1/std)` in float32, the contract's step 3; shape kept, channels last."""
-    return (rgb.astype(np.float32) * _SCALE - _MEAN) * _INVERSE_STD
+def room_for(height: int, width: int) -> np.ndarray:
+    """Planes for a picture, its sides rounded up as the extractor pads them: float32 `[3, H, W]`, not yet filled."""
+    return np.empty((3, height + -height % MULTIPLE, width + -width % MULTIPLE), np.float32)
+
+
+def planes_of(rgb: np.ndarray) -> np.ndarray:
+    """What a graph reads of a picture uint8 `[H, W, 3]`: `room_for` it, normalised and padded."""
+    height, width, _ = rgb.shape
+    planes = room_for(height, width)
+    for start in range(0, height, _ROWS):
+        band = planes[:, start : min(start + _ROWS, height), :width]
+        np.copyto(band, rgb[start : start + _ROWS].transpose(2, 0, 1))
+        normalise(band)
+    pad(planes, height, width)
+    return planes
+
+
+def normalise(levels: np.ndarray) -> None:
+    """Levels 0 to 255, float32 `[3, H, W]`, become `(v * (1/255) - mean) * (1/std)`, the contract's step 3, in place."""
+    levels *= _SCALE
+    levels -= _MEAN
+    levels *= _INVERSE_STD
+
+
+def pad(planes: np.ndarray, height: int, width: int) -> None:
+    """Repeat the picture's last row and column over what `room_for` has beyond them."""
+    planes[:, height:, :width] = planes[:, height - 1 : height, :width]
+    planes[:, :, width:] = planes[:, :, width - 1 : width]

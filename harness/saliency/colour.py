@@ -9,6 +9,7 @@ import numpy as np
 from harness.errors import InputError
 from harness.media.frames import Frame
 from harness.media.pictures import resized
+from harness.models.session import normalise, pad, room_for
 
 # Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
 _LUMA_WEIGHTS = {
@@ -22,36 +23,93 @@ _LUMA_WEIGHTS = {
 }
 
 
+_ROWS = 32  # of a frame at a time, an even number: what belongs to them stays in a core's cache
+
+
 def contract_rgb(frame: Frame) -> np.ndarray:
     """Steps 1 and 2 of the extractor: 8-bit YUV to uint8 RGB `[H, W, 3]`, bit for bit.
 
     Nearest chroma, float32 arithmetic in the order of `mobilesal.c`, limited range and its own coefficients whatever
     the stream says. Raises `InputError` for 4:0:0 and for more than 8 bits.
     """
+    _refuse(frame)
+    rgb = np.empty((frame.height, frame.width, 3), np.uint8)
+    levels = np.empty((3, _ROWS, frame.width), np.float32)
+    for start in range(0, frame.height, _ROWS):
+        into = rgb[start : start + _ROWS]
+        _levels(frame, start, levels[:, : len(into)])
+        into[...] = levels[:, : len(into)].transpose(1, 2, 0)
+    return rgb
+
+
+def contract_planes(frame: Frame, into: np.ndarray | None = None) -> np.ndarray:
+    """Steps 1 to 4 of the extractor: what a graph reads of a frame, `room_for` it, normalised and padded.
+
+    The same to the bit as `planes_of(contract_rgb(frame))`, without the picture in between. `into` is used again if it
+    is of the right size. Raises `InputError` as `contract_rgb` does.
+    """
+    _refuse(frame)
+    planes = room_for(frame.height, frame.width)
+    if into is not None and into.shape == planes.shape:
+        planes = into
+    for start in range(0, frame.height, _ROWS):
+        band = planes[:, start : min(start + _ROWS, frame.height), : frame.width]
+        _levels(frame, start, band)
+        normalise(band)
+    pad(planes, frame.height, frame.width)
+    return planes
+
+
+def _refuse(frame: Frame) -> None:
     if frame.u is None or frame.v is None:
         raise InputError(f"mobilesal reads no {frame.pix_fmt}: chroma is 4:0:0 (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)")
     if frame.bit_depth != 8:
         raise InputError(
             f"mobilesal reads no {frame.pix_fmt}: {frame.bit_depth} bits (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)"
         )
-    y = _LUMA[frame.y]
-    u, v = _CHROMA[frame.u], _CHROMA[frame.v]
-    red = y + _spread(_RED_V * v, frame)
-    green = y - _spread(_GREEN_U * u, frame) - _spread(_GREEN_V * v, frame)
-    blue = y + _spread(_BLUE_U * u, frame)
-    rgb = np.empty((*y.shape, 3), np.uint8)
-    for channel, plane in enumerate((red, green, blue)):
-        np.clip(plane, 0, 1, out=plane)
-        plane *= np.float32(255)
-        plane += np.float32(0.5)
-        rgb[..., channel] = plane  # the cast truncates
-    return rgb
 
 
 # Times the float32 reciprocal: a true division differs in the last bit, and then in the sixth decimal of the mean.
-_LUMA = (np.arange(256, dtype=np.float32) - np.float32(16)) * (np.float32(1) / np.float32(219))
-_CHROMA = (np.arange(256, dtype=np.float32) - np.float32(128)) * (np.float32(1) / np.float32(224))
+_LUMA_ZERO, _LUMA_SCALE = np.float32(16), np.float32(1) / np.float32(219)
+_CHROMA_ZERO, _CHROMA_SCALE = np.float32(128), np.float32(1) / np.float32(224)
 _RED_V, _GREEN_U, _GREEN_V, _BLUE_U = np.array([1.28033, 0.21482, 0.38059, 2.12798], np.float32)
+_NONE, _HALF, _ONE, _TOP = np.array([0, 0.5, 1, 255], np.float32)
+
+
+def _levels(frame: Frame, start: int, rgb: np.ndarray) -> None:
+    """Rows of a frame from `start` on as levels 0 to 255, whole numbers, in float32 `[3, rows, W]`."""
+    rows = rgb.shape[1]
+    y = np.subtract(frame.y[start : start + rows], _LUMA_ZERO, dtype=np.float32)
+    y *= _LUMA_SCALE
+    u, v = (_chroma(plane, frame, start, rows) for plane in (frame.u, frame.v))
+    once = _LINES[frame.chroma] == 1
+    for lines in (slice(None),) if once else (slice(0, None, 2), slice(1, None, 2)):
+        luma = y[lines]
+        count = len(luma)
+        red, green, blue = (plane[lines] for plane in rgb)
+        np.add(luma, _RED_V * v[:count], out=red)
+        np.subtract(luma, _GREEN_U * u[:count], out=green)
+        np.subtract(green, _GREEN_V * v[:count], out=green)
+        np.add(luma, _BLUE_U * u[:count], out=blue)
+    np.clip(rgb, _NONE, _ONE, out=rgb)
+    rgb *= _TOP
+    rgb += _HALF
+    np.floor(rgb, out=rgb)
+
+
+_LINES = {"420": 2, "422": 1, "444": 1}  # of luma that share a line of chroma
+
+
+def _chroma(plane: np.ndarray | None, frame: Frame, start: int, rows: int) -> np.ndarray:
+    """The chroma of `rows` rows from `start` on, as wide as luma, a line where several share it: float32 around 0."""
+    assert plane is not None
+    lines = _LINES[frame.chroma]
+    part = plane[start // lines : -(-(start + rows) // lines)]
+    if frame.chroma != "444":  # a byte twice is that byte times 257
+        part = (part * np.uint16(257)).view(np.uint8)[:, : frame.width]
+    wide = np.subtract(part, _CHROMA_ZERO, dtype=np.float32)
+    wide *= _CHROMA_SCALE
+    return wide
 
 
 def true_rgb(frame: Frame, size: tuple[int, int] | None = None) -> np.ndarray:

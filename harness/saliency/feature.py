@@ -10,7 +10,9 @@ import numpy as np
 from harness.media.frames import Frame, pix_fmt_name
 from harness.media.prefetch import prefetch
 from harness.models.session import SaliencyModel
-from harness.saliency.colour import contract_rgb
+from harness.saliency.colour import contract_planes
+
+_BUFFERS = 2  # the frame that models see, and the next one in the making
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,20 @@ def extract(
     Raises `InputError` for 4:0:0, for more than 8 bits unless `allow_highbit` (then samples are rounded to 8), and for
     a map that breaks the contract. Source: `mobilesal.c` of the libvmaf fork.
     """
-    converted = ((frame, contract_rgb(eight_bits(frame) if allow_highbit else frame)) for frame in frames)
-    for frame, rgb in prefetch(converted):
-        maps = tuple(model.maps(rgb[None])[0] for model in models)
+    for frame, planes in prefetch(_converted(frames, allow_highbit)):
+        maps = tuple(model.map_of_planes(planes, frame.height, frame.width) for model in models)
         means = tuple(float(values.mean(dtype=np.float64)) for values in maps)
         yield FrameMeans(frame, means, maps)
+
+
+def _converted(frames: Iterable[Frame], allow_highbit: bool) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Each frame and its planes, which hold until the next frame but one is asked for: fresh ones cost page faults."""
+    kept: list[np.ndarray | None] = [None] * _BUFFERS
+    for number, frame in enumerate(frames):
+        place = number % _BUFFERS
+        planes = contract_planes(eight_bits(frame) if allow_highbit else frame, kept[place])
+        kept[place] = planes
+        yield frame, planes
 
 
 def eight_bits(frame: Frame) -> Frame:

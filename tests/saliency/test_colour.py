@@ -6,7 +6,9 @@ import pytest
 from harness.errors import InputError
 from harness.media.frames import Frame, pix_fmt_name
 from harness.media.pictures import resized
-from harness.saliency.colour import contract_rgb, true_rgb
+from harness.models.contract import MEAN, STD
+from harness.models.session import planes_of
+from harness.saliency.colour import contract_planes, contract_rgb, true_rgb
 
 
 def frame(y, u, v, chroma="444", depth=8, matrix="unspecified", range="unspecified"):
@@ -41,6 +43,22 @@ def test_chroma_is_repeated_to_odd_sizes(chroma, across, down):
     for row, column in ((0, 0), (4, 6), (3, 5)):
         chroma_at = (row // down, column // across)
         assert rgb[row, column].tolist() == slow_contract(y[row, column], u[chroma_at], v[chroma_at])
+
+
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 50), (70, 17)])
+def test_planes_are_the_pictures_normalised_and_padded_to_the_bit(chroma, size):
+    rng, (height, width) = np.random.default_rng(2), size
+    across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[chroma]
+    u, v = rng.integers(0, 256, (2, -(-height // down), -(-width // across)))
+    yuv = frame(rng.integers(0, 256, size), u, v, chroma)
+    padded = np.pad(contract_rgb(yuv), ((0, -height % 8), (0, -width % 8), (0, 0)), mode="edge").astype(np.float32)
+    f = np.float32
+    wanted = ((padded * (f(1) / f(255)) - np.array(MEAN, f)) * (f(1) / np.array(STD, f))).transpose(2, 0, 1)
+    again = np.full_like(wanted, np.nan)
+    assert np.array_equal(contract_planes(yuv, again), wanted)
+    assert np.array_equal(again, wanted)  # in the very array that was given
+    assert np.array_equal(planes_of(contract_rgb(yuv)), wanted)
 
 
 def test_contract_refuses_as_upstream_does():
