@@ -179,7 +179,7 @@ def planes_of(rgb: np.ndarray) -> np.ndarray:
 
 
 def normalise(levels: np.ndarray) -> None:
-    """Levels 0 to 255, float32 `[3, H, W]`, become `(v * (1/255) - mean) * (1/std)`, the contract's step 3, in place."""
+    """Levels 0 to 255, float32 `[3, H, W]`, to `(v * (1/255) - mean) * (1/std)`, the contract's step 3, in place."""
     levels *= _SCALE
     levels -= _MEAN
     levels *= _INVERSE_STD
