@@ -23,7 +23,7 @@ oldest:
 
 newer:
 	$(PYTHON) -m venv .venv-newer
-	.venv-newer/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,dask,slurm]'
+	.venv-newer/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,dask,slurm,fast]'
 	.venv-newer/bin/python -m pytest -m "not slow"
 
 fuzz: $(VENV)/dev.done
@@ -46,7 +46,7 @@ $(VENV)/base.done: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm,fast]'
 	touch $@ $(VENV)/base.done
 
 clean:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from harness.metrics.base import Means, Metric, Reading, Sample
@@ -16,8 +18,12 @@ def block_sums(values: np.ndarray, side: int) -> np.ndarray:
     >>> block_sums(np.array([[0.0, 1.0, 1.0]]), 2)
     array([[1., 1.]])
     """
-    tall, wide = np.arange(0, values.shape[0], side), np.arange(0, values.shape[1], side)
-    return np.add.reduceat(np.add.reduceat(values, wide, axis=1, dtype=np.float64), tall, axis=0)
+    height, width = values.shape
+    whole = height // side * side
+    rows = values[:whole].astype(np.float64, copy=False).reshape(-1, side, width).sum(axis=1)
+    if whole < height:
+        rows = np.vstack([rows, values[whole:].sum(axis=0, dtype=np.float64)])
+    return np.add.reduceat(rows, np.arange(0, width, side), axis=1)
 
 
 def grids(values: np.ndarray) -> list[np.ndarray]:
@@ -37,14 +43,19 @@ def reading(sample: Sample) -> Reading:
     {'iou_block16@0.5': 1.0, 'iou_block64@0.5': 1.0}
     """
     found: Reading = {}
-    height, width = sample.values.shape
     for side, map_sums, true_sums in zip(SIDES, grids(sample.values), sample.truth.once(grids), strict=True):
-        rows, columns = (np.diff(np.arange(0, length, side), append=length) for length in (height, width))
-        half = np.outer(rows, columns) / 2  # of what an edge block holds
+        half = _halves(*sample.values.shape, side)
         salient, true = map_sums > half, true_sums > half
         union = np.count_nonzero(salient | true)
         found[f"iou_block{side}@0.5"] = int(np.count_nonzero(salient & true)) / int(union) if union else np.nan
     return found
+
+
+@functools.lru_cache(64)
+def _halves(height: int, width: int, side: int) -> np.ndarray:
+    """Half the pixels of each block: those at the edges hold fewer."""
+    rows, columns = (np.diff(np.arange(0, length, side), append=length) for length in (height, width))
+    return np.outer(rows, columns) / 2
 
 
 def headline(means: Means) -> dict[str, np.ndarray]:

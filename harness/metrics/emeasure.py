@@ -28,12 +28,10 @@ def alignment(hits: np.ndarray | int, false: np.ndarray | int, count: int, size:
         total = positive.astype(np.float64)
     else:
         share, true_share = positive / size, count / size
-        pixels = (hits, false, count - hits, size - count - false)
-        of_map = (1 - share, 1 - share, -share, -share)
-        of_truth = (1 - true_share, -true_share, 1 - true_share, -true_share)
-        total = np.zeros(positive.shape)
-        for number, a, b in zip(pixels, of_map, of_truth, strict=True):
-            total += number * (2 * a * b / (a * a + b * b + EPS) + 1) ** 2 / 4
+        pixels = np.array((hits, false, count - hits, size - count - false))
+        a = np.array((1 - share, 1 - share, -share, -share))
+        b = np.array((1 - true_share, -true_share, 1 - true_share, -true_share)).reshape(-1, *[1] * share.ndim)
+        total = (pixels * (2 * a * b / (a * a + b * b + EPS) + 1) ** 2 / 4).sum(axis=0)
     return total / max(size - 1, 1)
 
 

@@ -18,9 +18,9 @@ def reading(sample: Sample) -> Reading:
     count, size = sample.truth.count, sample.values.size
     if sample.low == sample.high or count in (0, size):
         return {"plcc": np.nan}
-    centred = sample.values - sample.mean
+    spread = sample.columns[:, 3].sum()
     covariance = (sample.inside - sample.mean).sum()
-    return {"plcc": covariance / np.sqrt(np.einsum("ij,ij->", centred, centred) * count * (1 - count / size))}
+    return {"plcc": covariance / np.sqrt(spread * count * (1 - count / size))}
 
 
 def headline(means: Means) -> dict[str, np.ndarray]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from harness.metrics.base import EPS, Means, Metric, Reading, Sample
+from harness.metrics.base import EPS, Means, Metric, Reading, Sample, quadrants
 
 METRICS = (Metric("s_measure_mean", per_image="s_measure"),)
 
@@ -39,7 +36,7 @@ def _object(sample: Sample) -> float:
     count, size = sample.truth.count, sample.values.size
     inside = sample.inside
     outside_mean = (sample.mean * size - inside.sum()) / (size - count)
-    squares = np.einsum("ij,ij->", sample.values, sample.values) - np.einsum("i,i->", inside, inside)
+    squares = sample.columns[:, 1].sum() - np.einsum("i,i->", inside, inside)
     outside_spread = max(0.0, squares - (size - count) * outside_mean**2)
 
     def score(mean: float, spread: float, number: int) -> float:
@@ -51,52 +48,25 @@ def _object(sample: Sample) -> float:
     return (count * foreground + (size - count) * background) / size
 
 
-@dataclass(frozen=True)
-class Quadrants:
-    """A mask parted at its object's centroid: below `row`, right of `column`.
-
-    Of the object's pixels in reading order the first `above` lie above; `left` is 1.0 for those on the left, else 0.
-    """
-
-    row: int
-    column: int
-    above: int
-    left: np.ndarray
-
-    def parts(self, height: int, width: int, inside: np.ndarray) -> Iterator[tuple[tuple[slice, slice], float, float]]:
-        """Per quadrant: where it is, the object's pixels there, and the sum of `inside`, a value for each of them."""
-        tall, wide = (slice(0, self.row), slice(self.row, height)), (slice(0, self.column), slice(self.column, width))
-        for vertical, here in zip(tall, (slice(0, self.above), slice(self.above, None)), strict=True):
-            values, left = inside[here], self.left[here]
-            pixels, product = left.sum(), np.einsum("i,i->", values, left)
-            yield (vertical, wide[0]), pixels, product
-            yield (vertical, wide[1]), len(left) - pixels, values.sum() - product
-
-
-def quadrants(mask: np.ndarray) -> Quadrants:
-    """The quadrants of a mask that has an object."""
-    rows, columns = np.count_nonzero(mask, axis=1), np.nonzero(mask)[1]
-    row = int(np.round(rows @ np.arange(len(rows)) / len(columns))) + 1
-    column = int(np.round(columns.sum() / len(columns))) + 1
-    return Quadrants(row, column, int(rows[:row].sum()), (columns < column).astype(np.float64))
-
-
 def _region(sample: Sample) -> float:
     """Area-weighted SSIM of the four quadrants that meet at the object's centroid; an empty quadrant weighs nothing."""
     mask, values, total = sample.truth.mask, sample.values, 0.0
-    height, width = mask.shape
-    for place, pixels, product in sample.truth.once(quadrants).parts(height, width, sample.inside):
-        part = values[place]
-        if part.size:
-            total += part.size * _ssim(part, mask[place], pixels / part.size, product)
+    parted = sample.truth.once(quadrants)
+    tall = slice(0, parted.row), slice(parted.row, None)
+    wide = slice(0, parted.column), slice(parted.column, None)
+    for vertical, sums, counts in zip(tall, sample.columns, parted.counts, strict=True):
+        for horizontal, count in zip(wide, counts, strict=True):
+            part = values[vertical, horizontal]
+            if part.size:
+                found = sums[:3, horizontal].sum(axis=1)
+                total += part.size * _ssim(part, mask[vertical, horizontal], count / part.size, *found)
     return total / mask.size
 
 
-def _ssim(part: np.ndarray, mask: np.ndarray, y: float, product: float) -> float:
+def _ssim(part: np.ndarray, mask: np.ndarray, y: float, total: float, squares: float, product: float) -> float:
     """Mean, contrast and structure similarity of one quadrant; `y` is the mask's mean, `product` sums map x mask."""
     size = part.size
-    x = part.mean()
-    square = np.einsum("ij,ij->", part, part) / size
+    x, square = total / size, squares / size
     variance = square - x * x
     if variance > _NEARLY_FLAT * square:
         spread, shared = variance * size, product - size * x * y
