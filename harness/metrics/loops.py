@@ -21,15 +21,15 @@ _NOWHERE = 1 << 20  # rows away: a column without an object
 
 @functools.cache
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any] | None:
-    """`loop` as machine code, kept beside its source or in the user's cache; None without numba."""
+    """`loop` as machine code, kept beside its source or in the user's cache; None without numba or such a place."""
     if not importlib.util.find_spec("numba"):
         return None
     import numba
 
     try:
         return numba.njit(loop, cache=True, nogil=True)
-    except RuntimeError:  # no folder to keep it in can be written
-        return numba.njit(loop, nogil=True)
+    except RuntimeError:  # each process would compile it again
+        return None
 
 
 def sooner(loop: Callable[..., Any]) -> Callable[[Function], Function]:
