@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from harness.media.frames import Frame
 
 SSIM_WINDOW = 7
 CEILING_DB = 100.0
+_ROWS = 64  # of a frame at a time
 
 
 @dataclass(frozen=True)
@@ -49,36 +51,38 @@ class WeightedSums:
 
 def weighted_sums(reference: Frame, distorted: Frame, weights: list[np.ndarray]) -> list[WeightedSums]:
     """Luma errors under each of `weights` `[H, W]`, non-negative; `InputError` when sizes or depths differ."""
-    first, second, peak = _lumas(reference, distorted)
-    return _summed((first - second) ** 2, ssim_map(first, second, peak), weights, peak)
+    return _in_bands(reference, distorted, weights, ssim_map)
 
 
 def weighted_errors(reference: Frame, distorted: Frame, weights: list[np.ndarray]) -> list[WeightedSums]:
     """As `weighted_sums`, for PSNR alone: the similarity is 0."""
-    first, second, peak = _lumas(reference, distorted)
-    return _summed((first - second) ** 2, np.zeros((1, 1), np.float32), weights, peak)
+    return _in_bands(reference, distorted, weights, lambda first, second, peak: np.zeros_like(first))
 
 
-def _lumas(reference: Frame, distorted: Frame) -> tuple[np.ndarray, np.ndarray, float]:
+def _in_bands(
+    reference: Frame,
+    distorted: Frame,
+    weights: list[np.ndarray],
+    similar: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
+) -> list[WeightedSums]:
+    """Sums over bands of rows, each seen with what its windows reach: no array is as large as a frame."""
     if reference.y.shape != distorted.y.shape or reference.bit_depth != distorted.bit_depth:
         raise InputError(
             f"reference is {reference.y.shape} of {reference.bit_depth} bits, distorted {distorted.y.shape} of "
             f"{distorted.bit_depth} (must be equal)"
         )
-    peak = float((1 << reference.bit_depth) - 1)
-    return reference.y.astype(np.float32), distorted.y.astype(np.float32), peak
-
-
-def _summed(squares: np.ndarray, similarity: np.ndarray, weights: list[np.ndarray], peak: float) -> list[WeightedSums]:
-    return [
-        WeightedSums(
-            float(weight.sum(dtype=np.float64)),
-            float((weight * squares).sum(dtype=np.float64)),
-            float((weight * similarity).sum(dtype=np.float64)),
-            peak,
-        )
-        for weight in weights
-    ]
+    peak, sums = float((1 << reference.bit_depth) - 1), [WeightedSums()] * len(weights)
+    for start in range(0, reference.height, _ROWS):
+        top = max(0, start - SSIM_WINDOW // 2)
+        seen = slice(top, start + _ROWS + SSIM_WINDOW // 2)
+        first, second = (frame.y[seen].astype(np.float32) for frame in (reference, distorted))
+        own = slice(start - top, start - top + _ROWS)
+        similarity, squares = similar(first, second, peak)[own], (first - second)[own] ** 2
+        for place, weight in enumerate(weights):
+            part = weight[start : start + _ROWS]
+            totals = (float(each.sum(dtype=np.float64)) for each in (part, part * squares, part * similarity))
+            sums[place] += WeightedSums(*totals, peak)
+    return sums
 
 
 def ssim_map(first: np.ndarray, second: np.ndarray, peak: float) -> np.ndarray:

@@ -27,6 +27,7 @@ from harness.studies.roi.tables import bd_rates
 from harness.tables import write_table
 
 COLUMNS = 4
+SHORT = 480  # lines of a picture on a sheet, which shows it smaller still
 _FIXED = {
     PLAIN: ("black", "-"),
     ORACLE: ("tab:green", "--"),
@@ -86,7 +87,9 @@ def _sheet(
     figure.suptitle(f"{clip.name}, {encoder}, strength {strength:g}; frame {frame.index}")
     above, below = figure.subfigures(2, 1)  # type: ignore[misc]
     places = above.subplots(1, 1 + len(mappers))
-    rgb = true_rgb(frame)
+    limit = WorkingSize(short_side=SHORT) if min(frame.height, frame.width) > SHORT else NATIVE
+    shown = limit.of(frame.height, frame.width)
+    rgb, mask = true_rgb(frame, shown), resized(mask.astype(np.float32), shown)
     places[0].imshow(rgb)
     places[0].contour(mask, [0.5], colors="lime", linewidths=1)
     places[0].set_title(f"source, {plan.region}", fontsize=9)
