@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from bjontegaard import bd_psnr as _bd_quality
-from bjontegaard import bd_rate as _bd_rate
 
 from harness.errors import InconclusiveError, InputError
 
@@ -44,9 +42,13 @@ def bd_rate(
         raise InconclusiveError(
             f"the curves share {max(0.0, shared / whole):.0%} of their quality range (needs {MIN_OVERLAP:.0%})"
         )
+    import bjontegaard  # and with it matplotlib: most that import this module need neither
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own overlap warning; the check above is ours
-        return float(_bd_rate(*curves[0], *curves[1], method="pchip", require_matching_points=False, min_overlap=0))
+        return float(
+            bjontegaard.bd_rate(*curves[0], *curves[1], method="pchip", require_matching_points=False, min_overlap=0)
+        )
 
 
 def bd_quality(
@@ -61,9 +63,11 @@ def bd_quality(
         InconclusiveError: Where the two share no rates.
     """
     curves = [np.asarray(values, np.float64) for values in (anchor_rates, anchor_quality, test_rates, test_quality)]
+    import bjontegaard
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own overlap warning; the check below is ours
-        found = float(_bd_quality(*curves, method="pchip", require_matching_points=False, min_overlap=0))
+        found = float(bjontegaard.bd_psnr(*curves, method="pchip", require_matching_points=False, min_overlap=0))
     if not np.isfinite(found):
         raise InconclusiveError("quality at equal bitrate is undefined: the rates of the two do not overlap")
     return found
