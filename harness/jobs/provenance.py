@@ -54,12 +54,11 @@ def code_digest(module: str) -> str:
         path = source_of(name)
         if name in found or path is None or (name != module and _within(name, PLUMBING)):
             continue
-        source = path.read_text(encoding="utf-8")
-        found[name] = _essence(source)
-        waiting += [other for other in _imported(source) if other.partition(".")[0] in OURS]
+        found[name], imported = _read(path.read_text(encoding="utf-8"))
+        waiting += imported
     digest = hashlib.sha256()
     for name in sorted(found):
-        digest.update(f"{name} {hashlib.sha256(found[name].encode()).hexdigest()}\n".encode())
+        digest.update(f"{name} {found[name]}\n".encode())
     return digest.hexdigest()
 
 
@@ -79,8 +78,16 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _imported(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+@functools.cache
+def _read(source: str) -> tuple[str, tuple[str, ...]]:
+    """The digest of a module's essence, and what it imports of the project: many digests lead to one module."""
+    tree = list(ast.walk(ast.parse(source)))
+    ours = tuple(name for name in _imported(tree) if name.partition(".")[0] in OURS)
+    return hashlib.sha256(_essence(source, tree).encode()).hexdigest(), ours
+
+
+def _imported(tree: Iterable[ast.AST]) -> Iterator[str]:
+    for node in tree:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -88,18 +95,19 @@ def _imported(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _essence(source: str) -> str:
-    """A module's lines without docstrings, comments, blank lines and trailing spaces.
+def _essence(source: str, tree: Iterable[ast.AST] | None = None) -> str:
+    """A module's lines without docstrings, comments, blank lines and trailing spaces; `tree` are its nodes.
 
     >>> _essence('def f():  # why' + chr(10) + '    "What."' + chr(10) + '    return 1' + chr(10))
     'def f():\\n    return 1'
     """
     lines: list[str | None] = list(source.splitlines())
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            line = lines[token.start[0] - 1]
-            lines[token.start[0] - 1] = line and line[: token.start[1]]
-    for node in ast.walk(ast.parse(source)):
+    if "#" in source:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                line = lines[token.start[0] - 1]
+                lines[token.start[0] - 1] = line and line[: token.start[1]]
+    for node in tree or ast.walk(ast.parse(source)):
         body = getattr(node, "body", None)
         first = body[0] if isinstance(body, list) and body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
