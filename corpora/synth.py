@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,13 +55,13 @@ def write_images(out: Path, options: ImageOptions = ImageOptions(), progress: Pr
     def fill(folder: Path) -> None:
         for kind in ("images", "masks"):
             (folder / kind).mkdir()
-        for index in range(options.count):
-            scene = make_scene((options.seed, 0, index), options.size, moving=False, low_contrast=index % 4 == 3)
-            frame, mask = scene.render()
-            Image.fromarray(frame).save(folder / f"images/{index:04}.png")
-            _mask_image(mask).save(folder / f"masks/{index:04}.png")
-            if progress:
-                progress(index + 1, options.count)
+        _each(lambda index: image(folder, index), options.count, progress)
+
+    def image(folder: Path, index: int) -> None:
+        scene = make_scene((options.seed, 0, index), options.size, moving=False, low_contrast=index % 4 == 3)
+        frame, mask = scene.render()
+        Image.fromarray(frame).save(folder / f"images/{index:04}.png")
+        _mask_image(mask).save(folder / f"masks/{index:04}.png")
 
     return _whole_folder(Path(out) / "synth", {"generation": GENERATION, **asdict(options)}, fill)
 
@@ -77,22 +79,30 @@ def write_clips(out: Path, options: ClipOptions = ClipOptions(), progress: Progr
 
     def fill(folder: Path) -> None:
         (folder / "clips").mkdir()
-        for index in range(options.count):
-            kind = ("still", "pan", "faint")[index % 3]
-            name = f"{index:02}-{kind}"
-            seed = (options.seed, 1, index)
-            scene = make_scene(seed, options.size, moving=True, low_contrast=kind == "faint", panning=kind == "pan")
-            (folder / "masks" / name).mkdir(parents=True)
-            with (folder / f"clips/{name}.y4m").open("wb") as stream:
-                stream.write(y4m_header(options.size, FPS))
-                for number in range(options.frames):
-                    frame, mask = scene.render(number / options.frames)
-                    stream.write(b"FRAME\n" + yuv420(frame))
-                    _mask_image(mask).save(folder / f"masks/{name}/{number:05}.png")
-            if progress:
-                progress(index + 1, options.count)
+        _each(lambda index: clip(folder, index), options.count, progress)
+
+    def clip(folder: Path, index: int) -> None:
+        kind = ("still", "pan", "faint")[index % 3]
+        name = f"{index:02}-{kind}"
+        seed = (options.seed, 1, index)
+        scene = make_scene(seed, options.size, moving=True, low_contrast=kind == "faint", panning=kind == "pan")
+        (folder / "masks" / name).mkdir(parents=True)
+        with (folder / f"clips/{name}.y4m").open("wb") as stream:
+            stream.write(y4m_header(options.size, FPS))
+            for number in range(options.frames):
+                frame, mask = scene.render(number / options.frames)
+                stream.write(b"FRAME\n" + yuv420(frame))
+                _mask_image(mask).save(folder / f"masks/{name}/{number:05}.png")
 
     return _whole_folder(Path(out) / "synth-clips", {"generation": GENERATION, **asdict(options)}, fill)
+
+
+def _each(write: Callable[[int], None], count: int, progress: Progress | None) -> None:
+    """Write item by item, several at once: each follows from its own seed."""
+    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
+        for done, _ in enumerate(pool.map(write, range(count)), 1):
+            if progress:
+                progress(done, count)
 
 
 def y4m_header(size: tuple[int, int], fps: int) -> bytes:
