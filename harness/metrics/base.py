@@ -220,10 +220,14 @@ def _passing(values: np.ndarray, mask: np.ndarray, threshold: float) -> tuple[in
 
 @sooner(loops.columns)
 def _columns(values: np.ndarray, mask: np.ndarray, row: int, mean: float) -> np.ndarray:
-    found = [
-        (by_column(part), by_column(part * part), by_column(np.where(true, part, 0)), by_column((part - mean) ** 2))
-        for part, true in ((values[:row], mask[:row]), (values[row:], mask[row:]))
-    ]
+    found = []
+    for part, true in ((values[:row], mask[:row]), (values[row:], mask[row:])):
+        sums, work = [by_column(part)], part * part
+        sums.append(by_column(work))
+        sums.append(by_column(np.multiply(part, true, out=work)))
+        np.subtract(part, mean, out=work)
+        sums.append(by_column(np.square(work, out=work)))
+        found.append(sums)
     return np.array(found)
 
 

@@ -52,7 +52,8 @@ def _eased(
     own = 1 - values
     spread = np.where(inner, own, 0).astype(np.float32)  # enough for what only lowers some errors, and twice as fast
     spread.ravel()[pixels] = beside
-    return by_column(np.where(inner, np.minimum(own, _blurred(spread, kernel)), 0))
+    np.minimum(own, _blurred(spread, kernel), out=own)
+    return by_column(np.multiply(own, inner, out=own))
 
 
 def _blurred(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
