@@ -20,7 +20,7 @@ from harness.media.pairing import Input
 from harness.media.pictures import read_mask
 from harness.media.y4m import write_y4m
 from harness.models.model_file import ModelFile
-from harness.models.sources import CENTRE_PRIOR, CentrePrior, MapSource, ModelSource
+from harness.models.sources import CENTRE_PRIOR, CentrePrior, Mapper, MapSource, ModelSource
 from harness.models.working_size import WorkingSize
 from harness.quality.libvmaf import PairedInput, measure
 from harness.quality.weighted import WeightedSums, region_of, weighted_errors, weighted_sums
@@ -166,6 +166,43 @@ class Masks:
 
     def open(self, threads: int) -> Callable[[str, np.ndarray, WorkingSize], np.ndarray]:
         return lambda name, rgb, working: read_mask(self.paths[int(name)], size=self.size).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class KeptMaps:
+    """A source of maps of one clip that makes each once and keeps it in a file of `folder`, by its frame's name."""
+
+    source: MapSource
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The source's own."""
+        return self.source.name
+
+    @property
+    def digest(self) -> str:
+        """The source's own."""
+        return self.source.digest
+
+    @property
+    def sees(self) -> bool:
+        """The source's own."""
+        return self.source.sees
+
+    def open(self, threads: int) -> Mapper:
+        """See `MapSource`; always the same working size is asked for."""
+        mapper = self.source.open(threads)
+        self.folder.mkdir(exist_ok=True)
+
+        def kept(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
+            place = self.folder / f"{name}.npy"
+            if not place.exists():
+                np.save(place, mapper(name, rgb, working))
+            found: np.ndarray = np.load(place)
+            return found
+
+        return kept
 
 
 @dataclass(frozen=True)

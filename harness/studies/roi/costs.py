@@ -22,7 +22,7 @@ from harness.quality.bdrate import bd_rate
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.laws import MAP, Law
 from harness.roi.proof import probe
-from harness.studies.roi.arm import FirstFrames, Ladder, Masks, measure_arm, source_of
+from harness.studies.roi.arm import FirstFrames, KeptMaps, Ladder, Masks, measure_arm, source_of
 from harness.studies.roi.budgets import COSTS, Budget, Point, at_budget, search
 from harness.studies.roi.plan import MASK, METRICS, ORACLE, PLAIN, CostPlan, metrics_of, models_of
 from harness.tables import Code, Table
@@ -89,7 +89,8 @@ def measure_at_costs(
         scratch = Path(folder)
         clip = FirstFrames(Path(frames), limit, scratch / "reference.y4m")
         truth, able = Masks.of(Path(masks), clip.info, limit), find_encoder(encoder)
-        source, size = source_of(arm, truth, model, sha256, None), WorkingSize.parse(working)
+        source = KeptMaps(source_of(arm, truth, model, sha256, None), scratch / "maps")  # one for all strengths
+        size = WorkingSize.parse(working)
         ladder = Ladder(name, clip, truth, able, crfs, preset, size, scratch, Law.parse(law), complete=False)
         rows: list[dict[str, Any]] = []
 
