@@ -80,8 +80,9 @@ def _in_bands(
         similarity, squares = similar(first, second, peak)[own], (first - second)[own] ** 2
         for place, weight in enumerate(weights):
             part = weight[start : start + _ROWS]
-            totals = (float(each.sum(dtype=np.float64)) for each in (part, part * squares, part * similarity))
-            sums[place] += WeightedSums(*totals, peak)
+            weighed = part, part * squares, part * similarity
+            total, error, alike = (float(each.sum(dtype=np.float64)) for each in weighed)
+            sums[place] += WeightedSums(total, error, alike, peak)
     return sums
 
 
