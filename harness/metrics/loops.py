@@ -1,7 +1,7 @@
 """What arrays are slow at, pixel by pixel: compiled where numba is installed, with the same results to the bit.
 
 numba takes half a second and 110 MiB of a process, and some seconds more when a machine compiles for the first time.
-So a process turns to it once it has seen `WORTH` images, and it is an extra, `pip install mobilesal-harness[fast]`.
+So a process turns to it once it has seen `WORTH` images, and it is an extra, `pip install '.[fast]'`.
 """
 
 from __future__ import annotations
