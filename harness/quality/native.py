@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -40,6 +40,10 @@ class NativeExtractor(Protocol):
     def name(self) -> str:
         """Its name among `NAMES`."""
 
+    @property
+    def precise(self) -> bool:
+        """Whether its log has every digit; else six decimals."""
+
     def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
         """`saliency_mean` of frames of one size, 8-bit 4:2:0."""
 
@@ -52,11 +56,12 @@ class NativeExtractor(Protocol):
 
 @dataclass(frozen=True)
 class VmafProgram:
-    """The fork's `vmaf` tool, at `path`."""
+    """The fork's `vmaf` tool, at `path`; `precise` unless it does not know `--precision`."""
 
     path: Path
     ffmpeg: FFmpeg
     name: str = "vmaf-cli"
+    precise: bool = True
 
     def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
         """See `NativeExtractor`."""
@@ -95,7 +100,8 @@ class VmafProgram:
         width, height, chroma = shape
         # only the distorted side is read, and -n skips the VMAF model
         command: list[str | Path] = [self.path, "-r", raw, "-d", raw, "-w", str(width), "-h", str(height)]
-        command += ["-p", chroma, "-b", "8", "-n", "--feature", "mobilesal", "--precision", "max", "--json", "-o", log]
+        command += ["-p", chroma, "-b", "8", "-n", "--feature", "mobilesal", "--json", "-o", log]
+        command += ["--precision", "max"] if self.precise else []
         command += ["--subsample", str(every)] if every > 1 else []
         said = _run(command, {MODEL_VARIABLE: str(model)}, timeout, stop)
         words = f"; {self.path.name} ended well and said: {last_words(said)}"
@@ -113,6 +119,7 @@ class NativeFFmpeg:
 
     ffmpeg: FFmpeg
     name: str = "ffmpeg-native"
+    precise: bool = False  # the filter has no such option
 
     def probe(self, model: Path, frames: Sequence[Frame]) -> Log:
         """See `NativeExtractor`."""
@@ -162,12 +169,12 @@ def choose(asked: str, ffmpeg: FFmpeg, model: Path) -> tuple[NativeExtractor | N
     for name, extractor, absent in _candidates(ffmpeg):
         if asked not in ("auto", name):
             continue
-        refusal = absent if extractor is None else _refusal(extractor, model)
-        if refusal is None:
-            return extractor, "asked for" if asked == name else f"{name} runs mobilesal"
+        usable, why = (None, absent) if extractor is None else _usable(extractor, model)
+        if usable is not None:
+            return usable, ("asked for" if asked == name else f"{name} runs mobilesal") + why
         if asked == name:
-            raise InputError(f"back end {name} does not work here: {refusal}")
-        reasons.append(f"{name}: {refusal}")
+            raise InputError(f"back end {name} does not work here: {why}")
+        reasons.append(f"{name}: {why}")
     return None, "; ".join(reasons)
 
 
@@ -179,6 +186,18 @@ def _candidates(ffmpeg: FFmpeg) -> list[tuple[str, NativeExtractor | None, str]]
         ("vmaf-cli", program, f"no program {named!r} (PATH or HARNESS_VMAF)"),
         ("ffmpeg-native", NativeFFmpeg(ffmpeg), ""),
     ]
+
+
+def _usable(extractor: NativeExtractor, model: Path) -> tuple[NativeExtractor | None, str]:
+    """What scores two small frames, and with what it has to do without; None and why where nothing does."""
+    refusal = _refusal(extractor, model)
+    if refusal is None:
+        return extractor, ""
+    if isinstance(extractor, VmafProgram):
+        without = replace(extractor, precise=False)
+        if _refusal(without, model) is None:
+            return without, f", to six decimals, as it does not take --precision max ({refusal})"
+    return None, refusal
 
 
 def _refusal(extractor: NativeExtractor, model: Path) -> str | None:

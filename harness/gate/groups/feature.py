@@ -103,6 +103,7 @@ def read(question: Question, tables: Tables) -> Reading:
         else:
             (row,) = table.rows.to_dict(orient="records")
             note = f"{table.settings['native']} on {row['clip']}"
+            note += "; it prints six decimals" if row.get("digits", "all") != "all" else ""
             found.append(exactly(PARITY, row["max_abs_diff"], note, count=int(row["frames"])))
     except InputError as error:
         missing[PARITY] = str(error)

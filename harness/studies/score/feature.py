@@ -21,9 +21,10 @@ from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import Frame
 from harness.media.open import Clip, open_clip
 from harness.models.model_file import ModelFile
-from harness.models.session import SaliencyModel, load_model
+from harness.models.session import MULTIPLE, SaliencyModel, load_model
 from harness.quality.native import COLUMN, choose
 from harness.saliency.feature import extract
+from harness.studies.score.padding import why_not_padded
 from harness.studies.score.pair import ScorePlan, check_names, score
 
 ENCODER: Literal["libx264"] = "libx264"
@@ -43,7 +44,7 @@ class FeaturePlan:
 
 @dataclass(frozen=True)
 class Parity:
-    """A native extractor beside the embedded one: its name, None where there is none, why, and the rows."""
+    """A native extractor beside the embedded one: its name, None where none decides anything, why, and the rows."""
 
     native: str | None
     reason: str
@@ -116,12 +117,19 @@ def native_parity(clip: ClipPair, model: ModelFile, usable: ModelFile, plan: Fea
         usable: A model that any native extractor must run: one that does not is taken for none.
         plan: The encode.
 
+    Returns:
+        The row says with how many digits the native extractor printed. A build that does not pad, where the clip's
+        sides need it, is none: what sets it apart from the embedded extractor is no fault of a model.
+
     Raises:
         HarnessError: When the native extractor refuses `model`.
     """
     extractor, reason = choose("auto", find_ffmpeg(), usable.path)
     if extractor is None:
         return Parity(None, reason, pd.DataFrame())
+    info = open_clip(clip.frames).info
+    if (info.width % MULTIPLE or info.height % MULTIPLE) and (padless := why_not_padded(extractor)):
+        return Parity(None, padless, pd.DataFrame())
     loaded = load_model(model)
     with scratch_folder() as scratch:
         opened = _encode(clip.frames, plan.frames, plan.crfs[0], plan.preset, Path(scratch, "clip.mkv"))
@@ -129,6 +137,7 @@ def native_parity(clip: ClipPair, model: ModelFile, usable: ModelFile, plan: Fea
         native, embedded = (score(opened, opened, [loaded], one).log.column(COLUMN) for one in plans)
     apart = float(np.abs(native - embedded).max())
     row = {"clip": clip.name, "model": model.name, "frames": len(native), "max_abs_diff": apart}
+    row["digits"] = "all" if extractor.precise else "six decimals"
     return Parity(extractor.name, reason, pd.DataFrame([row]))
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
-
-from harness.errors import HarnessError, InputError
+from harness.errors import InputError
 from harness.files import scratch_folder, write_json
 from harness.media.ffmpeg import FFmpeg, find_ffmpeg
 from harness.media.frames import ClipInfo, Frame, pix_fmt_name
@@ -29,14 +27,12 @@ from harness.quality.libvmaf import (
     measure,
     why_no_xpsnr,
 )
-from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose, probe_frames
+from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.feature import FrameMeans, extract
 from harness.studies.score.hints import hints
 from harness.studies.score.outputs import ScoreOutputs
+from harness.studies.score.padding import why_not_padded
 from harness.version import __version__
-
-ODD = (86, 70)  # no multiples of 8
-PARITY = 1e-5  # the contract's limit between runtimes
 
 Progress = Callable[[int, int], None]
 
@@ -221,23 +217,10 @@ def back_end(
     if reason and plan.backend in NAMES and plan.backend != "embedded":
         raise InputError(f"back end {plan.backend}: {reason} (allowed: auto, embedded)")
     native, reason = choose(plan.backend, ffmpeg, models[0].facts.path)
-    padless = _why_not_padded(native, models[0]) if native and (clip.width % 8 or clip.height % 8) else None
+    padless = why_not_padded(native) if native and (clip.width % 8 or clip.height % 8) else None
     if padless and plan.backend != "auto":
         raise InputError(f"back end {plan.backend} and {clip.width}x{clip.height}: {padless} (allowed: auto, embedded)")
     return (None, padless) if padless else (native, reason)
-
-
-def _why_not_padded(native: NativeExtractor, model: SaliencyModel) -> str | None:
-    """Why a native extractor is not to be trusted with sides of no multiple of 8: older builds do not pad."""
-    frames = probe_frames(*ODD)
-    what = f"{native.name} does not pad sides that are no multiple of 8"
-    try:
-        found = native.probe(model.facts.path, frames).column(COLUMN)
-    except HarnessError as error:
-        return f"{what}: {error}"
-    wanted = np.array([sample.means[0] for sample in extract(frames, [model])])
-    apart = float(np.abs(found - wanted).max())
-    return f"{what}: {apart:.1e} apart from the embedded extractor at {ODD[0]}x{ODD[1]}" if apart > PARITY else None
 
 
 def _why_embedded(clip: ClipInfo, maps_wanted: bool) -> str | None:

@@ -60,6 +60,11 @@ def test_where_a_native_extractor_is_parity_with_it_counts(off: float, outcome: 
     assert (parity.outcome, parity.value, parity.reason) == (outcome, off, "vmaf-cli on blackswan")
 
 
+def test_a_native_extractor_that_prints_six_decimals_is_named_as_such() -> None:
+    tables = changed(winning_tables(), "score.native", lambda rows: rows.assign(digits="six decimals"))
+    assert check_of(tables, PARITY).reason == "vmaf-cli on blackswan; it prints six decimals"
+
+
 def without_native() -> list[Table]:
     """The tables of a machine that has no native extractor."""
     absent = {"native": None, "reason": "vmaf-cli: no program 'vmaf'"}

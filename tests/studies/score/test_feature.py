@@ -27,27 +27,39 @@ from tests.helpers.vmaf import documented_vmaf
 
 PLAN = FeaturePlan((23, 43), frames=5, every=2)
 
-# Keeps the documented command line of the fork's tool: answers by the embedded extractor, or beside it, or refuses.
+# Keeps the documented command line of the fork's tool: answers by the embedded extractor, or beside it, or refuses;
+# builds that do not pad or print six decimals only are on record.
 VMAF = """
+if {six} and "--precision" in args:
+    sys.exit("vmaf: unrecognized option '--precision'")
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from harness.media.open import open_clip
 from harness.saliency.feature import extract
+from harness.models import session
 from harness.models.session import load_model
+session.MULTIPLE = {multiple}
 weights = Path(os.environ["VMAF_MOBILESAL_MODEL_PATH"])
 if weights.stem == {refused!r}:
     sys.exit("operator not admitted")
 raw, width, height, chroma = (args[args.index(name) + 1] for name in ("-d", "-w", "-h", "-p"))
 clip = open_clip(raw, (int(width), int(height)), "yuv" + chroma + "p")
-means = [sample.means[0] + {off} for sample in extract(clip, [load_model(weights)])]
-frames = [dict(frameNum=n, metrics=dict(saliency_mean=float(mean))) for n, mean in enumerate(means)]
+means = [round(float(sample.means[0] + {off}), 6 if {six} else 20) for sample in extract(clip, [load_model(weights)])]
+frames = [dict(frameNum=n, metrics=dict(saliency_mean=mean)) for n, mean in enumerate(means)]
 json.dump(dict(version="fork", frames=frames), open(args[args.index("-o") + 1], "w"))
 """
 
 
-def native_extractor(folder: Path, monkeypatch: pytest.MonkeyPatch, off: float = 0.0, refused: str = "") -> None:
+def native_extractor(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    off: float = 0.0,
+    refused: str = "",
+    multiple: int = 8,
+    six: bool = False,
+) -> None:
     """Put a program that keeps the native tool's protocol where it is looked for; it stands in for that only."""
-    path = documented_vmaf(folder, VMAF.format(root=str(ROOT), off=off, refused=refused))
+    path = documented_vmaf(folder, VMAF.format(root=str(ROOT), off=off, refused=refused, multiple=multiple, six=six))
     monkeypatch.setenv("HARNESS_VMAF", str(path))
 
 
@@ -139,3 +151,36 @@ def test_no_frames_are_an_error(clips: list[ClipPair], models: list[ModelFile], 
     (empty / "clip.y4m").write_bytes(content[: content.index(b"FRAME\n")])
     with pytest.raises(HarnessError):
         feature_rows([ClipPair("empty", empty / "clip.y4m", clips[0].masks)], models, PLAN, SerialExecutor)
+
+
+def odd_clip(folder: Path) -> ClipPair:
+    write_clips(folder, ClipOptions(count=1, frames=2, size=(90, 58)))
+    return load_clips("synth-clips", folder)[0]
+
+
+@pytest.mark.slow
+def test_a_build_that_does_not_pad_decides_nothing_where_sides_need_it(
+    clips: list[ClipPair], models: list[ModelFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both students look at single pixels, so that they would have passed: what is asked is the build."""
+    native_extractor(tmp_path, monkeypatch, multiple=1)
+    odd, plan = odd_clip(tmp_path / "odd"), FeaturePlan((23,), frames=2)
+    found = native_parity(odd, models[1], models[0], plan)
+    assert found.native is None and found.rows.empty
+    assert found.reason.startswith("vmaf-cli does not pad sides that are no multiple of 8: ")
+    assert native_parity(clips[0], models[1], models[0], plan).native == "vmaf-cli"
+    native_extractor(tmp_path, monkeypatch)
+    assert native_parity(odd, models[1], models[0], plan).native == "vmaf-cli"
+
+
+@pytest.mark.slow
+def test_a_tool_that_does_not_know_the_flag_for_full_precision_is_read_to_six_decimals(
+    clips: list[ClipPair], models: list[ModelFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native_extractor(tmp_path, monkeypatch, six=True)
+    found = native_parity(clips[0], models[1], models[0], PLAN)
+    assert found.reason.startswith("vmaf-cli runs mobilesal, to six decimals, as it does not take --precision max (")
+    assert found.rows["digits"].tolist() == ["six decimals"] and 0 < found.rows["max_abs_diff"].iloc[0] <= 5e-7
+    native_extractor(tmp_path, monkeypatch)
+    precise = native_parity(clips[0], models[1], models[0], PLAN)
+    assert precise.rows["digits"].tolist() == ["all"] and precise.rows["max_abs_diff"].iloc[0] < 1e-12
