@@ -210,6 +210,8 @@ def print_verdict(verdict: Verdict) -> None:
     console.print(table)
     console.print("* primary: Holm's correction over these", style="dim")
     console.print(f"[bold {COLOURS[verdict.decision]}]{verdict.decision}[/]  {summary(verdict)}")
+    if verdict.look:
+        console.print(f"at {verdict.look}", style="dim", markup=False)
     for check in verdict.checks:
         if check.outcome is not Outcome.PASS:
             console.print(

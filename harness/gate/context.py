@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,12 @@ class Context:
     incumbent: Contender
     candidate: Contender
     policy: Policy
-    profile: Profile
+    profile: Profile  # all of it; what a look is over is in `question`
     out: Path
     root: Path | None = None
     registry: Registry = field(default_factory=Registry.read)
     workers: int = 1
+    look: int | None = None
     announce: Callable[[str], None] = field(default=print, repr=False)
     looked_up: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Sets that were found and read once for the whole run, by their name."""
@@ -85,7 +86,7 @@ class Context:
     @property
     def pair(self) -> Pair:
         """The two as tables say it."""
-        return pair_of(self.incumbent, self.candidate, self.profile.name)
+        return replace(pair_of(self.incumbent, self.candidate, self.profile.name), look=self.look)
 
     @property
     def question(self) -> Question:

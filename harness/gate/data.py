@@ -22,6 +22,7 @@ from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from harness.errors import InputError
 from harness.gate.context import Context
 from harness.gate.groups.base import named
+from harness.gate.looks import by_chance
 from harness.gate.policy import Profile
 from harness.media.open import open_clip
 
@@ -50,6 +51,21 @@ def pairs_of(context: Context, corpus: str) -> list[Pair]:
         context.looked_up[corpus] = load_pairs(corpus, root)
     found: list[Pair] = context.looked_up[corpus]
     return found
+
+
+def chosen_pairs(context: Context, corpus: str) -> list[Pair]:
+    """The pairs that are measured: all of them, or the first in an order by chance that a look is over."""
+    pairs = pairs_of(context, corpus)
+    if context.look is None:
+        return pairs
+    by_name = {pair.name: pair for pair in pairs}
+    order = by_chance(list(by_name), context.policy.statistics.seed)
+    return [by_name[name] for name in order[: context.question.profile.pairs[corpus]]]
+
+
+def chosen_clips(context: Context) -> list[ClipPair]:
+    """The clips that are measured: the profile's, or those of them that a look is over."""
+    return [clip for clip in clips_of(context) if clip.name in context.question.profile.clip_names]
 
 
 def clips_of(context: Context) -> list[ClipPair]:

@@ -15,6 +15,7 @@ def about(before: Verdict, after: Verdict) -> list[str]:
     told: list[tuple[str, str, str]] = [
         ("decision", str(before.decision), str(after.decision)),
         ("profile", before.profile, after.profile),
+        ("look", str(before.look or ABSENT), str(after.look or ABSENT)),
     ]
     for name, one, other in (
         ("incumbent", before.incumbent, after.incumbent),

@@ -10,6 +10,7 @@ from corpora.manifest import known_digests, manifest_names
 from harness.errors import InputError
 from harness.gate.groups import find_group
 from harness.gate.groups.base import DOUBTS, Question, Reading, Tables
+from harness.gate.looks import look_of, refuse_bad_looks
 from harness.gate.pair import PAIR, read_pair
 from harness.gate.policy import Policy, Profile
 from harness.gate.power import refuse_undecidable
@@ -42,7 +43,9 @@ def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
     given = tuple(tables)
     pair = read_pair(given)
     question, found = pair.question(policy), Tables(given, pair.weights)
-    refuse_unknown(policy, question.profile)
+    whole = policy.profile(pair.profile)
+    refuse_unknown(policy, whole)
+    look = look_of(policy, whole, pair.look)
     measurements: list[Measurement] = []
     missing: dict[str, str] = {}
     unavailable: dict[str, str] = {}
@@ -60,7 +63,7 @@ def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
         incumbent=question.incumbent,
         candidate=question.candidate,
         policy={"name": policy.name, "sha256": policy.sha256, "content": policy.content},
-        checks=checks_of(rules, measurements, policy.statistics.level, unavailable | missing),
+        checks=checks_of(rules, measurements, question.policy.statistics.level, unavailable | missing, look),
         measurements=tuple(measurements),
         missing=unavailable | missing,
         inputs={name: digest for table in used for name, digest in sorted(table.data.items())},
@@ -68,6 +71,7 @@ def judge(policy: Policy, tables: Iterable[Table]) -> Verdict:
         code={"digest": judging_code(policy), "commit": commit()},
         versions={name: ", ".join(found) for name, found in _versions(used).items()},
         commands=tuple(dict.fromkeys(table.command for table in used)),
+        look=look,
     )
 
 
@@ -91,6 +95,7 @@ def refuse_unknown(policy: Policy, profile: Profile) -> None:
     """`InputError`, with what is allowed, for a group or setting that nothing here knows, or no data can decide."""
     for name in policy.groups:
         find_group(name).check(policy, profile)
+    refuse_bad_looks(policy, profile)
     refuse_undecidable(policy, profile, rules_of(policy, profile))
 
 

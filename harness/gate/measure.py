@@ -12,9 +12,10 @@ import pandas as pd
 from corpora.loader import clip_digest, content_digest, load_manifest
 from harness.errors import HarnessError, InputError
 from harness.gate.context import Context
-from harness.gate.data import clips_of, doubts, pairs_of
+from harness.gate.data import chosen_clips, chosen_pairs, clips_of, doubts, pairs_of
 from harness.gate.evidence import doubts_table, drop_others, keep_tables, missing_table, tables_in
 from harness.gate.groups import find_group
+from harness.gate.groups.accuracy import SAMPLE
 from harness.gate.groups.base import Tables, Wanted
 from harness.gate.pair import pair_table
 from harness.jobs import Store, open_executor
@@ -72,7 +73,7 @@ def _facts(context: Context, wanted: Wanted) -> Iterator[Table]:
 
 
 def _paired(context: Context, wanted: Wanted) -> Iterator[Table]:
-    corpus, pairs = wanted.data, pairs_of(context, wanted.data)
+    corpus, pairs = wanted.data, chosen_pairs(context, wanted.data)
     working = WorkingSize.parse(str(wanted.rows["working_size"]))
     sources = [ModelSource(file.name, file) for file in context.files]
     done = evaluate_pairs(
@@ -83,11 +84,13 @@ def _paired(context: Context, wanted: Wanted) -> Iterator[Table]:
         store=context.out / "jobs" / "eval",
         progress=_told(context, f"images of {corpus}"),
     )
-    how, nulls = context.policy.statistics, wanted.settings["nulls"]
+    how, nulls = context.question.policy.statistics, wanted.settings["nulls"]
     numbers, paired = with_intervals(done, how, nulls)
-    command = _eval_command(context, wanted) if how == USUAL and not nulls else context.command
-    for table in report_tables(done, numbers, paired, command, how=how, nulls=nulls):
-        yield replace(table, name=f"{corpus}-{table.name}")
+    usual = how == USUAL and not nulls and context.look is None
+    command = _eval_command(context, wanted) if usual else context.command
+    sample = {SAMPLE: wanted.settings[SAMPLE]} if SAMPLE in wanted.settings else {}
+    for table in report_tables(done, numbers, paired, command, how=how, nulls=nulls, stated=sample):
+        yield replace(table, name=f"{corpus}-{table.name}", data=_pairs_data(context, wanted))
     first, second = done.results
     yield _table(context, wanted, f"{corpus}-pr", f"Precision and recall on {corpus}", pr_curves(done), "eval.pr")
     worst = losers(first, second)
@@ -113,7 +116,7 @@ def _root(context: Context, corpus: str) -> list[str]:
 
 def _feature(context: Context, wanted: Wanted) -> Iterator[Table]:
     rows = feature_rows(
-        clips_of(context),
+        chosen_clips(context),
         context.files,
         _feature_plan(wanted, every=wanted.settings["every"]),
         lambda: open_executor("local", context.workers),
@@ -124,8 +127,9 @@ def _feature(context: Context, wanted: Wanted) -> Iterator[Table]:
 
 
 def _native(context: Context, wanted: Wanted) -> Iterator[Table]:
-    plan = _feature_plan(wanted)
-    found = native_parity(clips_of(context)[0], context.files[1], context.incumbent.file, plan)
+    plan, (name,) = _feature_plan(wanted), wanted.settings["clips"]
+    clip = next(clip for clip in clips_of(context) if clip.name == name)
+    found = native_parity(clip, context.files[1], context.incumbent.file, plan)
     table = _table(context, wanted, "native", "A native extractor beside the embedded one", found.rows)
     yield replace(table, settings={**table.settings, "native": found.native, "reason": found.reason})
 

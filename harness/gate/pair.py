@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.gate.groups.base import Question
+from harness.gate.looks import at_look, profile_at
 from harness.gate.policy import Policy, Profile
 from harness.gate.verdict import Side
 from harness.tables import Table
@@ -33,11 +34,12 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Pair:
-    """Incumbent and candidate, and what to measure them on."""
+    """Incumbent and candidate, and what to measure them on; at which look, where the policy declares any."""
 
     incumbent: Entrant
     candidate: Entrant
     profile: str
+    look: int | None = None
 
     @property
     def weights(self) -> dict[str, str]:
@@ -45,9 +47,10 @@ class Pair:
         return {one.name: one.side.sha256 for one in (self.incumbent, self.candidate)}
 
     def question(self, policy: Policy) -> Question:
-        """What the groups are asked; `InputError` for a profile that the policy does not hold."""
-        names = self.incumbent.name, self.candidate.name
-        return Question(policy, policy.profile(self.profile), self.incumbent.side, self.candidate.side, names)
+        """What the groups are asked; `InputError` for a profile or look that the policy does not hold."""
+        names, rules = (self.incumbent.name, self.candidate.name), at_look(policy, self.look)
+        profile = profile_at(policy, policy.profile(self.profile), self.look)
+        return Question(rules, profile, self.incumbent.side, self.candidate.side, names)
 
     def limits(self, profile: Profile) -> list[str]:
         """Why no verdict on this pair may lead to a promotion, whatever it says."""
@@ -70,7 +73,9 @@ def pair_table(pair: Pair, command: str) -> Table:
         | {"registered": one.registered, "smoke": one.smoke}
         for role, one in zip(ROLES, (pair.incumbent, pair.candidate), strict=True)
     ]
-    title, settings = f"{pair.candidate.side.id} against {pair.incumbent.side.id}", {"profile": pair.profile}
+    title = f"{pair.candidate.side.id} against {pair.incumbent.side.id}"
+    settings: dict[str, Any] = {"profile": pair.profile}
+    settings |= {} if pair.look is None else {"look": pair.look}
     return Table(PAIR, "pair", title, pd.DataFrame(rows), command, models=pair.weights, settings=settings)
 
 
@@ -82,7 +87,8 @@ def read_pair(tables: Iterable[Table]) -> Pair:
     try:
         rows = found[0].rows.set_index("role").to_dict(orient="index")
         old, new = (_entrant(rows[role]) for role in ROLES)
-        return Pair(old, new, str(found[0].settings["profile"]))
+        look = found[0].settings.get("look")
+        return Pair(old, new, str(found[0].settings["profile"]), None if look is None else int(look))
     except (KeyError, ValueError, TypeError) as error:
         said = f"{type(error).__name__} {error}"
         raise InputError(f"table {found[0].name} does not say who is compared ({said}; gate again)") from error

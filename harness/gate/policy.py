@@ -17,7 +17,7 @@ from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
 SCHEMA = Path(__file__).parent / "policy.schema.json"
-HEAD = ("schema_version", "name", "statistics", "power", "signature", "groups", "profiles")
+HEAD = ("schema_version", "name", "statistics", "power", "sequential", "signature", "groups", "profiles")
 
 Settings = TypeVar("Settings")
 
@@ -43,7 +43,7 @@ class Profile:
 class Policy:
     """Everything the gate decides by: which groups of checks there are, and a section of settings for each.
 
-    `content` is what was read, after overrides; `file` held the overrides.
+    `content` is what was read, after overrides; `file` held the overrides. `one_sided` is for bounds on one side only.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Policy:
     groups: tuple[str, ...]
     profiles: dict[str, Profile]
     content: dict[str, Any] = field(repr=False)
+    one_sided: Statistics
     file: Path | None = field(default=None, compare=False)
 
     @property
@@ -114,9 +115,11 @@ def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
         if uncounted:
             raise InputError(f"{origin}: profiles.{name}.pairs: no count for {uncounted[0]}")
     content = json.loads(json.dumps(content))  # the same whether it came from TOML or from a verdict
+    how = Statistics(**content["statistics"])
     return Policy(
         name=content["name"],
-        statistics=Statistics(**content["statistics"]),
+        statistics=how,
+        one_sided=replace(how, level=2 * how.level - 1),
         groups=tuple(content["groups"]),
         profiles={
             name: Profile(name, **{key: _frozen(value) for key, value in profile.items()})

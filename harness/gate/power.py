@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from harness.errors import InputError
+from harness.gate.looks import at_look
 from harness.gate.policy import Policy, Profile
 from harness.gate.rules import Kind, Rule
 from harness.stats import MOST_NEEDED, items_needed, smallest_effect
@@ -60,7 +61,7 @@ def foresee(policy: Policy, rules: Iterable[Rule]) -> list[Foreseen]:
         items = int(_match(given.get("items", {}), rule.key) or rule.whole or 0)
         in_logs = any(fnmatchcase(rule.key, pattern) for pattern in given.get("log", ()))
         asked = abs(math.log(truth / rule.threshold)) if in_logs else abs(truth - rule.threshold)
-        level, how = float(given["level"]), policy.statistics
+        level, how = float(given["level"]), at_look(policy, None).statistics  # at the last look all of the data is in
         smallest, needed = smallest_effect(spread, items, level, how), items_needed(asked, spread, level, how)
         found.append(Foreseen(rule, items, spread, smallest, asked, needed))
     return found

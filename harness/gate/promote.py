@@ -185,8 +185,8 @@ def _refuse_unproven(verdict: Verdict, policy: Policy, tables: Sequence[Table], 
     """The tables must give the verdict again, and code that is committed and the same today must have measured them."""
     again = judge(policy, tables)
     own, new = verdict.content(), again.content()
-    for key in own:
-        if key not in (*UNHASHED, "code") and own[key] != new[key]:
+    for key in dict.fromkeys((*own, *new)):
+        if key not in (*UNHASHED, "code") and own.get(key) != new.get(key):
             raise HarnessError(f"{file} does not follow from the tables in {file.parent / 'evidence'}: {key}")
     if verdict.code["digest"] != judging_code(policy):
         raise HarnessError(f"{file} is stale: other code judged it (allowed: judge again, by `harness gate --from`)")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.gate.verdict import Check, Measurement, Outcome
+from harness.gate.verdict import Check, Look, Measurement, Outcome
 from harness.stats import FEWEST, MOST_NEEDED, Statistics, items_needed, spread_within
 
 
@@ -55,17 +55,19 @@ def checks_of(
     measurements: Iterable[Measurement],
     level: float,
     missing: Mapping[str, str] | None = None,
+    look: Look | None = None,
 ) -> tuple[Check, ...]:
     """One check per rule, whatever was measured; what was not is INCONCLUSIVE with the reason in `missing`.
 
-    Primary rules form one family: Holm's adjusted p-value must not exceed `1 - level`, and a p-value that is missing
-    counts as 1, so that leaving a measurement out never helps another.
+    `level` is that of intervals. Primary rules form one family: Holm's adjusted p-value must not exceed `1 - level`,
+    and a p-value that is missing counts as 1, so that leaving a measurement out never helps another. At a look of a
+    sequential policy these are p-values over all looks, held against the error of all looks.
     """
     found = {item.key: item for item in measurements}
     family = {rule.key: _p_value(rule, found.get(rule.key)) for rule in rules if rule.primary}
-    adjusted = holm(family)
-    absent = missing or {}
-    return tuple(_check(rule, found.get(rule.key), adjusted.get(rule.key), 1 - level, absent) for rule in rules)
+    adjusted = holm({key: look.overall(p_value) if look else p_value for key, p_value in family.items()})
+    alphas, absent = (look.alpha if look else 1 - level, 1 - level), missing or {}
+    return tuple(_check(rule, found.get(rule.key), adjusted.get(rule.key), alphas, absent) for rule in rules)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -89,8 +91,13 @@ def _p_value(rule: Rule, item: Measurement | None) -> float:
 
 
 def _check(
-    rule: Rule, item: Measurement | None, p_adjusted: float | None, alpha: float, absent: Mapping[str, str]
+    rule: Rule,
+    item: Measurement | None,
+    p_adjusted: float | None,
+    alphas: tuple[float, float],
+    absent: Mapping[str, str],
 ) -> Check:
+    family_wide, own = alphas
     value = low = high = margin = None
     if item is None:
         outcome = Outcome.INCONCLUSIVE
@@ -101,8 +108,8 @@ def _check(
         value, low, high = item.value, item.low, item.high
         outcome, margin, reason = _bounds(rule, item)
         if outcome is Outcome.INCONCLUSIVE:
-            reason += _needed(rule, item, Statistics(level=1 - alpha))
-        if outcome is Outcome.PASS and (why := _gap(rule, item) or _doubt(p_adjusted, alpha)):
+            reason += _needed(rule, item, Statistics(level=1 - own))
+        if outcome is Outcome.PASS and (why := _gap(rule, item) or _doubt(p_adjusted, family_wide)):
             outcome, reason = Outcome.INCONCLUSIVE, why
     return Check(
         group=rule.group,

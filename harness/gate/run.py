@@ -15,12 +15,13 @@ from harness.gate.context import Contender, Context, pair_of
 from harness.gate.data import clips_of, pairs_of, refuse_unknown_sets
 from harness.gate.evidence import read_tables
 from harness.gate.judge import judge, refuse_unknown, rules_of
+from harness.gate.looks import looks_of
 from harness.gate.measure import gather
 from harness.gate.pair import PAIR, pair_table
 from harness.gate.policy import Policy, load_policy
 from harness.gate.power import foresee
 from harness.gate.text import markdown
-from harness.gate.verdict import Verdict, write_verdict
+from harness.gate.verdict import Decision, Verdict, write_verdict
 from harness.jobs.provenance import processor_name
 from harness.models.registry import Registry
 from harness.tables import Table
@@ -53,7 +54,7 @@ def run_gate(
         announce: Hears what is being done.
 
     Returns:
-        The verdict that `judge` gives on those tables.
+        The verdict that `judge` gives on those tables; of a sequential policy that of the first look that decides.
 
     Raises:
         InputError: For an unknown model, profile, root or name in the policy, an incumbent that does not load, or
@@ -76,8 +77,14 @@ def run_gate(
     )
     context.incumbent.load()
     _tell(context)
-    gather(context)
-    return conclude(policy, read_tables(context.evidence), context.out)
+    for look in looks_of(policy):
+        gather(replace(context, look=look))
+        verdict = conclude(policy, read_tables(context.evidence), context.out)
+        if verdict.look:
+            context.announce(f"{verdict.decision} at {verdict.look}")
+        if verdict.decision is not Decision.INCONCLUSIVE:
+            break
+    return verdict
 
 
 def _tell(context: Context) -> None:

@@ -11,6 +11,7 @@ from harness.gate.verdict import Check, Outcome, Side, Verdict
 def markdown(verdict: Verdict) -> str:
     """The verdict as a page that people read: decision, what stands in its way, every check, provenance."""
     lines = [f"# {verdict.decision}: {verdict.candidate.id} against {verdict.incumbent.id}", "", summary(verdict), ""]
+    lines += [f"Decided at {verdict.look}.", ""] if verdict.look else []
     lines += [f"- {limit}" for limit in verdict.limits] + [""] * bool(verdict.limits)
     unchecked = [f"- not checked, as the policy allows: {key}: {why}" for key, why in verdict.unchecked.items()]
     lines += unchecked + [""] * bool(unchecked)

@@ -15,6 +15,7 @@ import jsonschema
 
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.files import read_json, write_text
+from harness.sequential import over_looks
 
 SCHEMA = Path(__file__).parent / "verdict.schema.json"
 SCHEMA_VERSION = 2
@@ -120,8 +121,45 @@ class TableRecord:
 
 
 @dataclass(frozen=True)
+class Look:
+    """At which look of a sequential policy a verdict was given, counted from 1, and what that means.
+
+    Args:
+        number: Which one.
+        shares: The part of the data that each of the policy's looks is over.
+        spending: How the error is spent over them.
+        alpha: The error of all looks together, two-sided.
+        spent: How much of it was spent by this look.
+        level: What a p-value of this look must not exceed, before Holm's method.
+        counts: Of each set, how much this look is over.
+    """
+
+    number: int
+    shares: tuple[float, ...]
+    spending: str
+    alpha: float
+    spent: float
+    level: float
+    counts: dict[str, str]
+
+    def overall(self, p_value: float) -> float:
+        """The error over all looks at which a p-value of this one is significant."""
+        return over_looks(p_value, self.number, self.shares, self.spending)
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return (
+            f"look {self.number} of {len(self.shares)} ({given}): of an error of {self.alpha:.3g}, {self.spent:.3g} "
+            f"is spent, by {self.spending}, and p must not exceed {self.level:.3g}"
+        )
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Everything that was asked, measured and decided; `limits` says why it may not lead to a promotion."""
+    """Everything that was asked, measured and decided; `limits` says why it may not lead to a promotion.
+
+    `look` is None by a policy that looks once, at all of the data.
+    """
 
     extractor: str
     profile: str
@@ -139,6 +177,7 @@ class Verdict:
     commands: tuple[str, ...]
     created: str = ""
     machine: dict[str, Any] = field(default_factory=dict)
+    look: Look | None = None
 
     @property
     def decision(self) -> Decision:
@@ -159,6 +198,8 @@ class Verdict:
     def content(self) -> dict[str, Any]:
         """The verdict as JSON values: floats at 10 significant digits, with its own digest."""
         plain = {"schema_version": SCHEMA_VERSION, "verdict": str(self.decision), **asdict(self)}
+        if self.look is None:
+            del plain["look"]
         rounded: dict[str, Any] = _rounded(plain)
         return {**rounded, "digest": digest_of(rounded)}
 
@@ -201,6 +242,8 @@ def read_verdict(path: Path) -> Verdict:
     fields["tables"] = tuple(TableRecord(**item) for item in fields["tables"])
     fields["measurements"] = tuple(Measurement(**item) for item in fields["measurements"])
     fields["checks"] = tuple(Check(**{**item, "outcome": Outcome(item["outcome"])}) for item in fields["checks"])
+    if "look" in fields:
+        fields["look"] = Look(**{**fields["look"], "shares": tuple(fields["look"]["shares"])})
     verdict = Verdict(**fields)
     if str(verdict.decision) != content["verdict"]:
         raise InputError(f"{path} says {content['verdict']}, but its checks say {verdict.decision}")

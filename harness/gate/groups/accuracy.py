@@ -21,6 +21,7 @@ from harness.stats import Estimate
 
 NAME = "accuracy"
 PAIRED = "eval.paired"
+SAMPLE = "sample"  # in a table's settings: of a set, the first in an order by chance
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,16 @@ def wanted(question: Question) -> Sequence[Wanted]:
         "nulls": {settings.primary: margin} if margin else {},
     }
     rows = {"working_size": settings.working_size, "distortion": str(CLEAN)}
-    return [Wanted(PAIRED, corpus, question.names, asked, rows) for corpus in question.profile.accuracy]
+    return [
+        Wanted(PAIRED, corpus, question.names, asked | _sample(question, corpus), rows)
+        for corpus in question.profile.accuracy
+    ]
+
+
+def _sample(question: Question, corpus: str) -> dict[str, Any]:
+    """How a table says that it is over the part of a set that a look is over, and which one."""
+    part, whole = (one.pairs[corpus] for one in (question.profile, question.policy.profile(question.profile.name)))
+    return {} if part == whole else {SAMPLE: {"images": part, "of": whole, "seed": question.policy.statistics.seed}}
 
 
 def read(question: Question, tables: Tables) -> Reading:

@@ -120,7 +120,7 @@ def _over_clips(rows: pd.DataFrame, question: Question) -> list[Measurement]:
         measured("feature.drift_excess", stats.mean_of(new_drift - old_drift, how)),
     ]
     if Settings.of(question.policy).drift_rule == RATIO:
-        found.append(_ratio(new_drift, old_drift, how))
+        found.append(_ratio(new_drift, old_drift, question.policy.one_sided))
     plcc = stats.pearson(clean[question.old], clean[question.new])
     if plcc is not None:
         note = "over clips; reported only"
@@ -128,9 +128,8 @@ def _over_clips(rows: pd.DataFrame, question: Question) -> list[Measurement]:
     return found
 
 
-def _ratio(new: np.ndarray, old: np.ndarray, how: Statistics) -> Measurement:
+def _ratio(new: np.ndarray, old: np.ndarray, one_sided: Statistics) -> Measurement:
     """The geometric mean over clips of the two drifts' ratio; its upper bound is one-sided at the policy's level."""
-    one_sided = replace(how, level=2 * how.level - 1)
     logs = np.log(np.maximum(new, LEAST)) - np.log(np.maximum(old, LEAST))
     found = stats.mean_of(logs, one_sided)
     value, low, high = (float(np.exp(log)) for log in (found.value, found.low, found.high))
