@@ -69,7 +69,7 @@ def chosen_clips(context: Context) -> list[ClipPair]:
 
 
 def clips_of(context: Context) -> list[ClipPair]:
-    """The profile's clips, by name; `InputError` when one is absent or shorter than the profile's frames."""
+    """The profile's clips, by name; `InputError` when one is absent or too short for the profile."""
     profile = context.profile
     if profile.clips not in context.looked_up:
         context.looked_up[profile.clips] = _read_clips(context)
@@ -85,7 +85,7 @@ def _read_clips(context: Context) -> list[ClipPair]:
     found = {clip.name: clip for clip in load_clips(profile.clips, root)}
     for name in profile.clip_names:
         count = _frames_in(found[name], profile.frames) if name in found else 0
-        if count < profile.frames:
+        if count < (2 if profile.whole_clips else profile.frames):
             raise InputError(
                 f"{profile.clips}: {count} frames of clip {name} (the policy measures {profile.frames} of each of "
                 f"{', '.join(profile.clip_names)})"

@@ -26,7 +26,8 @@ Settings = TypeVar("Settings")
 class Profile:
     """On what to measure; only a `promotable` one can lead to a promotion.
 
-    `pairs` counts a whole corpus; `clip_names` are the clips of the set `clips` that are measured, `frames` of each.
+    `pairs` counts a whole corpus; `clip_names` are the clips of the set `clips` that are measured, `frames` of each, or
+    up to so many where a clip's own end counts (`whole_clips`). ROI encodes `roi_frames` [default: the section's].
     """
 
     name: str
@@ -37,6 +38,8 @@ class Profile:
     frames: int
     rounds: int
     pairs: dict[str, int]
+    roi_frames: int | None = None
+    whole_clips: bool = False
 
 
 @dataclass(frozen=True)

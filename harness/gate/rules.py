@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.gate.verdict import Check, Look, Measurement, Outcome
@@ -109,8 +109,12 @@ def _check(
         outcome, margin, reason = _bounds(rule, item)
         if outcome is Outcome.INCONCLUSIVE:
             reason += _needed(rule, item, Statistics(level=1 - own))
-        if outcome is Outcome.PASS and (why := _gap(rule, item) or _doubt(p_adjusted, family_wide)):
+        if outcome is Outcome.PASS and (why := _gap(rule, item)):
             outcome, reason = Outcome.INCONCLUSIVE, why
+        elif outcome is Outcome.PASS and p_adjusted is not None and p_adjusted > family_wide:
+            outcome = Outcome.INCONCLUSIVE
+            reason = f"Holm-adjusted p {p_adjusted:.3g} exceeds {family_wide:.3g}"
+            reason += _needed(rule, item, Statistics(level=1 - own), own * (item.p_value or 1) / p_adjusted)
     return Check(
         group=rule.group,
         name=rule.name,
@@ -129,12 +133,16 @@ def _check(
     )
 
 
-def _needed(rule: Rule, item: Measurement, how: Statistics) -> str:
-    """How many items would decide the rule, were the truth what was measured; nothing where no interval tells."""
+def _needed(rule: Rule, item: Measurement, how: Statistics, alpha: float | None = None) -> str:
+    """How many items would decide the rule, were the truth what was measured; nothing where no interval tells.
+
+    `how` made the interval; `alpha` is the error that must not be exceeded [default: its own].
+    """
     count = item.count or 0
     if item.low is None or item.high is None or count < FEWEST or item.high <= item.low:
         return ""
-    needed = items_needed(item.value - rule.threshold, spread_within(item.low, item.high, count, how), how=how)
+    asked = how if alpha is None else replace(how, level=1 - alpha)
+    needed = items_needed(item.value - rule.threshold, spread_within(item.low, item.high, count, how), how=asked)
     many = f"more than {MOST_NEEDED}" if needed is None else f"about {needed}"
     return f"; needs {many} {rule.items} (has {count})"
 
@@ -147,12 +155,6 @@ def _gap(rule: Rule, item: Measurement) -> str:
     if rule.undefined is not None and measured - defined > rule.undefined * measured:
         return f"undefined on {measured - defined} of {measured} items (the policy allows {rule.undefined:.3g} of them)"
     return ""
-
-
-def _doubt(p_adjusted: float | None, alpha: float) -> str:
-    if p_adjusted is None or p_adjusted <= alpha:
-        return ""
-    return f"Holm-adjusted p {p_adjusted:.3g} exceeds {alpha:.3g}"
 
 
 def _bounds(rule: Rule, item: Measurement) -> tuple[Outcome, float | None, str]:

@@ -13,7 +13,9 @@ from harness.errors import InputError
 from harness.files import write_text
 from harness.gate.context import Contender, Context, pair_of
 from harness.gate.data import clips_of, pairs_of, refuse_unknown_sets
+from harness.gate.estimate import expected
 from harness.gate.evidence import read_tables
+from harness.gate.groups import roi
 from harness.gate.judge import judge, refuse_unknown, rules_of
 from harness.gate.looks import looks_of
 from harness.gate.measure import gather
@@ -94,11 +96,20 @@ def _tell(context: Context) -> None:
         reason = _absent(pairs_of, context, name)
         context.announce(f"{name}: {reason or f'{profile.pairs[name]:,} pairs'}")
     reason = _absent(clips_of, context)
-    context.announce(
-        f"{profile.clips}: {reason or f'{len(profile.clip_names)} clips, {profile.frames} frames of each'}"
-    )
+    context.announce(f"{profile.clips}: {reason or _clips_in_words(context)}")
+    context.announce(f"takes {expected(context)}")
     for each in foresee(policy, rules_of(policy, profile)):
         context.announce(f"foreseen: {each}")
+
+
+def _clips_in_words(context: Context) -> str:
+    """How many clips, and how much of each is read and encoded."""
+    profile, words = context.profile, [f"{len(context.profile.clip_names)} clips"]
+    upto = "up to " if profile.whole_clips else ""
+    words.append(f"{upto}{profile.frames} frames of each")
+    if roi.NAME in context.policy.groups:
+        words.append(f"{upto}{roi.frames_of(roi.Settings.of(context.policy), profile)} of these for ROI")
+    return ", ".join(words)
 
 
 def _absent(find: Callable[..., object], *given: object) -> str:

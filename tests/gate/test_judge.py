@@ -155,7 +155,7 @@ def test_a_policy_that_names_a_measure_without_a_direction_is_refused() -> None:
     [
         (10, Outcome.PASS, "clears the threshold"),
         (11, Outcome.INCONCLUSIVE, "undefined on 11 of 1000 items (the policy allows 0.01 of them)"),
-        (1000, Outcome.INCONCLUSIVE, "defined for both on 0 of 1000 images: too few"),
+        (1000, Outcome.INCONCLUSIVE, "defined for both on 0 of 1000 images: needs 2 or more"),
     ],
 )
 def test_a_map_that_is_flat_where_it_would_lose_is_not_judged_on_the_rest(

@@ -17,7 +17,7 @@ from harness.gate.verdict import Measurement
 from harness.metrics.sizes import CLASSES
 from harness.models.working_size import WorkingSize
 from harness.saliency.distort import CLEAN
-from harness.stats import Estimate
+from harness.stats import FEWEST, Estimate
 
 NAME = "accuracy"
 PAIRED = "eval.paired"
@@ -111,6 +111,7 @@ def _sample(question: Question, corpus: str) -> dict[str, Any]:
 def read(question: Question, tables: Tables) -> Reading:
     """Paired gains on every corpus that there is a table for; what is absent is missing for its own rules only."""
     settings = Settings.of(question.policy)
+    asked = {rule.key for rule in rules(question.policy, question.profile)}
     found: list[Measurement] = []
     missing: dict[str, str] = {}
     for want in wanted(question):
@@ -121,11 +122,13 @@ def read(question: Question, tables: Tables) -> Reading:
             continue
         for measure in settings.measures:
             key = _key(want.data, measure)
+            if key not in asked and (measure not in rows or pd.isna(rows[measure]["low"])):
+                continue  # no rule misses it
             if measure not in rows:
                 missing[key] = f"the table has no row of {measure}"
             elif pd.isna(rows[measure]["low"]):
                 few = rows[measure]
-                missing[key] = f"defined for both on {few['defined']} of {few['images']} images: too few"
+                missing[key] = f"defined for both on {few['defined']} of {few['images']} images: needs {FEWEST} or more"
             else:
                 null = settings.primary_margin if measure == settings.primary else 0.0
                 found.append(measured(key, gain(rows[measure], null), int(rows[measure]["images"])))

@@ -68,7 +68,8 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     against = rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, settings.drift_allowance)
     if settings.drift_rule == RATIO:
         against = rule("drift to the incumbent's", "feature.drift_ratio", Kind.AT_MOST, settings.drift_ratio)
-    parity = Rule(NAME, "native parity", PARITY, Kind.AT_MOST, settings.parity_within, whole=profile.frames)
+    whole = None if profile.whole_clips else profile.frames
+    parity = Rule(NAME, "native parity", PARITY, Kind.AT_MOST, settings.parity_within, whole=whole)
     return [
         rule("spread over clips", "feature.spread", Kind.SUPERIOR, settings.spread_above),
         rule("drift under compression", "feature.drift", Kind.AT_MOST, settings.drift_within),

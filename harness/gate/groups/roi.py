@@ -87,8 +87,13 @@ def wanted(question: Question) -> Sequence[Wanted]:
     """All encodes, and strength and gain of every arm at every budget, clip by clip."""
     settings, profile = Settings.of(question.policy), question.profile
     rows = {"encoder": settings.encoder, "law": settings.law, "budgets": settings.budgets, "clip": profile.clip_names}
-    how = {**AS_USUAL, "crfs": settings.crf, "frames": min(settings.frames, profile.frames)}
+    how = {**AS_USUAL, "crfs": settings.crf, "frames": frames_of(settings, profile)}
     return [Wanted(kind, profile.clips, question.names, how, rows) for kind in (POINTS, GAINS)]
+
+
+def frames_of(settings: Settings, profile: Profile) -> int:
+    """How many frames of each clip are encoded: the profile's choice, else the section's; no more than it measures."""
+    return min(profile.roi_frames or settings.frames, profile.frames)
 
 
 def read(question: Question, tables: Tables) -> Reading:

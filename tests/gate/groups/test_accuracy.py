@@ -102,7 +102,7 @@ def test_a_map_that_is_flat_everywhere_has_no_gain_in_correlation(
     verdict = gate(students, ("good", "flat"), pictures, tmp_path / "out")
     plcc = next(check for check in verdict.checks if "plcc_mean" in check.key)
     assert plcc.outcome is Outcome.INCONCLUSIVE
-    assert plcc.reason == f"defined for both on 0 of {COUNT} images: too few"
+    assert plcc.reason == f"defined for both on 0 of {COUNT} images: needs 2 or more"
 
 
 @pytest.mark.slow
