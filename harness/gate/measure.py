@@ -17,6 +17,7 @@ from harness.gate.evidence import doubts_table, drop_others, keep_tables, missin
 from harness.gate.groups import find_group
 from harness.gate.groups.accuracy import SAMPLE
 from harness.gate.groups.base import Tables, Wanted
+from harness.gate.groups.contract import HELD
 from harness.gate.pair import pair_table
 from harness.jobs import Store, open_executor
 from harness.jobs.provenance import code_of
@@ -64,9 +65,8 @@ class Measurer:
 
 def _facts(context: Context, wanted: Wanted) -> Iterator[Table]:
     file, sizes, seed = context.files[1], wanted.settings["sizes"], wanted.settings["seed"]
-    held = {True: "yes", False: "no", None: "open"}
     rows = [
-        {"model": file.name, "fact": fact.name, "held": held[fact.held], "note": fact.note}
+        {"model": file.name, "fact": fact.name, "held": HELD[fact.held], "note": fact.note}
         for fact in facts_of(file, sizes, seed, context.registry)
     ]
     yield _table(context, wanted, "contract", "What the candidate's file keeps of its contract", pd.DataFrame(rows))

@@ -16,7 +16,7 @@ from harness.gate import kept
 from harness.gate.evidence import read_tables
 from harness.gate.judge import judge, judging_code, table_digest
 from harness.gate.policy import Policy, load_policy, policy_of
-from harness.gate.recheck import recheck, refuse_differing
+from harness.gate.recheck import recheck_tables, refuse_differing
 from harness.gate.signature import KEYS, checked, required
 from harness.gate.verdict import UNHASHED, Decision, Verdict, read_verdict
 from harness.jobs.provenance import code_digest
@@ -99,7 +99,7 @@ def promote(
             compared, now = verdict.incumbent.id, production.now.id
             raise HarnessError(f"{file} is stale: it compares with {compared}, in production is {now}")
         if again:
-            refuse_differing(recheck(file, again, root=root, models=folder), file)
+            refuse_differing(recheck_tables(verdict, tables, file, again, root=root, models=folder), file)
         act = Act(PROMOTE, model_id, verdict.candidate.sha256, verdict.digest, policy.sha256, _now())
         after = production.then(act)
         kept.keep(folder, verdict, tables, signature)

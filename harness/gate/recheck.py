@@ -11,20 +11,23 @@ import numpy as np
 import pandas as pd
 
 from corpora.loader import ClipPair, load_clips, load_manifest, load_pairs
-from harness import metrics
+from harness import metrics, stats
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
 from harness.gate.evidence import first_other, read_tables
-from harness.gate.groups import accuracy, feature, roi
+from harness.gate.groups import accuracy, contract, feature, roi
+from harness.gate.looks import by_chance
 from harness.gate.pair import read_pair
-from harness.gate.verdict import read_verdict
+from harness.gate.verdict import Verdict, read_verdict
 from harness.jobs import open_executor
+from harness.models.facts import facts_of
 from harness.models.model_file import ModelFile
 from harness.models.registry import Registry
 from harness.models.sources import CENTRE_PRIOR, ModelSource
 from harness.models.working_size import WorkingSize
 from harness.roi.encoders import find_encoder
 from harness.roi.laws import Law
+from harness.stats import Statistics
 from harness.studies.eval.options import EvalOptions
 from harness.studies.eval.run import evaluate_pairs
 from harness.studies.roi.arm import FirstFrames, Ladder, Masks, source_of
@@ -34,6 +37,7 @@ from harness.studies.score.feature import FeaturePlan, feature_rows
 from harness.tables import Table
 
 IMAGES = "eval.images"
+P_NEAR = 2e-3  # rounded rows may turn a few resamples round
 NEAR, SMALL = 1e-5, 2e-6  # relative and absolute: rows of single pictures are kept to six digits
 
 
@@ -57,8 +61,8 @@ def recheck(
 ) -> list[Rechecked]:
     """Measure `count` random rows of each kind again: pictures, clips of the feature, encodes.
 
-    What was judged is worked out again from the rows beside it too: mean gains from single pictures, gains at equal
-    cost from single encodes.
+    What was judged is worked out again from the rows beside it too: mean gains with their bounds from single pictures,
+    gains at equal cost from single encodes. All facts of the candidate's contract are asked again.
 
     Args:
         verdict_file: The gate's `verdict.json`, with its `evidence` beside it.
@@ -74,16 +78,51 @@ def recheck(
     Raises:
         InputError: For evidence that is not the verdict's, models or data that are not here, or fewer than one row.
     """
+    file = Path(verdict_file)
     if count < 1:
         raise InputError(f"{count} rows to measure again (allowed: 1 or more)")
-    file = Path(verdict_file)
     verdict, tables = read_verdict(file), read_tables(file.parent / "evidence")
+    return recheck_tables(verdict, tables, file, count, root=root, models=models, seed=seed, announce=announce)
+
+
+def recheck_tables(
+    verdict: Verdict,
+    tables: Sequence[Table],
+    file: Path,
+    count: int,
+    *,
+    root: Path | None = None,
+    models: Path | None = None,
+    seed: int | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> list[Rechecked]:
+    """`recheck` of what was read already: what was judged is what is measured again, whatever lies there by now.
+
+    Args:
+        verdict: What was read from `file`.
+        tables: What was read beside it.
+        file: Where; generated sets lie beside it.
+        count: As in `recheck`, as all that follows.
+        root: See there.
+        models: See there.
+        seed: See there.
+        announce: See there.
+
+    Returns:
+        As `recheck` does.
+
+    Raises:
+        InputError: As `recheck` does.
+    """
     if other := first_other(verdict, tables):
         raise InputError(f"{file}: {other.name} beside it is not what it was decided on ({other.kind})")
-    files = _files(tables, Registry.read(models))
-    run = _Run(tables, files, np.random.default_rng(seed), count, root, file.parent / "corpora")
+    registry = Registry.read(models)
+    run = _Run(
+        tables, _files(tables, registry), registry, np.random.default_rng(seed), count, root, file.parent / "corpora"
+    )
     found: list[Rechecked] = []
     for kind, again in (
+        (contract.FACTS_TABLE, _facts),
         (IMAGES, _pictures),
         (accuracy.PAIRED, _mean_gains),
         (feature.MEANS, _clips),
@@ -117,6 +156,7 @@ class _Run:
 
     tables: Sequence[Table]
     files: Mapping[str, ModelFile]
+    registry: Registry
     rng: np.random.Generator
     count: int
     root: Path | None
@@ -142,16 +182,21 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _by(rows: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """Rows by what names them."""
-    return {_name(row, keys): row for row in _records(rows)}
+    """Rows by what names them; `InputError` for two of one name."""
+    found = {_name(row, keys): row for row in _records(rows)}
+    if len(found) < len(rows):
+        raise InputError(f"{len(rows) - len(found)} rows stand twice (by {', '.join(keys)}; allowed: once)")
+    return found
 
 
 def _name(row: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(row[key]) for key in keys)
 
 
-def _problem(said: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
-    """The first value that differs."""
+def _problem(said: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str | None:
+    """The first value that differs; or that there is no such row."""
+    if said is None:
+        return "is not in the table"
     for key, value in found.items():
         other = said[key]
         if isinstance(value, float) or isinstance(other, float):
@@ -162,10 +207,25 @@ def _problem(said: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _facts(table: Table, run: _Run) -> Iterator[Rechecked]:
+    (name,), settings = table.models, table.settings
+    sizes = [(int(height), int(width)) for height, width in settings["sizes"]]
+    before = _by(table.rows, ["model", "fact"])
+    for fact in facts_of(run.files[name], sizes, settings["seed"], run.registry):
+        problem = _problem(before.get((name, fact.name)), {"held": contract.HELD[fact.held]})
+        yield Rechecked(table.kind, f"{fact.name} of {name}", problem)
+
+
 def _pictures(table: Table, run: _Run) -> Iterator[Rechecked]:
     (corpus,) = table.data
     names = set(run.drawn(sorted(table.rows["image"].unique())))
-    pairs = [pair for pair in load_pairs(corpus, run.root_of(corpus)) if pair.name in names]
+    whole = load_pairs(corpus, run.root_of(corpus))
+    if (sample := table.settings.get(accuracy.SAMPLE)) is not None:
+        drawn = by_chance([pair.name for pair in whole], sample["seed"])[: sample["images"]]
+        other = set(drawn) != set(table.rows["image"])
+        told = "are not the first in the order by chance" if other else None
+        yield Rechecked(table.kind, f"the {len(drawn)} pictures of {corpus}", told)
+    pairs = [pair for pair in whole if pair.name in names]
     if len(pairs) < len(names):
         raise InputError(f"{corpus}: {len(names) - len(pairs)} of its pictures are not here")
     sources = [ModelSource(name, file) for name, file in run.files.items()]
@@ -175,24 +235,33 @@ def _pictures(table: Table, run: _Run) -> Iterator[Rechecked]:
     before = _by(table.rows, keys)
     for row in _records(done):
         numbers = {key: value for key, value in row.items() if isinstance(value, float)}
-        problem = _problem(before[_name(row, keys)], numbers)
+        problem = _problem(before.get(_name(row, keys)), numbers)
         yield Rechecked(table.kind, f"{corpus}/{row['image']} of {row['model']}", problem)
 
 
 def _mean_gains(table: Table, run: _Run) -> Iterator[Rechecked]:
-    """Mean paired differences from the rows of single pictures, where the measure has a value per picture."""
+    """Mean paired differences with their bounds from the rows of single pictures, where these have the measure."""
     images = next((other for other in run.tables if other.kind == IMAGES and other.data == table.data), None)
     if images is None:
         raise InputError(f"{table.name}: the rows of its pictures are not beside it")
     old, new = run.files
+    how, nulls = Statistics(**table.settings["statistics"]), table.settings["nulls"]
+    _by(images.rows, ["model", "working_size", "image"])  # each once
     for row in _records(table.rows):
         column = metrics.metric(row["measure"]).per_image
         if (row["model"], row["against"]) != (new, old) or column is None or column not in images.rows:
             continue
         own = images.rows[images.rows["working_size"].astype(str) == str(row["working_size"])]
         by_model = own.pivot(index="image", columns="model", values=column)
-        gain = float((by_model[new] - by_model[old]).mean())
-        yield Rechecked(table.kind, f"{row['measure']} on {row['split']}", _problem(row, {"difference": gain}))
+        by_model = by_model.loc[own.loc[own["model"] == new, "image"]]  # resamples go by place
+        null = nulls.get(row["measure"], 0.0)
+        null *= metrics.metric(row["measure"]).sign if null else 1.0
+        found = stats.paired(by_model[old].to_numpy(), by_model[new].to_numpy(), how, null).difference
+        again = {"difference": found.value, "low": found.low, "high": found.high}
+        problem = _problem(row, again | {"defined": found.count, "images": len(by_model)})
+        if problem is None and not np.isclose(row["p_value"], found.p_value, atol=P_NEAR, equal_nan=True):
+            problem = f"p_value is {row['p_value']:.4g} in the table and {found.p_value:.4g} measured again"
+        yield Rechecked(table.kind, f"{row['measure']} on {row['split']}", problem)
 
 
 def _clips(table: Table, run: _Run) -> Iterator[Rechecked]:
@@ -204,7 +273,7 @@ def _clips(table: Table, run: _Run) -> Iterator[Rechecked]:
     keys = ["clip", "version", "model"]
     before = _by(table.rows, keys)
     for row in _records(done):
-        problem = _problem(before[_name(row, keys)], {"saliency_mean": row["saliency_mean"]})
+        problem = _problem(before.get(_name(row, keys)), {"saliency_mean": row["saliency_mean"]})
         yield Rechecked(table.kind, f"{row['clip']}, {row['version']}, {row['model']}", problem)
 
 
@@ -249,8 +318,8 @@ def _gains(table: Table, run: _Run) -> Iterator[Rechecked]:
     keys = ["clip", "encoder", "arm", "law", "cost", "budget_%"]
     again = _by(at_costs(points.rows, plan), keys)
     for row in _records(table.rows):
-        found = again[_name(row, keys)]
-        problem = _problem(row, {key: float(found[key]) for key in ("gain_%", "strength")})
+        found = again.get(_name(row, keys))
+        problem = _problem(row, {key: float(found[key]) for key in ("gain_%", "strength")}) if found else "no encodes"
         yield Rechecked(table.kind, f"{row['clip']} by {row['arm']} at {row['cost']}={row['budget_%']:g}", problem)
 
 

@@ -65,6 +65,8 @@ def admitted(file: ModelFile) -> tuple[onnx.ModelProto, GraphFacts]:
         raise InputError(f"{path}: operator domain {foreign[0]!r} is not admitted (allowed: the ONNX domain)")
     if opsets != {OPSET}:
         raise InputError(f"{path}: opset {_listed(opsets)} (allowed: {OPSET})")
+    if model.functions:
+        raise InputError(f"{path}: brings functions of its own, {model.functions[0].name!r} (allowed: operators)")
     if any(_external(tensor) for tensor in _tensors(model.graph)):
         raise InputError(f"{path}: keeps weights in external data (allowed: one self-contained file)")
     _check_port(path, "input", list(model.graph.input), INPUT, 3)

@@ -31,7 +31,7 @@ def locked(folder: Path, act: str, seconds: float = SECONDS) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)  # a link could lead anywhere
     except OSError as error:
         raise InputError(f"cannot change {folder}: {error.strerror}") from error
     try:

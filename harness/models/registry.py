@@ -211,9 +211,12 @@ def _problem_of(registry: Any) -> str | None:
         where = "/".join(map(str, error.absolute_path)) or "top level"
         return f"{where}: {error.message}"
     seen: set[str] = set()
+    owners: dict[str, str] = {}
     for entry in registry["models"]:
         if entry["id"] in seen:
             return f"{entry['id']} stands twice (allowed: once)"
+        if (owner := owners.setdefault(entry["onnx"], entry["id"])) != entry["id"]:
+            return f"{owner} and {entry['id']} have one file, {entry['onnx']} (allowed: one each)"
         if {"..", ""} & set(entry["onnx"].split("/")):
             return f"{entry['id']}: its file is {entry['onnx']} (allowed: a path inside the folder)"
         seen.add(entry["id"])

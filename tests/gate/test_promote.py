@@ -17,14 +17,17 @@ from harness.errors import HarnessError, InputError
 from harness.files import read_json, write_json
 from harness.gate import judge as judging
 from harness.gate import kept
+from harness.gate import promote as promoting
 from harness.gate.evidence import keep_tables
 from harness.gate.judge import judge
 from harness.gate.policy import load_policy
 from harness.gate.promote import begin, findings, in_production, promote, rollback
+from harness.gate.recheck import Rechecked
 from harness.gate.verdict import Decision, Verdict, digest_of, read_verdict, write_verdict
 from harness.models.lock import locked
 from harness.models.production import read_production
 from harness.models.registry import find_model
+from harness.tables import Table
 from tests.helpers.commands import run
 from tests.helpers.gate import POLICY, changed, pair_of, winning_tables
 from tests.helpers.models import write_student
@@ -378,3 +381,31 @@ def test_the_kept_verdict_is_the_one_that_was_given(models: Path) -> None:
     again, tables = kept.recall(models, str(pointer.verdict))
     assert isinstance(again, Verdict) and asdict(again) == asdict(read_verdict(path))
     assert {table.kind for table in tables} == {one.kind for one in again.tables}
+
+
+def test_a_lock_that_is_a_link_leads_nowhere(models: Path, tmp_path: Path) -> None:
+    """The lock is emptied and written to: through a link that would be somebody's file."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (models / ".lock").unlink(missing_ok=True)
+    (models / ".lock").symlink_to(precious)
+    with pytest.raises(InputError, match="cannot change"):
+        promote("b", tmp_path / "verdict.json", models)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_what_is_measured_again_is_what_was_judged_and_not_what_lies_there_by_then(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Honest tables that are put in place of the judged ones, once those were read, prove nothing of them."""
+    verdict, real = won(models), promoting.recheck_tables
+
+    def swapped(found: Verdict, tables: list[Table], file: Path, count: int, **more: Path) -> list[Rechecked]:
+        shutil.rmtree(file.parent)
+        return real(found, tables, file, count, **more)
+
+    monkeypatch.setattr(promoting, "recheck_tables", swapped)
+    with pytest.raises(InputError, match="the rows of its pictures are not beside it"):  # these tables have none
+        promote("b", verdict, models, again=2)
+    assert not kept.any_in(models)

@@ -22,7 +22,7 @@ from tests.helpers.commands import run
 from tests.helpers.gate import tiny_policy, two_students
 from tests.helpers.models import write_student
 
-KINDS = ("eval.images", "eval.paired", "score.feature", "roi.at_cost_points", "roi.at_cost_by_clip")
+KINDS = ("models.facts", "eval.images", "eval.paired", "score.feature", "roi.at_cost_points", "roi.at_cost_by_clip")
 
 
 POLICY = tiny_policy(budgets=["psnr_y=3"], primary=["psnr_y=3"])
@@ -66,6 +66,10 @@ def flattered(column: str, where: Callable[[pd.DataFrame], pd.Series], by: float
 SPOILT = {
     "a picture": ("eval.images", flattered("mae", lambda rows: rows["model"] == "new", -0.01)),
     "a mean": ("eval.paired", flattered("difference", lambda rows: rows["measure"] == "mae_mean", -0.01)),
+    "bounds": ("eval.paired", flattered("low", lambda rows: rows["measure"] == "iou_mean@0.5", 0.5)),
+    "a p-value": ("eval.paired", lambda rows: rows.__setitem__("p_value", 0.9)),
+    "a count": ("eval.paired", lambda rows: rows.__setitem__("images", 5019)),
+    "a fact": ("models.facts", lambda rows: rows.__setitem__("held", "no")),
     "a clip": ("score.feature", flattered("saliency_mean", lambda rows: rows["model"] == "new", 0.001)),
     "an encode": ("roi.at_cost_points", flattered("vmaf", lambda rows: rows["arm"] == "new", 0.5)),
     "a gain": ("roi.at_cost_by_clip", flattered("gain_%", lambda rows: rows["arm"] == "new", 1.0)),
@@ -91,6 +95,22 @@ def test_a_table_that_was_invented_and_judged_anew_does_not_survive(measured: Pa
         HarnessError, match=r"rows differ when measured again \(first: .* in the table and .* measured again"
     ):
         refuse_differing(found, verdict)
+
+
+@pytest.mark.slow
+def test_rows_that_stand_twice_or_are_gone_are_found(measured: Path, verdict: Path) -> None:
+    evidence = verdict.parent / "evidence"
+    tables = {table.kind: table for table in read_tables(evidence)}
+    clips, pictures = tables["score.feature"], tables["eval.images"]
+    rows = clips.rows[~((clips.rows["model"] == "new") & (clips.rows["version"] != "source"))]
+    keep_tables([replace(clips, rows=rows)], evidence)
+    write_verdict(judge(POLICY, read_tables(evidence)), verdict)
+    found = recheck(verdict, 1, models=measured / "model", seed=0)
+    assert {one.problem for one in found if one.kind == "score.feature"} == {None, "is not in the table"}
+    twice = pd.concat([pictures.rows, pictures.rows[pictures.rows["model"] == "new"]])
+    keep_tables([replace(pictures, rows=twice)], evidence)
+    with pytest.raises(InputError, match="4 rows stand twice"):
+        recheck(verdict, 1, models=measured / "model", seed=0)
 
 
 @pytest.mark.slow

@@ -108,3 +108,14 @@ def test_load_refuses_another_hash(placeholder: Path) -> None:
 def test_upstream_files_pass(shared: Path) -> None:
     for path in sorted((shared / "weights").glob("*.onnx")):
         assert check_graph(path).opset == 17
+
+
+def test_functions_of_its_own_are_refused_whatever_they_are_called(placeholder: Path) -> None:
+    """One that is called like an admitted operator could do anything, in another runtime than ours."""
+
+    def add(model: onnx.ModelProto) -> None:
+        body = [helper.make_node("Sin", ["x"], ["y"])]
+        model.functions.append(helper.make_function("", "Sigmoid", ["x"], ["y"], body, [helper.make_opsetid("", 17)]))
+
+    with pytest.raises(InputError, match="brings functions of its own, 'Sigmoid'"):
+        check_graph(altered(placeholder, add))

@@ -208,6 +208,16 @@ def test_a_file_outside_the_folder_is_refused_by_everything_that_reads_the_regis
         registry.find_model("saliency_student_v1", models)
 
 
+def test_two_ids_with_one_file_are_refused_so_that_none_is_written_over_the_other(models: Path) -> None:
+    content = read_json(models / "tiny" / "registry.json")
+    content["models"][0]["onnx"] = content["models"][1]["onnx"]
+    write_json(models / "tiny" / "registry.json", content)
+    (problem,) = problems(models)
+    assert problem is not None and "have one file" in problem
+    with pytest.raises(InputError, match="have one file"):
+        registry.find_model("saliency_student_v1", models)
+
+
 def test_an_id_that_stands_twice_is_refused_and_none_of_them_is_taken(models: Path) -> None:
     content = read_json(models / "tiny" / "registry.json")
     content["models"].append({**content["models"][1], "sha256": "0" * 64})

@@ -18,6 +18,8 @@ FACTS = {
     "finite": "map is finite",
     "range": "map is within [0, 1]",
 }
+HELD = {True: "yes", False: "no", None: "open"}
+"""How a table says whether a fact holds."""
 
 
 @dataclass(frozen=True)

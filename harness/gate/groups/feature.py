@@ -141,6 +141,9 @@ def _drifts(rows: pd.DataFrame, question: Question) -> tuple[dict[str, np.ndarra
     """Every clip's own means by model, and how far its encodes are from them: of the candidate, of the incumbent."""
     wide = rows.pivot(index="clip", columns=["model", "version"], values="saliency_mean")
     wide = wide.loc[[name for name in question.profile.clip_names if name in wide.index]]
+    for version in (SOURCE, *(f"crf {crf}" for crf in Settings.of(question.policy).crf)):
+        if any((name, version) not in wide for name in question.names):
+            raise InputError(f"the table has no rows of {version} for both models")
     clean = {name: wide[name][SOURCE].to_numpy(float) for name in question.names}
     drifts = []
     for name in (question.new, question.old):

@@ -53,6 +53,13 @@ def test_a_clip_that_is_not_in_the_table_makes_it_partial() -> None:
     assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "partial: 19 of 20 items")
 
 
+def test_an_encode_that_is_in_the_table_for_neither_model_leaves_the_group_undecided() -> None:
+    """The hardest encode would be left out for both, where it would be missed for one."""
+    tables = changed(winning_tables(), "score.feature", lambda rows: rows[rows["version"] != "crf 43"])
+    found = check_of(tables, "feature.drift")
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "the table has no rows of crf 43 for both models")
+
+
 @pytest.mark.parametrize(("off", "outcome"), [(9e-7, Outcome.PASS), (2e-6, Outcome.FAIL)])
 def test_where_a_native_extractor_is_parity_with_it_counts(off: float, outcome: Outcome) -> None:
     tables = changed(winning_tables(), "score.native", lambda rows: rows.assign(max_abs_diff=off))
