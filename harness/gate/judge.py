@@ -13,7 +13,7 @@ from harness.gate.groups.base import DOUBTS, Question, Reading, Tables
 from harness.gate.looks import look_of, refuse_bad_looks
 from harness.gate.pair import PAIR, read_pair
 from harness.gate.policy import Policy, Profile
-from harness.gate.power import refuse_undecidable
+from harness.gate.power import refuse_undecidable, rules_in
 from harness.gate.rules import Rule, checks_of
 from harness.gate.verdict import Measurement, TableRecord, Verdict
 from harness.jobs.provenance import code_digest, commit
@@ -87,8 +87,7 @@ def _read(name: str, question: Question, tables: Tables) -> Reading:
 
 def rules_of(policy: Policy, profile: Profile, unavailable: Container[str] = ()) -> list[Rule]:
     """Every rule of every group, in the order of the policy; an optional one falls away where it is unavailable."""
-    declared = [rule for name in policy.groups for rule in find_group(name).rules(policy, profile)]
-    return [rule for rule in declared if not (rule.optional and rule.key in unavailable)]
+    return [rule for rule in rules_in(policy, profile) if not (rule.optional and rule.key in unavailable)]
 
 
 def refuse_unknown(policy: Policy, profile: Profile) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import InputError
+from harness.gate.demo import RULES
 from harness.gate.judge import judge, refuse_unknown, rules_of
-from harness.gate.policy import Policy, policy_of
-from harness.gate.power import foresee
-from harness.stats import mean_of
-from tests.helpers.gate import POLICY, winning_tables
+from harness.gate.policy import Policy, load_policy, policy_of
+from harness.gate.power import analysis, foresee, spreads_of
+from harness.gate.verdict import write_verdict
+from harness.stats import items_needed, mean_of, spread_within
+from tests.helpers import ROOT
+from tests.helpers.commands import run
+from tests.helpers.gate import POLICY, winning_tables, with_policy
 
 FULL = POLICY.profile("full")
 
@@ -52,3 +57,38 @@ def test_what_cannot_be_decided_is_refused_by_name_with_what_it_needs() -> None:
     with pytest.raises(InputError, match=r"roi.gain.vmaf=0 cannot be decided"):
         judge(wider, winning_tables(policy=wider))
     refuse_unknown(wider, wider.profile("demo"))  # promotes nothing, and may be as small as it likes
+
+
+def test_the_draft_of_a_third_policy_can_decide_all_that_it_asks() -> None:
+    draft = load_policy(ROOT / "docs" / "policy-3.toml")
+    refuse_unknown(draft, draft.profile("full"))
+    found = {each.rule.key: each for each in foresee(draft, rules_of(draft, draft.profile("full")))}
+    assert found["roi.gain.vmaf=1"].items == 50 and all(each.decidable for each in found.values())
+
+
+def test_the_demonstrations_own_rules_can_decide_all_that_they_ask_and_promote_nothing() -> None:
+    rules = load_policy(RULES)
+    demo = rules.profile("demo")
+    refuse_unknown(rules, demo)
+    found = foresee(rules, rules_of(rules, demo))
+    assert len(found) > 8 and all(each.decidable for each in found) and not demo.promotable
+
+
+def test_an_analysis_takes_spreads_from_a_verdict_and_rules_from_a_policy() -> None:
+    """Of ten clips that lie a point apart, by rules that ask for three points; and by rules that ask for one."""
+    verdict = judge(POLICY, winning_tables())
+    measured = {item.key: item for item in verdict.measurements}["roi.gain.vmaf=1"]
+    spread = spreads_of(verdict)["roi.gain.vmaf=1"]
+    assert spread == pytest.approx(spread_within(float(measured.low or 0), float(measured.high or 0), 20))
+    rows = analysis(verdict).set_index("check")
+    own = rows.loc["gain at vmaf=1"]
+    assert own["spread"] == pytest.approx(spread) and own["was"] == pytest.approx(measured.value)
+    assert int(own["needs"]) == items_needed(4.0, spread)
+    strict = with_policy(power={"truth": {**POLICY.content["power"]["truth"], "roi.gain.*": -2.9}})
+    assert analysis(verdict, strict).set_index("check").loc["gain at vmaf=1", "needs"] == str(items_needed(0.1, spread))
+
+
+def test_the_command_shows_it(tmp_path: Path) -> None:
+    write_verdict(judge(POLICY, winning_tables()), tmp_path / "verdict.json")
+    done = run("gate", "power", tmp_path / "verdict.json", "--policy", ROOT / "docs" / "policy-3.toml", "--json")
+    assert {"gain at vmaf=3", "drift under compression"} <= {row["check"] for row in json.loads(done.stdout)}
