@@ -38,9 +38,10 @@ class Expected:
         total = sum(self.seconds.values())
         parts = ", ".join(f"{name} {duration(taken)}" for name, taken in self.seconds.items())
         timed = ", ".join(f"{name} {1000 * taken:.0f} ms" for name, taken in self.models.items())
+        word = "up to " if self.most else "about " if total >= 60 else ""
         return (
-            f"{'up to' if self.most else 'about'} {duration(total)} on {self.workers} processes, less what an earlier "
-            f"run left ({parts}; models timed now, a megapixel: {timed})"
+            f"{word}{duration(total)} on {self.workers} processes, less what an earlier run left ({parts}; "
+            f"models timed now, a megapixel: {timed})"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,12 @@ def test_a_clip_that_is_absent_or_short_decides_nothing(context: Context) -> Non
     shutil.rmtree(folder / "masks" / "02-faint")
     with pytest.raises(InputError, match="0 frames of clip 02-faint"):
         clips_of(context)
+
+
+@pytest.mark.slow
+def test_a_profile_may_take_a_short_clip_as_it_is(context: Context) -> None:
+    clips_of(context)
+    y4m = context.corpora / "synth-clips" / "clips" / "02-faint.y4m"
+    y4m.write_bytes(y4m.read_bytes()[: y4m.read_bytes().rindex(b"FRAME\n")])
+    whole = replace(context, profile=replace(context.profile, whole_clips=True), looked_up={})
+    assert [clip.name for clip in clips_of(whole)] == list(context.profile.clip_names)

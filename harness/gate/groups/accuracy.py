@@ -118,7 +118,7 @@ def read(question: Question, tables: Tables) -> Reading:
         try:
             rows = _rows(tables.find(want).rows, question, want)
         except InputError as error:
-            missing |= {_key(want.data, measure): str(error) for measure in settings.measures}
+            missing |= {key: str(error) for measure in settings.measures if (key := _key(want.data, measure)) in asked}
             continue
         for measure in settings.measures:
             key = _key(want.data, measure)
