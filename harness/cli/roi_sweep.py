@@ -84,7 +84,6 @@ def roi_sweep(
     """
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
-    from harness.tables import write_table
 
     usual = harness.SweepPlan((PRODUCTION,))
     words: dict[str, Any] = {
@@ -110,9 +109,9 @@ def roi_sweep(
         )
         with progress("arms encoded and measured") as report:
             tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
-        for table in tables:
-            write_table(table, out)
+        page = harness.write_sweep(tables, out)[-1]
         say(markdown(tables[0].rows))
+        say(f"page: {page}", to_stderr=True)
         return
     plan = harness.SweepPlan(**words, strengths=tuple(strengths or usual.strengths))
     with progress("arms encoded and measured") as report:
@@ -120,4 +119,4 @@ def roi_sweep(
     written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")
-    say(f"curves and sheets in {out}: {names}", to_stderr=True)
+    say(f"curves and sheets in {out}: {names}; page: {written[-1]}", to_stderr=True)
