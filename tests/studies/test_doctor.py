@@ -9,7 +9,7 @@ from harness.studies.doctor import as_dict, diagnose
 
 @pytest.mark.slow
 def test_doctor_finds_what_the_demo_needs() -> None:
-    found = diagnose()
+    found = diagnose(ask_repeats=True)
     assert found.libvmaf and {"vmaf_v0.6.1", "vmaf_v1.0.16_5d0h"} <= set(found.vmaf_models)
     assert {"saliency_student_v1", "saliency_student_v2", "saliency_student_v3"} <= set(found.models)
     assert found.production in found.models
