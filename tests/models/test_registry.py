@@ -162,7 +162,7 @@ def test_a_sidecar_that_is_no_object_is_a_finding(models: Path) -> None:
 def test_list_marks_the_model_in_production(models: Path) -> None:
     def listed() -> dict[str, bool]:
         done = run("registry", "list", "--json", "--models", models)
-        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)}
+        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)["models"]}
 
     pointer_to(models)
     assert [name for name, marked in listed().items() if marked] == [PLACEHOLDER]

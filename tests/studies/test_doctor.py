@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness.studies.doctor import as_dict, diagnose
+from tests.helpers.schemas import checked
 
 
 @pytest.mark.slow
@@ -18,4 +21,4 @@ def test_doctor_finds_what_the_demo_needs() -> None:
     assert facts["libx264"].repeats is True and facts["libx265"].repeats is True
     assert facts["libsvtav1"].repeats is None
     assert facts["libsvtav1"].obeys is False and facts["libsvtav1"].reason
-    assert as_dict(found)["encoders"][0]["name"] == "libx264"
+    assert checked("doctor", json.dumps({"schema_version": 1} | as_dict(found)))["encoders"][0]["name"] == "libx264"
