@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import AsJson, Policy, Root, Workers
+from harness.cli.progress import remark, stages
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.callback(invoke_without_command=True)
+@long
 def gate(
     context: typer.Context,
     candidate: Annotated[
@@ -67,7 +70,6 @@ def gate(
     from harness.models.registry import PRODUCTION
 
     _check_format(form, as_json)
-    console = Console(stderr=True)
     rules = harness.load_policy(policy)
     if tables:
         verdict = harness.judge_folders(
@@ -76,16 +78,18 @@ def gate(
     elif candidate is None:
         raise InputError("nothing to judge (allowed: --candidate MODEL, or --from FOLDER with the tables of a run)")
     else:
-        verdict = harness.run_gate(
-            incumbent or PRODUCTION,
-            candidate,
-            out,
-            profile=profile,
-            policy=rules,
-            root=root,
-            workers=workers,
-            announce=lambda text: console.print(text, style="dim", highlight=False),
-        )
+        with stages() as report:
+            verdict = harness.run_gate(
+                incumbent or PRODUCTION,
+                candidate,
+                out,
+                profile=profile,
+                policy=rules,
+                root=root,
+                workers=workers,
+                announce=remark,
+                progress=report,
+            )
     if as_json:
         typer.echo(verdict.text(), nl=False)
     elif form != TEXT:
@@ -141,16 +145,16 @@ def history(
 
     Example: `harness gate history saliency_student_v3 results/gate --check 'accuracy.*'`
     """
-    from harness.cli.output import print_json, print_rows, say
+    from harness.cli.output import print_json, print_rows, warn
     from harness.gate.history import history_of
 
     found = history_of(model, folders, checks or ())
     if plot:
         found.draw(plot)
     for reason in found.unread:
-        say(f"passed over: {reason}", to_stderr=True)
+        warn(f"passed over: {reason}")
     if as_json:
-        print_json(found.as_json())
+        print_json({"verdicts": found.as_json()})
     else:
         print_rows(found.rows(), ".4f")
 
@@ -166,6 +170,7 @@ def _check_format(form: str, as_json: bool) -> None:
 
 
 @commands.command("recheck")
+@long
 def recheck(
     verdict: Annotated[Path, typer.Argument(help="A verdict.json, its evidence beside it.")],
     count: Annotated[int, typer.Option(help="Random rows of each kind to measure again.")] = 10,
@@ -181,7 +186,7 @@ def recheck(
     from harness.cli.output import print_rows, say
     from harness.gate.recheck import recheck, refuse_differing, table_of
 
-    found = recheck(verdict, count, root=root, seed=seed, announce=lambda line: say(line, to_stderr=True))
+    found = recheck(verdict, count, root=root, seed=seed, announce=remark)
     print_rows(table_of(found), ".4f")
     refuse_differing(found, verdict)
     say(f"{verdict}: all {len(found)} are what they were")

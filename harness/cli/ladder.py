@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     STORE,
     AsJson,
@@ -36,7 +37,7 @@ from harness.cli.progress import progress
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("ladder")(ladder)
+    app.command("ladder")(long(ladder))
 
 
 def ladder(
@@ -80,7 +81,7 @@ def ladder(
 
         rungs = dry_ladder(models or [PRODUCTION], corpus, plan, root=root, clips=clips or ())
         if as_json:
-            print_json([dataclasses.asdict(rung) for rung in rungs])
+            print_json({"planned": [dataclasses.asdict(rung) for rung in rungs]})
             return
         for rung in rungs:
             say(f"{rung.clip}: {rung.picture}, {rung.frames} frames")
@@ -90,13 +91,13 @@ def ladder(
             say(f"       distorted: {rung.distorted_chain}")
         say(f"{len(rungs)} clips, {len(rungs) * len(plan.crfs)} encodes")
         return
-    with progress("scoring") as report:
+    with progress("encoding and scoring", "encodes") as report:
         found = harness.ladder(
             models or [PRODUCTION], corpus, plan,
             root=root, clips=clips or (), executor=executor, store=store, out=out, progress=report,
         )  # fmt: skip
     if as_json:
-        print_json({table.name: table_json(table) for table in found.findings})
+        print_json({"tables": {table.name: table_json(table) for table in found.findings}})
         return
     console = Console()
     for table in found.findings:

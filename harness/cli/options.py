@@ -46,6 +46,11 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.
 PixFmt = Annotated[str | None, typer.Option("--pix-fmt", help="Pixel format of raw YUV.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="TOML with what to change in the shipped policy.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="The encoder's preset; '' for none.")]
+Progress = Annotated[
+    str,
+    typer.Option("--progress", help="bars, lines, json (events); auto: bars, in a log lines."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only results, warnings and errors.")]
 Root = Annotated[
     Path | None,
     typer.Option("--root", help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache]."),

@@ -38,7 +38,7 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
     named = {pointer.id: pointer.sha256} if pointer else {}
     if as_json:
         marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
-        print_json(marked)
+        print_json({"models": marked})
         return
     wide = Console().width >= NARROW
     more = ("opset", "sha256", "notes") if wide else ()
@@ -66,7 +66,7 @@ def verify_models(models: ModelFolder = None, keys: TrustedKeys = None, as_json:
 
     findings = findings_of(models, keys)
     if as_json:
-        print_json([{"subject": f.subject, "problem": f.problem} for f in findings])
+        print_json({"findings": [{"subject": f.subject, "problem": f.problem} for f in findings]})
     else:
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     AsJson,
     DryRun,
@@ -24,7 +25,7 @@ from harness.cli.options import (
     WorkingSize,
     parse_size,
 )  # fmt: skip
-from harness.cli.output import print_json, say
+from harness.cli.output import print_json, say, warn
 from harness.cli.progress import stages
 from harness.errors import HarnessError, InputError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("roi-encode")(roi_encode)
+    app.command("roi-encode")(long(roi_encode))
 
 
 def roi_encode(
@@ -141,11 +142,11 @@ def roi_encode(
         raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")
     source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
     codes, found = [0], []
-    with stages() as report:
+    with stages({"": "frames"}) as report:
         for clip, place_out in zip(wanted, outs, strict=True):
             prefix = f"{clip}: " if len(wanted) > 1 else ""
             try:
-                with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
+                with on_disk(clip, bool(size), warn) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
                         planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
@@ -169,13 +170,13 @@ def roi_encode(
                     raise
                 codes.append(error.exit_code)
                 found.append({"clip": str(clip), "error": str(error), "exit_code": error.exit_code})
-                say(f"harness: {' '.join(str(error).split())}", to_stderr=True)
+                warn(f"harness: {' '.join(str(error).split())}")
                 continue
             found.append({**dataclasses.asdict(result), "path": str(result.path)})
             if not as_json:
                 _show(result)
     if as_json:
-        print_json(found if len(wanted) > 1 else found[0])
+        print_json({"encodes": found})
     raise typer.Exit(worst(codes))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     STORE,
     ClipCorpus,
@@ -20,14 +21,14 @@ from harness.cli.options import (
     Store,
     WorkingSize,
 )  # fmt: skip
-from harness.cli.output import say
-from harness.cli.progress import progress
+from harness.cli.output import say, warn
+from harness.cli.progress import progress, remark
 from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("roi-sweep")(roi_sweep)
+    app.command("roi-sweep")(long(roi_sweep))
 
 
 def roi_sweep(
@@ -96,7 +97,7 @@ def roi_sweep(
     }
     chosen = harness.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
     how: dict[str, Any] = {"executor": executor, "store": store, "name": name}
-    how["announce"] = lambda line: say(line, to_stderr=True)
+    how["announce"] = warn
     if laws and not budgets:
         raise InputError("--law without --budget (allowed: both; at equal strength the map decides alone)")
     if not oracle and not budgets:
@@ -107,16 +108,16 @@ def roi_sweep(
         costs = harness.CostPlan(
             **words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws), oracle=oracle
         )
-        with progress("arms encoded and measured") as report:
+        with progress("encoding and measuring", "arms") as report:
             tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
         page = harness.write_sweep(tables, out)[-1]
         say(markdown(tables[0].rows))
-        say(f"page: {page}", to_stderr=True)
+        remark(f"to look at: {page}")
         return
     plan = harness.SweepPlan(**words, strengths=tuple(strengths or usual.strengths))
-    with progress("arms encoded and measured") as report:
+    with progress("encoding and measuring", "arms") as report:
         found = harness.roi_sweep(plan, chosen, progress=report, **how)
     written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")
-    say(f"curves and sheets in {out}: {names}; page: {written[-1]}", to_stderr=True)
+    remark(f"curves and sheets in {out}: {names}; to look at: {written[-1]}")

@@ -63,6 +63,7 @@ class Context:
     registry: Registry = field(default_factory=Registry.read)
     workers: int = 1
     announce: Callable[[str], None] = field(default=print, repr=False)
+    progress: Callable[[str, int, int], None] | None = field(default=None, repr=False)
     looked_up: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Sets that were found and read once for the whole run, by their name."""
 

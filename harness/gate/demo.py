@@ -21,7 +21,9 @@ class Demo:
     report: Path
 
 
-def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
+def run_demo(
+    out: Path, announce: Callable[[str], None], progress: Callable[[str, int, int], None] | None = None
+) -> Demo:
     """Gate v3 against v1 on generated corpora and write the report; a second run reuses finished jobs."""
-    verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce)
+    verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", announce=announce, progress=progress)
     return Demo(verdict, write_report(verdict, out / "report.html", out / "evidence"))
