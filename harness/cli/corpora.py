@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli import complete
 from harness.cli.events import Shape, long, shape
 from harness.cli.options import AsJson, Root, parse_size
 from harness.cli.output import print_json, warn
@@ -18,6 +19,11 @@ from harness.errors import HarnessError, InputError
 
 FAULTS = ("unpaired", "unreadable", "mismatched")
 ODD = {"empty": "empty masks", "full": "full masks", "tiny": "tiny masks", "grey": "grey masks", "turned": "turned"}
+
+SetName = Annotated[
+    str,
+    typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora),
+]
 
 commands = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
 
@@ -58,7 +64,12 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
 @commands.command()
 @long
 def fetch(
-    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
+        ),
+    ],
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder to put the set in; the user's cache by default.")
     ] = None,
@@ -87,7 +98,12 @@ def fetch(
 @commands.command()
 @long
 def verify(
-    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
+        ),
+    ],
     root: Root = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that decode and hash.")] = 2,
     as_json: AsJson = False,

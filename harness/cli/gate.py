@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import harness
+from harness.cli import complete
 from harness.cli.events import long
 from harness.cli.options import AsJson, Policy, Root, Workers
 from harness.cli.progress import remark, stages
@@ -36,11 +37,16 @@ def register(app: typer.Typer) -> None:
 def gate(
     context: typer.Context,
     candidate: Annotated[
-        str | None, typer.Option("--candidate", help="The new weights: a registry id or a path.")
+        str | None,
+        typer.Option("--candidate", help="The new weights: a registry id or a path.", autocompletion=complete.models),
     ] = None,
     incumbent: Annotated[
         str | None,
-        typer.Option("--incumbent", help="What it must beat: a registry id or a path [default: production]."),
+        typer.Option(
+            "--incumbent",
+            help="What it must beat: a registry id or a path [default: production].",
+            autocompletion=complete.models,
+        ),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", help="What to measure on, as the policy names it.")] = "full",
     policy: Policy = None,

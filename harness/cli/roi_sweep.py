@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import harness
+from harness.cli import complete
 from harness.cli.events import long
 from harness.cli.options import (
     STORE,
@@ -45,7 +46,10 @@ def roi_sweep(
         typer.Option(help="Model whose map above 0.5 is the region of --video; best one that steers no arm."),
     ] = None,
     encoders: Annotated[
-        list[str] | None, typer.Option("--encoder", help="Repeatable [default: libx264]; see `harness doctor`.")
+        list[str] | None,
+        typer.Option(
+            "--encoder", help="Repeatable [default: libx264]; see `harness doctor`.", autocompletion=complete.encoders
+        ),
     ] = None,
     crfs: Annotated[
         list[float] | None, typer.Option("--crf", help="Repeatable, four or more [default: 22, 27, 32 and 37].")
