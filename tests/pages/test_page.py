@@ -48,6 +48,11 @@ def test_a_notebook_gets_the_same_parts_escaped_and_no_script() -> None:
     assert "<svg" in shown and "The first 1 of 2 rows" in shown
 
 
+def test_more_lines_than_colours_are_told_apart_by_dashes() -> None:
+    shown = fragment("t", charts=[line_chart("t", "x", "y", [(str(n), n, [(0.0, 1.0)]) for n in range(13)])])
+    assert shown.count('stroke-dasharray="7 3" points') == 6 and shown.count('stroke-dasharray="2 3" points') == 1
+
+
 def test_points_without_a_number_are_left_out() -> None:
     assert [len(points.split()) for _, _, points in CHART.lines] == [2]
 
