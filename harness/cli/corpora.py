@@ -13,7 +13,7 @@ from rich.table import Table
 from harness.cli import complete
 from harness.cli.events import Shape, long, shape
 from harness.cli.options import AsJson, Root, parse_size
-from harness.cli.output import print_json, warn
+from harness.cli.output import print_json, say
 from harness.cli.progress import progress, remark, stages
 from harness.errors import HarnessError, InputError
 
@@ -87,7 +87,7 @@ def fetch(
 
     manifest = load_manifest(name)
     if not manifest.generated:
-        warn(f"{manifest.title}: {manifest.licence} {manifest.terms}")
+        say(f"{manifest.title}: {manifest.licence} {manifest.terms}", to_stderr=True)
     corpus = fetch_corpus(manifest, into, yes=yes, note=remark, progressbar=shape() is Shape.BARS)
     if as_json:
         print_json({"name": manifest.name, "folder": str(corpus.folder)})

@@ -151,14 +151,14 @@ def history(
 
     Example: `harness gate history saliency_student_v3 results/gate --check 'accuracy.*'`
     """
-    from harness.cli.output import print_json, print_rows, warn
+    from harness.cli.output import print_json, print_rows, say
     from harness.gate.history import history_of
 
     found = history_of(model, folders, checks or ())
     if plot:
         found.draw(plot)
     for reason in found.unread:
-        warn(f"passed over: {reason}")
+        say(f"passed over: {reason}", to_stderr=True)
     if as_json:
         print_json({"verdicts": found.as_json()})
     else:

@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1  # of every `--json` but the verdict's, which has its own
 
 
-def say(text: str) -> None:
-    """Print text as it is: names whole, in one line, whatever brackets they hold."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def warn(text: str) -> None:
-    """What a user must know, on stderr; a note where events go there."""
-    if shape() is Shape.JSON:
+def say(text: str, to_stderr: bool = False) -> None:
+    """Print text as it is: names whole, in one line, whatever brackets they hold; a note where events go to stderr."""
+    if to_stderr and shape() is Shape.JSON:
         emit("note", text=text)
-    else:
+    elif to_stderr:
         plain_line(text)
+    else:
+        Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def plain_line(text: str, style: str | None = None) -> None:

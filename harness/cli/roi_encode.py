@@ -25,7 +25,7 @@ from harness.cli.options import (
     WorkingSize,
     parse_size,
 )  # fmt: skip
-from harness.cli.output import print_json, say, warn
+from harness.cli.output import print_json, say
 from harness.cli.progress import stages
 from harness.errors import HarnessError, InputError
 
@@ -146,7 +146,7 @@ def roi_encode(
         for clip, place_out in zip(wanted, outs, strict=True):
             prefix = f"{clip}: " if len(wanted) > 1 else ""
             try:
-                with on_disk(clip, bool(size), warn) as place:
+                with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
                         planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
@@ -170,7 +170,7 @@ def roi_encode(
                     raise
                 codes.append(error.exit_code)
                 found.append({"clip": str(clip), "error": str(error), "exit_code": error.exit_code})
-                warn(f"harness: {' '.join(str(error).split())}")
+                say(f"harness: {' '.join(str(error).split())}", to_stderr=True)
                 continue
             found.append({**dataclasses.asdict(result), "path": str(result.path)})
             if not as_json:

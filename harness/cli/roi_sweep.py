@@ -22,7 +22,7 @@ from harness.cli.options import (
     Store,
     WorkingSize,
 )  # fmt: skip
-from harness.cli.output import say, warn
+from harness.cli.output import say
 from harness.cli.progress import progress, remark
 from harness.errors import InputError
 
@@ -101,7 +101,7 @@ def roi_sweep(
     }
     chosen = harness.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
     how: dict[str, Any] = {"executor": executor, "store": store, "name": name}
-    how["announce"] = warn
+    how["announce"] = lambda line: say(line, to_stderr=True)
     if laws and not budgets:
         raise InputError("--law without --budget (allowed: both; at equal strength the map decides alone)")
     if not oracle and not budgets:
