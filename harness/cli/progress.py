@@ -65,10 +65,13 @@ class Stage:
 
     @property
     def seconds_left(self) -> float | None:
-        """At that rate; None where the rate or the end is unknown."""
+        """At that rate; None where the rate or the end is unknown, or it should have ended by now."""
+        if self.finished:
+            return 0.0
         if self.total is None or not (rate := self.per_second):
             return None
-        return max(0.0, (self.total - self.done) / rate - (0 if self.finished else time.monotonic() - self.last))
+        left = (self.total - self.done) / rate - (time.monotonic() - self.last)
+        return left if left > 0 else None
 
     @property
     def count(self) -> str:
