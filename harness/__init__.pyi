@@ -13,10 +13,10 @@ from .studies.roi.encode import Steering as Steering
 from .studies.roi.encode import roi_encode as roi_encode
 from .studies.roi.plan import CostPlan as CostPlan
 from .studies.roi.plan import SweepPlan as SweepPlan
+from .studies.roi.report import write_sweep as write_sweep
 from .studies.roi.run import Clips as Clips
 from .studies.roi.run import roi_at_cost as roi_at_cost
 from .studies.roi.run import roi_sweep as roi_sweep
-from .studies.roi.sheets import write_sweep as write_sweep
 from .studies.score.ladder import LadderPlan as LadderPlan
 from .studies.score.outputs import ScoreOutputs as ScoreOutputs
 from .studies.score.pair import ScorePlan as ScorePlan

@@ -83,6 +83,17 @@ def cell(value: Any) -> str:
     return str(value)
 
 
+def readable(value: float) -> str:
+    """A number as people read it: about three digits that count.
+
+    >>> readable(0.01234), readable(12.345), readable(1234.5)
+    ('0.0123', '12.3', '1234')
+    """
+    if abs(value) < 1 and round(value, 4):
+        return f"{value:.4f}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def plain(text: str) -> str:
     """Text for one line of Markdown: no raw HTML, no line breaks.
 

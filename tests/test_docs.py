@@ -54,7 +54,7 @@ def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 PAGES = (
     "README.md", "docs/ci.md", "docs/trust.md", "docs/gate.md", "docs/tutorial.md", "docs/own-pictures.md",
-    "docs/own-model.md", "docs/cluster.md", "docs/settings.md", "docs/release.md", "docs/index.md",
+    "docs/own-model.md", "docs/cluster.md", "docs/scripts.md", "docs/settings.md", "docs/release.md", "docs/index.md",
 )  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 

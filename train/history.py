@@ -12,6 +12,7 @@ import torch
 
 from harness.errors import InputError
 from harness.files import whole_file
+from harness.pages.figures import save_figure
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 Taken = TypeVar("Taken")
@@ -53,8 +54,7 @@ def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
     )
     right.set_ylabel("validation IoU@0.5")
     figure.legend(loc="outside lower center", ncols=2)
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=110)
+    save_figure(figure, path)
 
 
 def checkpoint(folder: Path, parts: dict[str, Any], history: list[EpochRow]) -> None:

@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.version import __version__
 
 # Modules of this package that are no command
-SHARED = ("app", "options", "output", "progress", "project", "signals", "survey")
+SHARED = ("app", "complete", "events", "options", "output", "progress", "project", "signals", "survey")
 VERSION = "--version"
 HELP = {"-h", "--help"}
 LONGEST_LINE = 2000
@@ -84,7 +84,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        app = application(sys.argv[1:2])
+        app = application(_typed()[1:2])
         code = int(app(prog_name="harness", standalone_mode=False, default_map=_defaults(app)) or 0)
         sys.stdout.flush()
         return code
@@ -108,6 +108,12 @@ def _run() -> int:
     except MemoryError as error:
         _complain(f"out of memory: {error}" if str(error) else "out of memory")
     return 1
+
+
+def _typed() -> list[str]:
+    """The words of the command line; of the one that a shell asks to complete, once its command is whole."""
+    words = os.environ.get("COMP_WORDS", "").split() if "_HARNESS_COMPLETE" in os.environ else sys.argv
+    return words if len(words) > 2 or words is sys.argv else []
 
 
 def _defaults(app: typer.Typer) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli import complete
+from harness.cli.events import Shape, long, shape
 from harness.cli.options import AsJson, Root, parse_size
-from harness.cli.output import print_json
-from harness.cli.progress import progress, stages
+from harness.cli.output import print_json, say
+from harness.cli.progress import progress, remark, stages
 from harness.errors import HarnessError, InputError
 
 FAULTS = ("unpaired", "unreadable", "mismatched")
 ODD = {"empty": "empty masks", "full": "full masks", "tiny": "tiny masks", "grey": "grey masks", "turned": "turned"}
+
+SetName = Annotated[
+    str,
+    typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora),
+]
 
 commands = typer.Typer(no_args_is_help=True, help="List, fetch, verify and generate image and clip sets.")
 
@@ -45,7 +51,7 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
     if root is not None and not root.is_dir():
         raise InputError(f"{root}: no such folder")
     if as_json:
-        print_json(rows)
+        print_json({"corpora": rows})
         return
     table = Table("corpus", "role", "holds", box=None, pad_edge=False, header_style="bold")
     table.add_column("found in", overflow="fold")
@@ -56,8 +62,14 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
 
 
 @commands.command()
+@long
 def fetch(
-    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
+        ),
+    ],
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder to put the set in; the user's cache by default.")
     ] = None,
@@ -74,11 +86,9 @@ def fetch(
     from corpora.loader import load_manifest
 
     manifest = load_manifest(name)
-    notes = Console(stderr=True, highlight=False, soft_wrap=True)
     if not manifest.generated:
-        notes.print(f"{manifest.title}: {manifest.licence} {manifest.terms}", markup=False)
-    say = partial(notes.print, markup=False, style="dim")
-    corpus = fetch_corpus(manifest, into, yes=yes, note=say, progressbar=notes.is_terminal)
+        say(f"{manifest.title}: {manifest.licence} {manifest.terms}", to_stderr=True)
+    corpus = fetch_corpus(manifest, into, yes=yes, note=remark, progressbar=shape() is Shape.BARS)
     if as_json:
         print_json({"name": manifest.name, "folder": str(corpus.folder)})
     else:
@@ -86,8 +96,14 @@ def fetch(
 
 
 @commands.command()
+@long
 def verify(
-    name: Annotated[str, typer.Argument(help="A corpus of `harness corpora list`, or a manifest *.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
+        ),
+    ],
     root: Root = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that decode and hash.")] = 2,
     as_json: AsJson = False,
@@ -100,7 +116,7 @@ def verify(
     from corpora.verify import verify as verify_corpus
 
     corpus = find_corpus(load_manifest(name), root)
-    with progress(f"verifying {corpus.manifest.name}") as report:
+    with progress(f"verifying {corpus.manifest.name}", "files") as report:
         check = verify_corpus(corpus, workers, report)
     if as_json:
         print_json(check.as_json())
@@ -128,6 +144,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 @commands.command()
+@long
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write `synth` and `synth-clips` in.")],
     images: Annotated[int, typer.Option("--images", min=1, help="Number of images.")] = 24,
@@ -146,7 +163,7 @@ def synth(
 
     image_options = ImageOptions(images, parse_size(size), seed)
     clip_options = ClipOptions(clips, frames, parse_size(clip_size), seed)
-    with stages() as report:
+    with stages({"images": "images", "clips": "clips"}) as report:
         image_folder = write_images(out, image_options, lambda done, total: report("images", done, total))
         clip_folder = write_clips(out, clip_options, lambda done, total: report("clips", done, total))
     if as_json:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from harness.cli.events import long
 from harness.cli.gate import print_verdict
+from harness.cli.progress import remark, stages
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("demo")(demo)
+    app.command("demo")(long(demo))
 
 
 def demo(
@@ -27,7 +28,7 @@ def demo(
     """
     from harness.gate.demo import run_demo
 
-    console = Console(stderr=True)
-    done = run_demo(out, lambda text: console.print(text, style="dim", highlight=False))
+    with stages() as report:
+        done = run_demo(out, remark, report)
     print_verdict(done.verdict)
     typer.echo(f"report: {done.report.resolve()}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -23,22 +23,27 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     root: Root = None,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="Also whether each encoder gives the same bytes each time: ten seconds.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which FFmpeg, libvmaf, encoders, runtime, models and corpora are here, and which encoders obey a map.
+
+    Each is asked by running it, which takes some seconds; whether encoders repeat takes longer and is asked for.
 
     Example: `harness doctor --root corpora`
     """
     from harness.studies.doctor import as_dict, diagnose
 
-    found = diagnose(root)
+    found = diagnose(root, repeats)
     if as_json:
         print_json(as_dict(found))
     else:
-        _show(found)
+        _show(found, repeats)
 
 
-def _show(found: Diagnosis) -> None:
+def _show(found: Diagnosis, asked: bool) -> None:
     facts = Table(show_header=False, box=None)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -52,14 +57,19 @@ def _show(found: Diagnosis) -> None:
     }
     for name, text in rows.items():
         facts.add_row(name, escape(text))
-    encoders = Table("encoder", "here", "obeys a map", "repeats", "why, or under which conditions")
+    encoders = Table("encoder", "obeys", *["repeats"] * asked, "why, or when", box=None, pad_edge=False)
+    encoders.columns[0].no_wrap, encoders.columns[-1].overflow = True, "fold"
     said = {True: "yes", False: "no", None: "–"}
     for encoder in found.encoders:
-        obeys, repeats = said[encoder.obeys], said[encoder.repeats]
-        encoders.add_row(encoder.name, said[encoder.present], obeys, repeats, escape(encoder.reason))
-    corpora = Table("corpus", "found at")
+        obeys = said[encoder.obeys] if encoder.present else "not here"
+        encoders.add_row(encoder.name, obeys, *[said[encoder.repeats]] * asked, escape(encoder.reason))
+    corpora = Table("corpus", box=None, pad_edge=False)
+    corpora.add_column("found at", overflow="fold")
     for name, place in found.corpora.items():
         corpora.add_row(name, place or "–")
     console = Console(highlight=False)
     for table in (facts, encoders, corpora):
         console.print(table)
+        console.print()
+    if not asked:
+        console.print("Not asked, as it takes ten seconds: whether encoders give the same bytes twice (--repeats).")

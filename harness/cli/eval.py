@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import AsJson, Check, Corpora, Executor, Limit, MapModels, Root, Workers, WorkingSizes
 from harness.cli.output import print_json
-from harness.cli.progress import stages
+from harness.cli.progress import remark, stages
 from harness.cli.survey import look_over
 from harness.errors import InputError
 
@@ -29,7 +30,7 @@ Tool = Literal["pysodmetrics", "sal-eval-toolbox"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("eval")(run)
+    app.command("eval")(long(run))
 
 
 def run(
@@ -93,7 +94,7 @@ def run(
     threshold = find_tool(as_tool).truth_threshold if as_tool else 128 if truth_threshold is None else truth_threshold
     options = harness.EvalOptions(sizes, distortions, colour, minmax, threshold)
     own = _own_set(images, masks, name)
-    with stages() as report:
+    with stages({"": "images"}) as report:
         found = harness.evaluate(
             models or ([] if maps else [PRODUCTION]), corpora or (), options,
             maps=maps or (), own=own, as_tool=as_tool, root=root, limit=limit, workers=workers, executor=executor,
@@ -101,7 +102,7 @@ def run(
             look=lambda sets: look_over(sets, threshold, check, report), progress=partial(report, "measuring"),
         )  # fmt: skip
     if out:
-        Console(stderr=True).print(f"{len(found.written)} files in {out}", highlight=False)
+        remark(f"{len(found.written)} files in {out}; to look at: {found.written[-1]}")
     if as_json:
         print_json(found.as_json())
     else:

@@ -11,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import harness
+from harness.cli import complete
+from harness.cli.events import long
 from harness.cli.options import AsJson, Policy, Root, Workers
+from harness.cli.progress import remark, stages
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,14 +33,20 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.callback(invoke_without_command=True)
+@long
 def gate(
     context: typer.Context,
     candidate: Annotated[
-        str | None, typer.Option("--candidate", help="The new weights: a registry id or a path.")
+        str | None,
+        typer.Option("--candidate", help="The new weights: a registry id or a path.", autocompletion=complete.models),
     ] = None,
     incumbent: Annotated[
         str | None,
-        typer.Option("--incumbent", help="What it must beat: a registry id or a path [default: production]."),
+        typer.Option(
+            "--incumbent",
+            help="What it must beat: a registry id or a path [default: production].",
+            autocompletion=complete.models,
+        ),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", help="What to measure on, as the policy names it.")] = "full",
     policy: Policy = None,
@@ -67,7 +76,6 @@ def gate(
     from harness.models.registry import PRODUCTION
 
     _check_format(form, as_json)
-    console = Console(stderr=True)
     rules = harness.load_policy(policy)
     if tables:
         verdict = harness.judge_folders(
@@ -76,16 +84,18 @@ def gate(
     elif candidate is None:
         raise InputError("nothing to judge (allowed: --candidate MODEL, or --from FOLDER with the tables of a run)")
     else:
-        verdict = harness.run_gate(
-            incumbent or PRODUCTION,
-            candidate,
-            out,
-            profile=profile,
-            policy=rules,
-            root=root,
-            workers=workers,
-            announce=lambda text: console.print(text, style="dim", highlight=False),
-        )
+        with stages() as report:
+            verdict = harness.run_gate(
+                incumbent or PRODUCTION,
+                candidate,
+                out,
+                profile=profile,
+                policy=rules,
+                root=root,
+                workers=workers,
+                announce=remark,
+                progress=report,
+            )
     if as_json:
         typer.echo(verdict.text(), nl=False)
     elif form != TEXT:
@@ -138,7 +148,7 @@ def power(
 
     found = analysis(read_verdict(verdict), harness.load_policy(policy) if policy else None)
     if as_json:
-        print_json(found.to_dict("records"))
+        print_json({"checks": found.to_dict("records")})
     else:
         print_rows(found, ".3g")
 
@@ -173,7 +183,7 @@ def history(
     for reason in found.unread:
         say(f"passed over: {reason}", to_stderr=True)
     if as_json:
-        print_json(found.as_json())
+        print_json({"verdicts": found.as_json()})
     else:
         print_rows(found.rows(), ".4f")
 
@@ -189,6 +199,7 @@ def _check_format(form: str, as_json: bool) -> None:
 
 
 @commands.command("recheck")
+@long
 def recheck(
     verdict: Annotated[Path, typer.Argument(help="A verdict.json, its evidence beside it.")],
     count: Annotated[int, typer.Option(help="Random rows of each kind to measure again.")] = 10,
@@ -204,7 +215,7 @@ def recheck(
     from harness.cli.output import print_rows, say
     from harness.gate.recheck import recheck, refuse_differing, table_of
 
-    found = recheck(verdict, count, root=root, seed=seed, announce=lambda line: say(line, to_stderr=True))
+    found = recheck(verdict, count, root=root, seed=seed, announce=remark)
     print_rows(table_of(found), ".4f")
     refuse_differing(found, verdict)
     say(f"{verdict}: all {len(found)} are what they were")

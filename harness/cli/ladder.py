@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     STORE,
     AsJson,
@@ -36,7 +36,7 @@ from harness.cli.progress import progress
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("ladder")(ladder)
+    app.command("ladder")(long(ladder))
 
 
 def ladder(
@@ -61,6 +61,8 @@ def ladder(
 
     Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
     """
+    from rich.markdown import Markdown
+
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
     from harness.tables import table_json
@@ -80,7 +82,7 @@ def ladder(
 
         rungs = dry_ladder(models or [PRODUCTION], corpus, plan, root=root, clips=clips or ())
         if as_json:
-            print_json([dataclasses.asdict(rung) for rung in rungs])
+            print_json({"planned": [dataclasses.asdict(rung) for rung in rungs]})
             return
         for rung in rungs:
             say(f"{rung.clip}: {rung.picture}, {rung.frames} frames")
@@ -90,13 +92,13 @@ def ladder(
             say(f"       distorted: {rung.distorted_chain}")
         say(f"{len(rungs)} clips, {len(rungs) * len(plan.crfs)} encodes")
         return
-    with progress("scoring") as report:
+    with progress("encoding and scoring", "encodes") as report:
         found = harness.ladder(
             models or [PRODUCTION], corpus, plan,
             root=root, clips=clips or (), executor=executor, store=store, out=out, progress=report,
         )  # fmt: skip
     if as_json:
-        print_json({table.name: table_json(table) for table in found.findings})
+        print_json({"tables": {table.name: table_json(table) for table in found.findings}})
         return
     console = Console()
     for table in found.findings:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import complete
 from harness.errors import InputError
 
 STORE = Path(".harness-jobs")
@@ -23,10 +24,22 @@ Check = Annotated[
     bool, typer.Option("--check", help="Only look at the sets: exit 0 if whole and sound, 1 if odd, 2 if refused.")
 ]
 Clips = Annotated[list[str] | None, typer.Option("--clip", help="Only this clip of the corpus; repeatable.")]
-ClipCorpus = Annotated[str, typer.Option("--corpus", help="Clip set with human masks.")]
-Corpora = Annotated[list[str] | None, typer.Option("--corpus", help="Image set, such as ecssd or duts-te; repeatable.")]
+ClipCorpus = Annotated[
+    str, typer.Option("--corpus", help="Clip set with human masks.", autocompletion=complete.corpora)
+]
+Corpora = Annotated[
+    list[str] | None,
+    typer.Option("--corpus", help="Image set, such as ecssd or duts-te; repeatable.", autocompletion=complete.corpora),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done: frames, filters, commands.")]
-Encoder = Annotated[str, typer.Option("--encoder", help="libx264, libx265 …; `harness doctor` says which work here.")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="libx264, libx265 …; `harness doctor` says which work here.",
+        autocompletion=complete.encoders,
+    ),
+]
 Every = Annotated[int, typer.Option("--every", min=1, help="Score every N-th frame.")]
 Executor = Annotated[str, typer.Option("--executor", help="local, local:WORKERS, dask://HOST:PORT or slurm.")]
 Fps = Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders of pictures.")]
@@ -36,16 +49,34 @@ Metrics = Annotated[
     typer.Option("--metric", help="psnr, ssim, ms_ssim, xpsnr or none; repeatable [default: psnr, ssim, xpsnr]."),
 ]
 ModelFolder = Annotated[Path | None, typer.Option("--models", help="Model folder [default: the project's model/].")]
-Models = Annotated[list[str] | None, typer.Option("--model", help=f"{_MODEL}; repeatable [default: production].")]
-MapModels = Annotated[
-    list[str] | None, typer.Option("--model", help=f"{_MODEL}, or centre-prior; repeatable [default: production].")
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help=f"{_MODEL}; repeatable [default: production].", autocompletion=complete.models),
 ]
-MapModel = Annotated[str | None, typer.Option("--model", help=f"{_MODEL}, or centre-prior [default: production].")]
+MapModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help=f"{_MODEL}, or centre-prior; repeatable [default: production].",
+        autocompletion=complete.map_sources,
+    ),
+]
+MapModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help=f"{_MODEL}, or centre-prior [default: production].", autocompletion=complete.map_sources
+    ),
+]
 OptionalOut = Annotated[Path | None, typer.Option("--out", help="Folder for the table.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")]
 PixFmt = Annotated[str | None, typer.Option("--pix-fmt", help="Pixel format of raw YUV.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="TOML with what to change in the shipped policy.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="The encoder's preset; '' for none.")]
+Progress = Annotated[
+    str,
+    typer.Option("--progress", help="bars, lines, json (events); auto: bars, in a log lines."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only results, warnings and errors.")]
 Root = Annotated[
     Path | None,
     typer.Option("--root", help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache]."),

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.events import long
 from harness.cli.options import AsJson, OptionalOut
 from harness.cli.output import print_json, print_rows
-from harness.cli.progress import progress
+from harness.cli.progress import progress, remark
 from harness.errors import InputError
 
 SHOWN = ("clip", "model", "frames", "frames_equal_as_printed", "max_abs_diff", "plcc")
@@ -17,7 +18,7 @@ SHOWN = ("clip", "model", "frames", "frames_equal_as_printed", "max_abs_diff", "
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("parity")(parity_command)
+    app.command("parity")(long(parity_command))
 
 
 def parity_command(
@@ -42,12 +43,12 @@ def parity_command(
     if not len(logs) == len(distorted) == len(models):
         raise InputError(f"{len(logs)} logs, {len(distorted)} clips, {len(models)} models (allowed: as many of each)")
     cases = [Case(log, clip, load_model(model)) for log, clip, model in zip(logs, distorted, models, strict=True)]
-    with progress("clips") as report:
+    with progress("reading", "clips") as report:
         rows = parity(cases, report)
     if as_json:
-        print_json(json_records(rows))
+        print_json({"rows": json_records(rows)})
     else:
         print_rows(rows[list(SHOWN)], ".3g")
     if out:
         for path in write_table(parity_table(rows, cases, this_command()), out):
-            typer.echo(f"wrote {path}", err=True)
+            remark(f"wrote {path}")

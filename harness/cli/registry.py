@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, ModelFolder, Root, TrustedKeys
-from harness.cli.output import print_json
+from harness.cli.output import print_json, say
 from harness.errors import HarnessError
+
+NARROW = 60  # columns: below, only the id and the mark of production are shown
 
 commands = typer.Typer(no_args_is_help=True, help="List, verify and promote the models that ship.")
 
@@ -35,14 +38,20 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
     named = {pointer.id: pointer.sha256} if pointer else {}
     if as_json:
         marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
-        print_json(marked)
+        print_json({"models": marked})
         return
-    table = Table(Column("id", no_wrap=True), "production", "opset", "sha256", "notes")
+    wide = Console().width >= NARROW
+    more = ("opset", "sha256", "notes") if wide else ()
+    columns = Column("id", no_wrap=wide, overflow="fold"), Column("production", no_wrap=True)
+    table = Table(*columns, *more, box=None, pad_edge=False, header_style="bold")
     for entry in found:
         same = named.get(entry["id"]) == entry["sha256"]
-        mark = "yes" if same else "other weights" if entry["id"] in named else ""
-        table.add_row(entry["id"], mark, str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", ""))
+        mark = "yes" if same else "other file" if entry["id"] in named else ""
+        facts = str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", "")
+        table.add_row(escape(entry["id"]), mark, *(escape(fact) for fact in facts[: len(more)]))
     Console().print(table)
+    if not wide:
+        say("opset, sha256, notes: --json")
 
 
 @commands.command("verify")
@@ -57,7 +66,7 @@ def verify_models(models: ModelFolder = None, keys: TrustedKeys = None, as_json:
 
     findings = findings_of(models, keys)
     if as_json:
-        print_json([{"subject": f.subject, "problem": f.problem} for f in findings])
+        print_json({"findings": [{"subject": f.subject, "problem": f.problem} for f in findings]})
     else:
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}")

@@ -43,7 +43,7 @@ def stale(
     found = states(places, about=about or (), data=data or root is not None, root=root, models=models)
     old = [state for state in found if state.stale]
     if as_json:
-        print_json([state.as_json() for state in found])
+        print_json({"tables": [state.as_json() for state in found]})
     else:
         for state in old:
             typer.echo(f"{state.path}: {'; '.join(state.stale)}")

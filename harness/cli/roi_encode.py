@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     AsJson,
     DryRun,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("roi-encode")(roi_encode)
+    app.command("roi-encode")(long(roi_encode))
 
 
 def roi_encode(
@@ -141,7 +142,7 @@ def roi_encode(
         raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")
     source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
     codes, found = [0], []
-    with stages() as report:
+    with stages({"": "frames"}) as report:
         for clip, place_out in zip(wanted, outs, strict=True):
             prefix = f"{clip}: " if len(wanted) > 1 else ""
             try:
@@ -175,7 +176,7 @@ def roi_encode(
             if not as_json:
                 _show(result)
     if as_json:
-        print_json(found if len(wanted) > 1 else found[0])
+        print_json({"encodes": found})
     raise typer.Exit(worst(codes))
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import harness
+from harness.cli import complete
+from harness.cli.events import long
 from harness.cli.options import (
     STORE,
     ClipCorpus,
@@ -21,13 +23,13 @@ from harness.cli.options import (
     WorkingSize,
 )  # fmt: skip
 from harness.cli.output import say
-from harness.cli.progress import progress
+from harness.cli.progress import progress, remark
 from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("roi-sweep")(roi_sweep)
+    app.command("roi-sweep")(long(roi_sweep))
 
 
 def roi_sweep(
@@ -44,7 +46,10 @@ def roi_sweep(
         typer.Option(help="Model whose map above 0.5 is the region of --video; best one that steers no arm."),
     ] = None,
     encoders: Annotated[
-        list[str] | None, typer.Option("--encoder", help="Repeatable [default: libx264]; see `harness doctor`.")
+        list[str] | None,
+        typer.Option(
+            "--encoder", help="Repeatable [default: libx264]; see `harness doctor`.", autocompletion=complete.encoders
+        ),
     ] = None,
     crfs: Annotated[
         list[float] | None, typer.Option("--crf", help="Repeatable, four or more [default: 22, 27, 32 and 37].")
@@ -84,7 +89,6 @@ def roi_sweep(
     """
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
-    from harness.tables import write_table
 
     usual = harness.SweepPlan((PRODUCTION,))
     words: dict[str, Any] = {
@@ -108,16 +112,16 @@ def roi_sweep(
         costs = harness.CostPlan(
             **words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws), oracle=oracle
         )
-        with progress("arms encoded and measured") as report:
+        with progress("encoding and measuring", "arms") as report:
             tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
-        for table in tables:
-            write_table(table, out)
+        page = harness.write_sweep(tables, out)[-1]
         say(markdown(tables[0].rows))
+        remark(f"to look at: {page}")
         return
     plan = harness.SweepPlan(**words, strengths=tuple(strengths or usual.strengths))
-    with progress("arms encoded and measured") as report:
+    with progress("encoding and measuring", "arms") as report:
         found = harness.roi_sweep(plan, chosen, progress=report, **how)
     written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")
-    say(f"curves and sheets in {out}: {names}", to_stderr=True)
+    remark(f"curves and sheets in {out}: {names}; to look at: {written[-1]}")

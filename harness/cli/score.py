@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import harness
+from harness.cli.events import long
 from harness.cli.options import (
     AsJson,
     DryRun,
@@ -40,7 +41,7 @@ SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mea
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("score")(score)
+    app.command("score")(long(score))
 
 
 def score(
@@ -110,7 +111,7 @@ def score(
         dry = dry_score(first_clip, second_clip, models or [PRODUCTION], plan, bool(map_out or overlay))
         print_json(dataclasses.asdict(dry)) if as_json else _show_plan(dry)
         return
-    with progress("scoring") as report:
+    with progress("scoring", "frames") as report:
         result = harness.score(first_clip, second_clip, models or [PRODUCTION], plan, outputs=outputs, progress=report)
     if as_json:
         print_json(result.as_json())

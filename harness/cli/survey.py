@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.cli.progress import Report
+from harness.cli.output import say
+from harness.cli.progress import Report, remark
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool, repor
 
     found = [survey(name, pairs, above, check, partial(report, f"looking at {name}")) for name, pairs in sets.items()]
     for one in found:
-        typer.echo(str(one), err=True)
+        if check or one.code:
+            say(str(one), to_stderr=True)
+        else:
+            remark(str(one))
     if check:
         raise typer.Exit(max(one.code for one in found))
     for one in found:

@@ -64,6 +64,7 @@ class Context:
     workers: int = 1
     look: int | None = None
     announce: Callable[[str], None] = field(default=print, repr=False)
+    progress: Callable[[str, int, int], None] | None = field(default=None, repr=False)
     looked_up: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Sets that were found and read once for the whole run, by their name."""
 

@@ -23,10 +23,13 @@ class Demo:
     report: Path
 
 
-def run_demo(out: Path, announce: Callable[[str], None]) -> Demo:
+def run_demo(
+    out: Path, announce: Callable[[str], None], progress: Callable[[str, int, int], None] | None = None
+) -> Demo:
     """Gate v3 against v1 on generated corpora and write the report; a second run reuses finished jobs.
 
     By rules of its own: the shipped ones with what `demo.toml` changes, so that this little data can decide.
     """
-    verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", policy=load_policy(RULES), announce=announce)
+    rules = load_policy(RULES)
+    verdict = run_gate(INCUMBENT, CANDIDATE, out, profile="demo", policy=rules, announce=announce, progress=progress)
     return Demo(verdict, write_report(verdict, out / "report.html", out / "evidence"))

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError
-from harness.files import whole_file
 from harness.gate.text import value_text
 from harness.gate.verdict import Check, Outcome, Verdict, read_verdict
+from harness.pages.figures import save_figure
 
 FOLDERS = (Path("results/gate"), Path("runs/gate"))
 FILE = "verdict.json"
@@ -73,7 +73,6 @@ class History:
         Raises:
             InputError: For another suffix, and where no verdict has a number for what was asked.
         """
-        import matplotlib
         from matplotlib.figure import Figure
 
         if path.suffix.lower() not in PLOTS:
@@ -98,10 +97,7 @@ class History:
         panels[-1].set_xticks(range(len(labels)), labels)
         panels[-1].set_xlim(-0.5, len(labels) - 0.5)
         figure.suptitle(f"{self.verdicts[0][1].candidate.id}: gains over each incumbent", fontsize="large")
-        # Without a salt of its own an SVG has other ids each time.
-        with whole_file(path) as part, matplotlib.rc_context({"svg.hashsalt": "harness"}):
-            plain = {"Date": None} if path.suffix.lower() == ".svg" else {}
-            figure.savefig(part, dpi=110, format=path.suffix[1:].lower(), metadata=plain)
+        save_figure(figure, path)
 
     def _wanted(self, check: Check) -> bool:
         if not self.patterns:

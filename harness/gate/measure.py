@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -263,7 +264,9 @@ def _measured(wanted: Wanted, context: Context) -> list[Table]:
 
 
 def _told(context: Context, what: str) -> Callable[[int, int], None]:
-    """Announce every tenth of the work."""
+    """Report the work, or announce every tenth of it where nobody listens."""
+    if context.progress:
+        return partial(context.progress, what)
     told = 0
 
     def progress(done: int, total: int) -> None:

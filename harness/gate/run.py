@@ -40,6 +40,7 @@ def run_gate(
     models: Path | None = None,
     workers: int | None = None,
     announce: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Verdict:
     """Measure a candidate against the incumbent and decide.
 
@@ -54,6 +55,7 @@ def run_gate(
         models: The model folder.
         workers: Processes [default: one a core].
         announce: Hears what is being done.
+        progress: Hears (what, done, all) of images, clips and arms [default: each tenth is announced].
 
     Returns:
         The verdict that `judge` gives on those tables; of a sequential policy that of the first look that decides.
@@ -76,6 +78,7 @@ def run_gate(
         registry=registry,
         workers=workers or os.cpu_count() or 1,
         announce=announce,
+        progress=progress,
     )
     context.incumbent.load()
     _tell(context)

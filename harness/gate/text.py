@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.cells import readable
 from harness.gate.judge import rules_of
 from harness.gate.policy import policy_of
 from harness.gate.power import foresee
@@ -79,13 +80,7 @@ def shown(value: float | None, unit: str = "") -> str:
         return "–"
     if unit == "fact":
         return "yes" if value else "no"
-    return (
-        f"{value:.4f}"
-        if abs(value) < 1 and round(value, 4)
-        else f"{value:.3g}"
-        if abs(value) < 1000
-        else f"{value:.0f}"
-    )
+    return readable(value)
 
 
 def value_text(check: Check | None) -> str:

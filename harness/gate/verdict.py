@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas as pd
 
 from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.files import read_json, write_text
+from harness.pages.page import fragment, rows_of
 from harness.sequential import over_looks
 
 SCHEMA = Path(__file__).parent / "verdict.schema.json"
@@ -211,6 +213,15 @@ class Verdict:
     def digest(self) -> str:
         """SHA-256 over the content apart from time and machine."""
         return str(self.content()["digest"])
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the decision, what limits it, every check."""
+        kept = ("group", "name", "primary", "value", "low", "high", "rule", "threshold", "outcome", "reason")
+        checks = pd.DataFrame([{key: getattr(check, key) for key in kept} for check in self.checks])
+        title = f"{self.decision}: {self.candidate.id} against {self.incumbent.id} (profile {self.profile})"
+        return fragment(
+            title, [rows_of("", checks.astype(dict.fromkeys(("value", "low", "high"), float)))], lines=self.limits
+        )
 
 
 def digest_of(content: dict[str, Any]) -> str:

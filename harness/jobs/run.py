@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.jobs.job import Job, in_batches, run_batch
 from harness.jobs.store import Store
+from harness.jobs.watch import follow, submitted
 
 TRIES = 3
 _LOST_WORKER = ("KilledWorker", "UncompletedJobError")  # dask's and submitit's, known by name: both are optional
@@ -80,9 +81,11 @@ def _attempt(jobs: list[Job], executor: Executor) -> Iterator[tuple[Job, Any]]:
     """Jobs with their results, as they finish; those whose worker died are left out."""
     pending: dict[Future[list[Any]], list[Job]] = {}
     finished = False
+    follow(pending, executor)
     try:
         try:
             for batch in in_batches(jobs):
+                submitted(batch)
                 future = executor.submit(run_batch, batch)
                 pending[future] = batch
                 if future.done():  # as in this process: kept at once, whatever comes after
@@ -93,6 +96,7 @@ def _attempt(jobs: list[Job], executor: Executor) -> Iterator[tuple[Job, Any]]:
             yield from _outcome(future, pending)
         finished = True
     finally:
+        follow({}, None)
         for future in pending:
             future.cancel()
         executor.shutdown(wait=finished)

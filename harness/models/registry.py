@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from harness.files import read_json, whole_file, write_json
 from harness.models.contract import INPUT, OUTPUT, admitted
 from harness.models.lock import locked
 from harness.models.model_file import ModelFile
+from harness.models.place import model_folder as model_folder
 from harness.models.production import FILE, read_production
 
 PRODUCTION = "production"
@@ -100,15 +100,6 @@ class Registry:
         if entry["sha256"] != now.sha256:
             raise InputError(f"{now.id} is in production with another sha256 than the registry has")
         return self._file(entry)
-
-
-def model_folder() -> Path:
-    """`HARNESS_MODELS`, else the checkout's `model/`, else the copy inside the installed package."""
-    if chosen := os.environ.get("HARNESS_MODELS"):
-        return Path(chosen)
-    package = Path(__file__).parents[1]
-    checkout = package.parent
-    return checkout / "model" if (checkout / "pyproject.toml").exists() else package / "shipped" / "model"
 
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:

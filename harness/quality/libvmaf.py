@@ -323,6 +323,7 @@ def as_json(log: Log, provenance: Mapping[str, Any]) -> dict[str, Any]:
         for number, scores in log.frames.items()
     ]
     return {
+        "schema_version": 1,  # of this shape; what follows is libvmaf's own
         "version": log.version,
         "frames": frames,
         "pooled_metrics": {name: pooled(log.column(name)) for name in log.metrics},

@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.files import whole_file
 from harness.media.encode import drawn_video
 from harness.media.pictures import resized
+from harness.pages.figures import save_figure
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
 PANEL_WIDTH, TITLE_HEIGHT = 640, 24  # of a video's panels
@@ -63,8 +64,7 @@ def write_preview(path: Path, panels: Panels, titles: Titles) -> None:
     for axis, title in zip(axes.ravel(), titles, strict=True):
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
+    save_figure(figure, path, dpi=100)
 
 
 def write_preview_video(path: Path, frames: Iterable[Panels], titles: Titles, rate: Fraction, limit: float) -> None:

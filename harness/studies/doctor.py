@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,19 @@ class Diagnosis:
     corpora: dict[str, str | None]
 
 
-def diagnose(root: Path | None = None) -> Diagnosis:
-    """Ask FFmpeg, its libvmaf, the encoders, the runtime, the registry and the corpora what is here."""
+def diagnose(root: Path | None = None, ask_repeats: bool = False) -> Diagnosis:
+    """Ask FFmpeg, its libvmaf, the encoders, the runtime, the registry and the corpora what is here.
+
+    Args:
+        root: The folder of corpora.
+        ask_repeats: Also ask whether each encoder gives the same bytes each time: three fresh processes, some seconds.
+
+    Returns:
+        What answered, and why what did not.
+
+    Raises:
+        InputError: Where there is no FFmpeg at all.
+    """
     ffmpeg = find_ffmpeg()
     version, models = _libvmaf(ffmpeg)
     with scratch_folder() as folder:
@@ -72,7 +84,7 @@ def diagnose(root: Path | None = None) -> Diagnosis:
         vmaf_models=models,
         mobilesal=extractor.name if extractor else "embedded",
         mobilesal_reason=reason,
-        encoders=_encoders(ffmpeg),
+        encoders=_encoders(ffmpeg, ask_repeats),
         onnxruntime=onnxruntime.__version__,
         providers=tuple(onnxruntime.get_available_providers()),
         models=tuple(entry["id"] for entry in registry.entries()),
@@ -89,9 +101,10 @@ def _libvmaf(ffmpeg: FFmpeg) -> tuple[str | None, tuple[str, ...]]:
     return next(iter(versions.values()), None), tuple(versions)
 
 
-def _encoders(ffmpeg: FFmpeg) -> tuple[EncoderFact, ...]:
-    facts = [_encoder(encoder, ffmpeg) for encoder in ENCODERS.values()]
-    steady = repeats(fact.name for fact in facts if fact.obeys)
+def _encoders(ffmpeg: FFmpeg, ask_repeats: bool) -> tuple[EncoderFact, ...]:
+    with ThreadPoolExecutor() as pool:
+        facts = list(pool.map(lambda encoder: _encoder(encoder, ffmpeg), ENCODERS.values()))
+    steady = repeats(fact.name for fact in facts if fact.obeys) if ask_repeats else {}
     return tuple(replace(fact, repeats=steady.get(fact.name)) for fact in facts)
 
 

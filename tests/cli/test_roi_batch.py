@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from harness.media.open import open_clip
 from tests.helpers.clips import write_clip
 from tests.helpers.commands import run
+from tests.helpers.schemas import checked
 
 HOW = ("--model", "centre-prior", "--preset", "ultrafast")
 
@@ -25,7 +25,7 @@ def test_many_clips_go_on_after_a_bad_one_and_the_worst_decides(tmp_path: Path) 
     folder = tmp_path / "new"
     done = run("roi-encode", *HOW, "--out-dir", folder, "--list", names, "--keep-going", "--json", "--", good[0])
     assert done.exit_code == 2
-    first, failed, second = json.loads(done.stdout)
+    first, failed, second = checked("roi-encode", done.stdout)["encodes"]
     assert failed["clip"] == str(bad) and failed["exit_code"] == 2 and "is not a video" in failed["error"]
     assert [Path(each["path"]).name for each in (first, second)] == ["-a: [b].roi.mkv", "100%d.roi.mkv"]
     assert sorted(path.name for path in folder.iterdir()) == ["-a: [b].roi.mkv", "100%d.roi.mkv"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.clips import write_clip
 from tests.helpers.commands import run
+from tests.helpers.schemas import checked
 
 
 def test_a_name_is_printed_whole_whatever_brackets_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_a_name_is_printed_whole_whatever_brackets_it_has(tmp_path: Path, monkey
 def test_json_has_the_offsets_and_the_quality_by_decile(tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.y4m", frames=2), tmp_path / "out.mkv"
     done = run("roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out, "--json")
-    found = json.loads(done.output)
+    (found,) = checked("roi-encode", done.output)["encodes"]
     assert (found["knob"], found["law"]) == ("strength:4", "map")
     assert found["path"] == str(out) and found["proof"]["plain_bytes"] > 0
     for row in found["proof"]["deciles"]:
@@ -37,9 +37,10 @@ def test_what_probes_would_find_is_said_beforehand_and_what_they_found_afterward
     how = ["roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out]
     words = [*how, "--target", "vmaf=70", "--strength", "auto", "--budget", "vmaf=5"]
     dry = run(*words, "--dry-run")
+    checked("roi-encode", run(*words, "--dry-run", "--json").output)
     assert "first 8 of its frames would be encoded several times" in dry.output
     assert "has vmaf=70, then the strength that pays vmaf=5 there" in dry.output and not out.exists()
-    sought = json.loads(run(*words, "--json").output)["tuned"]
+    sought = checked("roi-encode", run(*words, "--json").output)["encodes"][0]["tuned"]
     assert (sought["target"], sought["budget"], sought["frames"]) == ("vmaf=70", "vmaf=5", 8)
     assert sought["vmaf"] >= 70 and 0 < sought["strength"] <= 12 and sought["seconds"] > 0
     said = run(*how, "--target", "vmaf=70").output

@@ -44,7 +44,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(kind: str, pictures: Path, clips: Path, out: Path) -> list[str]:
-    model = ["--model", "saliency_student_v2"]
+    model = ["--model", "saliency_student_v2", "--quiet"]
     return {
         "eval": ["eval", "--corpus", "ecssd", "--root", str(pictures), *model, "--workers", "2", "--out", str(out)],
         "sweep": [

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from harness.cli.app import COMMANDS
+from harness.models.registry import entries
+from harness.roi.encoders import ENCODERS
 from tests.helpers import ROOT
 from tests.helpers.commands import run
 
@@ -46,11 +48,31 @@ def test_an_answer_without_work_loads_nothing_heavy(words: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("typed", ["harness ", "harness roi-sweep --", "harness registry "])
+@pytest.mark.parametrize(
+    "typed",
+    ["harness ", "harness roi-sweep --", "harness eval --model ", "harness ladder --encoder "],
+)
 def test_completion_loads_nothing_heavy(typed: str) -> None:
     asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1)}
     found = loaded(**asked)
     assert "typer" in found and not found & HEAVY
+
+
+@pytest.mark.slow
+def test_completion_knows_models_corpora_and_encoders() -> None:
+    def offered(typed: str) -> list[str]:
+        asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-m", "harness"], cwd=ROOT, capture_output=True, text=True, env={**os.environ, **asked}
+        )
+        return done.stdout.split()
+
+    assert offered("harness eval --model sal") == [each["id"] for each in entries() if each["id"].startswith("sal")]
+    assert "centre-prior" in offered("harness eval --model ") and "production" in offered("harness gate --candidate ")
+    assert offered("harness corpora verify duts-") == ["duts-te", "duts-tr"] == offered("harness eval --corpus duts-")
+    assert set(offered("harness roi-encode --encoder ")) == {
+        one.name for one in ENCODERS.values() if one.route != "none"
+    }
 
 
 def test_the_version_loads_no_command() -> None:

@@ -111,7 +111,7 @@ def test_the_commands(tmp_path: Path) -> None:
     assert bad.returncode == 1 and "images/0000.png" in bad.stdout
     assert bad.stderr.count("\n") == 1 and "not sound: 1 unpaired, 0 unreadable" in bad.stderr
     listed = run("list", "--json", HARNESS_CORPORA=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
-    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    rows = {row["name"]: row for row in json.loads(listed.stdout)["corpora"]}
     assert rows["synth-clips"]["folder"] == str(tmp_path / "synth-clips") and rows["pascal-s"]["folder"] == ""
     wrong = run("synth", str(tmp_path / "x"), "--size", "big")
     assert wrong.returncode == 2 and "allowed: WxH" in wrong.stderr

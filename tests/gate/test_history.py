@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from harness.gate.verdict import Verdict, write_verdict
 from tests.helpers import ROOT
 from tests.helpers.commands import run
 from tests.helpers.gate import NEW, POLICY, changed, pair_of, winning_tables
+from tests.helpers.schemas import checked
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,7 @@ def test_the_command_prints_it_and_names_what_it_passed_over(
     folder.rename(tmp_path / "results" / "gate")
     monkeypatch.chdir(tmp_path)
     done = run("gate", "history", "new", "--json")
-    first, second = json.loads(done.stdout)
+    first, second = checked("gate-history", done.stdout)["verdicts"]
     assert first["path"] == "results/gate/copy/verdict.json" and first["decision"] == "PROMOTE"
     assert second["checks"] and all(check["primary"] for check in second["checks"])
 

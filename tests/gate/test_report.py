@@ -19,8 +19,9 @@ from PIL import Image
 from harness.errors import InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
-from harness.gate.report import bar_of, line_chart, overrides_of, write_report
+from harness.gate.report import bar_of, overrides_of, write_report
 from harness.gate.verdict import Check, Outcome, Verdict
+from harness.pages.charts import line_chart
 from harness.tables import Table
 from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables
 
@@ -66,6 +67,8 @@ def test_the_page_holds_everything_and_fetches_nothing(verdict: Verdict, evidenc
     addresses = re.findall(r"""(?:src|href)=["']?([^"'>\s]+)""", page) + re.findall(r"url\(([^)]*)\)", page)
     assert addresses and all(address.startswith("data:") for address in addresses)
     assert "<script>alert" not in page
+    shown = verdict._repr_html_()
+    assert all(str(markupsafe.escape(check.name)) in shown for check in verdict.checks) and "<script" not in shown
 
 
 def test_a_report_without_evidence_still_shows_the_checks(verdict: Verdict, tmp_path: Path):

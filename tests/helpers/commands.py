@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from harness.cli.app import application
 
 
-def run(*words: object) -> Any:
+def run(*words: object, **environment: str) -> Any:
     """`harness` with these words: exit code, output, and the exception that ended it, if one did."""
     typed = [str(word) for word in words]
-    return CliRunner().invoke(application(typed), typed)
+    return CliRunner().invoke(application(typed), typed, env=environment)
 
 
 def run_score(*words: object) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -161,11 +162,14 @@ def test_a_sidecar_that_is_no_object_is_a_finding(models: Path) -> None:
 def test_list_marks_the_model_in_production(models: Path) -> None:
     def listed() -> dict[str, bool]:
         done = run("registry", "list", "--json", "--models", models)
-        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)}
+        return {entry["id"]: entry["production"] for entry in json.loads(done.stdout)["models"]}
 
     pointer_to(models)
     assert [name for name, marked in listed().items() if marked] == [PLACEHOLDER]
-    assert "yes" in run("registry", "list", "--models", models).stdout
+    for columns in ("40", "80"):
+        shown = run("registry", "list", "--models", models, COLUMNS=columns).stdout
+        assert re.search(rf"^{PLACEHOLDER} +yes", shown, re.MULTILINE)
+        assert max(map(len, shown.splitlines())) <= int(columns)
     pointer_to(models, sha256="0" * 64)
     assert not any(listed().values())
     (models / "production.json").unlink()

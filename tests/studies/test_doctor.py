@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness.studies.doctor import as_dict, diagnose
+from tests.helpers.schemas import checked
 
 
 @pytest.mark.slow
 def test_doctor_finds_what_the_demo_needs() -> None:
-    found = diagnose()
+    found = diagnose(ask_repeats=True)
     assert found.libvmaf and {"vmaf_v0.6.1", "vmaf_v1.0.16_5d0h"} <= set(found.vmaf_models)
     assert {"saliency_student_v1", "saliency_student_v2", "saliency_student_v3"} <= set(found.models)
     assert found.production in found.models
@@ -18,4 +21,4 @@ def test_doctor_finds_what_the_demo_needs() -> None:
     assert facts["libx264"].repeats is True and facts["libx265"].repeats is True
     assert facts["libsvtav1"].repeats is None
     assert facts["libsvtav1"].obeys is False and facts["libsvtav1"].reason
-    assert as_dict(found)["encoders"][0]["name"] == "libx264"
+    assert checked("doctor", json.dumps({"schema_version": 1} | as_dict(found)))["encoders"][0]["name"] == "libx264"

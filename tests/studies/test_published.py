@@ -141,7 +141,7 @@ def test_the_command_lists_them_and_its_exit_code_says_if_there_are_any(project:
     assert isinstance(bad.exception, HarnessError) and bad.exception.exit_code == 1
     assert str(bad.exception) == "1 of 1 tables are out of date (repeat: the command in each)"
     assert "accuracy/numbers.csv: the code of harness.metrics.iou has changed" in bad.output
-    (row,) = json.loads(run(*asked, "--json").stdout)
+    (row,) = json.loads(run(*asked, "--json").stdout)["tables"]
     assert row["command"] == "harness eval …" and len(row["stale"]) == 1
     absent = run("results", "stale", project / "nowhere")
     assert "no such file" in str(absent.exception)

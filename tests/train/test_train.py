@@ -20,6 +20,7 @@ from harness.errors import InputError
 from harness.files import sha256_of
 from tests.helpers import ROOT
 from tests.helpers.commands import run
+from tests.helpers.schemas import checked
 from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_split
 from train.validation import validation_iou
 
@@ -121,7 +122,7 @@ def test_validate_tells_models_and_views_apart(corpus: Path, tmp_path: Path, mon
     words = ["--model", "saliency_student_v1", "--model", "mobilesal_placeholder_v0", "--root", str(corpus)]
     arguments = ["validate", "--corpus", "synth", *words, "--view", "whole", "--view", "wide"]
     done = run(*arguments, "--json", "--out", tmp_path / "out")
-    rows = json.loads(done.stdout)
+    rows = checked("validate", done.stdout)["rows"]
     assert [(row["model"], row["view"]) for row in rows] == [
         (model, view) for model in ("saliency_student_v1", "mobilesal_placeholder_v0") for view in ("whole", "wide")
     ]

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli.events import long
 from harness.cli.options import AsJson, Check, Limit, ModelFolder
-from harness.cli.output import print_json
+from harness.cli.output import print_json, say
 from harness.cli.progress import stages
 from harness.cli.survey import look_over
 from harness.cli.train import need_torch
@@ -17,7 +18,7 @@ from harness.errors import InputError
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("train")(train)
+    app.command("train")(long(train))
 
 
 def train(
@@ -86,9 +87,9 @@ def train(
             lambda done, total: report("duplicates", done, total),
         )  # fmt: skip
         for test_set in data.unchecked:
-            typer.echo(f"note: {test_set} is not at hand, so no duplicates of it were rejected", err=True)
+            say(f"note: {test_set} is not at hand, so no duplicates of it were rejected", to_stderr=True)
         for name, count in data.rejected.items():
-            typer.echo(f"{name}: {count} pairs rejected as duplicates of tested pictures", err=True)
+            say(f"{name}: {count} pairs rejected as duplicates of tested pictures", to_stderr=True)
         used = data.pairs[: chosen.limit] if chosen.limit else data.pairs
         more = {", ".join(names[1:]): data.more} if data.more else {}
         look_over({names[0]: used, **more}, FOREGROUND, check, report)
@@ -104,7 +105,7 @@ def train(
         return  # under torchrun one process publishes
     exported = export_run(folder)
     if why := doubt(run.history):
-        typer.echo(f"harness: {folder} cannot have learnt: {why}; its sidecar says so", err=True)
+        say(f"harness: {folder} cannot have learnt: {why}; its sidecar says so", to_stderr=True)
     result: dict[str, Any] = {
         "run": str(folder),
         "best_epoch": run.best_epoch,

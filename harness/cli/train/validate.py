@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.events import long
 from harness.cli.options import AsJson, Check, Models, OptionalOut, Root
 from harness.cli.output import print_json, print_rows
-from harness.cli.progress import stages
+from harness.cli.progress import remark, stages
 from harness.cli.survey import look_over
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("validate")(validate)
+    app.command("validate")(long(validate))
 
 
 def validate(
@@ -47,9 +48,9 @@ def validate(
         look_over({corpus: pairs}, FOREGROUND, check, report)
         rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", corpus, report)
     if as_json:
-        print_json(json_records(rows))
+        print_json({"rows": json_records(rows)})
     else:
         print_rows(rows, ".5f")
     if out:
         for path in write_table(validation_table(rows, loaded, corpus, pairs, this_command()), out):
-            typer.echo(f"wrote {path}", err=True)
+            remark(f"wrote {path}")

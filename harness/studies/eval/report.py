@@ -12,12 +12,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from corpora.loader import Pair
-from harness.files import whole_file
 from harness.jobs.provenance import code_of
 from harness.metrics.base import THRESHOLDS
 from harness.models.sources import MapSource
 from harness.models.working_size import NATIVE, WorkingSize
+from harness.pages.figures import save_figure
+from harness.pages.page import fragment, picture, rows_of, write_study
 from harness.stats import USUAL, Statistics
+from harness.studies.eval.charts import arm_name, curve_charts
 from harness.studies.eval.part import read_pair
 from harness.studies.eval.result import ArmResult, Evaluation
 from harness.tables import Table, json_records, write_table
@@ -36,6 +38,8 @@ SUMMARY = (
 SETTING = ["split", "model", "working_size", "distortion", "images"]
 SHEET_MEASURE, SHEET_RANKS = "iou@0.5", {"best": 1.0, "median": 0.5, "worst": 0.0}
 SHEET_IMAGES = 3
+PAGE = "report.html"
+PICTURED = ("sheet_", "working_size.png", "distortion.png")
 IMAGE_DIGITS = 6  # of the numbers in the file of all images, which is large
 
 
@@ -68,6 +72,24 @@ def write_report(evaluation: Evaluation, numbers: pd.DataFrame, tables: Sequence
         if numbers[column].nunique() > 1 + (column == "working_size" and (numbers[column] == "-").any()):
             written += _save(trend_figure(numbers, column, label), out / column)
     return written
+
+
+def write_page(evaluation: Evaluation, tables: Sequence[Table], written: Sequence[Path], out: Path) -> Path:
+    """Write `report.html` into `out`: tables, curves, and of what was `written` the trends and sheets.
+
+    A page with sheets shows the set's pictures, whose licence decides who may see it.
+    """
+    pictures = [picture(path, path.stem.replace("_", " ")) for path in written if path.name.startswith(PICTURED)]
+    charts = {"Curves": list(curve_charts(evaluation))}
+    title = f"Saliency against human masks: {', '.join(evaluation.asked)}"
+    return write_study(out / PAGE, title, tables, charts, pictures)
+
+
+def notebook(evaluation: Evaluation, rows: pd.DataFrame, written: Sequence[Path]) -> str:
+    """The summary `rows` and the curves as a notebook shows them, and the sheets that were `written`."""
+    sheets = [picture(path, path.stem) for path in written if path.name.startswith("sheet_") and path.exists()]
+    charts = list(curve_charts(evaluation))
+    return fragment("Saliency against human masks", [rows_of("", rows)], charts, sheets)
 
 
 def report_tables(
@@ -147,12 +169,7 @@ def _shown(number: Mapping[Any, Any], images: int) -> str:
 
 
 def _save(figure: Figure, stem: Path) -> list[Path]:
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    for path in paths:
-        with whole_file(path) as temporary:
-            metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figure.savefig(temporary, dpi=110, metadata=metadata)
-    return paths
+    return [save_figure(figure, stem.with_suffix(suffix)) for suffix in (".png", ".svg")]
 
 
 def _look(result: ArmResult, evaluation: Evaluation) -> dict[str, Any]:
@@ -161,7 +178,7 @@ def _look(result: ArmResult, evaluation: Evaluation) -> dict[str, Any]:
     own = [other for other in evaluation.results if (other.split, other.model) == (result.split, result.model)]
     styles = ("-", "--", ":", "-.")
     return {
-        "label": _name(result),
+        "label": arm_name(result),
         "color": f"C{models.index(result.model) % 10}",
         "linestyle": styles[own.index(result) % len(styles)],
         "lw": 1.2,
@@ -185,11 +202,6 @@ def curves_figure(evaluation: Evaluation) -> Figure:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=7, loc="outside right upper")
     return figure
-
-
-def _name(result: ArmResult) -> str:
-    parts = [result.model, result.working_size, result.distortion]
-    return " ".join(part for part in parts if part not in ("-", "none"))
 
 
 def trend_figure(numbers: pd.DataFrame, column: str, label: str) -> Figure:
@@ -228,9 +240,9 @@ def sheet_figure(evaluation: Evaluation, split: str, pairs: Sequence[Pair], sour
     for (rank, name), row in zip(chosen, axes, strict=True):
         rgb, truth = read_pair(by_name[name], evaluation.options.truth_threshold)
         maps = [mapper(f"{split}/{name}", rgb, working) for mapper in mappers]
-        for axis, picture in zip(row, (rgb, truth.mask, *maps), strict=True):
-            top = 255 if picture.dtype == np.uint8 else 1
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+        for axis, shown in zip(row, (rgb, truth.mask, *maps), strict=True):
+            top = 255 if shown.dtype == np.uint8 else 1
+            axis.imshow(shown, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
         row[0].set_ylabel(f"{rank}\n{name}", fontsize=6)
     for axis, title in zip(axes[0], ("picture", "mask", *(source.name for source in sources)), strict=True):
@@ -258,8 +270,5 @@ def write_sheet(
     """Write `sheet_<split>.png` into `out`; it shows the set's pictures, whose licence decides who may see it."""
     paths = []
     for split, pairs in splits.items():
-        path = out / f"sheet_{split}.png"
-        with whole_file(path) as temporary:
-            sheet_figure(evaluation, split, pairs, sources).savefig(temporary, dpi=110)
-        paths.append(path)
+        paths.append(save_figure(sheet_figure(evaluation, split, pairs, sources), out / f"sheet_{split}.png"))
     return paths

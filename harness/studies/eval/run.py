@@ -75,6 +75,7 @@ def evaluate_pairs(
     ]
     done, total = 0, sum(map(len, chosen.values()))
     jobs, where = [job for _, _, job in work], executor or (lambda: open_executor("local", workers))
+    progress(0, total)
     for place, record in stream_jobs(jobs, where, Store(store)):
         into, start, _ = work[place]
         into.add(start, Part.of(record))

@@ -18,7 +18,15 @@ from harness.jobs.provenance import command_line
 from harness.models.sources import MapFolder, find_source
 from harness.studies.eval.compare import with_intervals
 from harness.studies.eval.options import EvalOptions, refuse_repeats
-from harness.studies.eval.report import document, report_tables, summary, write_report, write_sheet
+from harness.studies.eval.report import (
+    document,
+    notebook,
+    report_tables,
+    summary,
+    write_page,
+    write_report,
+    write_sheet,
+)
 from harness.studies.eval.result import Evaluation
 from harness.studies.eval.run import evaluate_pairs, usual_workers
 from harness.studies.eval.tools import find_tool
@@ -52,6 +60,10 @@ class Evaluated:
     def as_json(self) -> dict[str, Any]:
         """Options, digests and all rows, for a script."""
         return document(self.evaluation, self.numbers, self.paired)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the summary, the curves, and the sheets that were written."""
+        return notebook(self.evaluation, self.summary, self.written)
 
 
 def evaluate(
@@ -88,7 +100,7 @@ def evaluate(
         workers: Processes, which change no number; else as many as the images are worth.
         executor: Where jobs run instead: `local:WORKERS`, `dask://HOST:PORT` or `slurm`; it changes no number either.
         save_maps: Folder for every map, as PNG.
-        out: Folder for tables, per-image rows and figures; a run that was stopped is taken up there.
+        out: Folder for tables, per-image rows, figures and `report.html`; a run that was stopped is taken up there.
         sheet: Also write a sheet of best, median and worst images, which shows the corpus's pictures.
         notes: Printed under the tables.
         look: Sees the sets, as far as they are measured, when all else is found to be right.
@@ -139,6 +151,7 @@ def evaluate(
     written = write_report(evaluation, numbers, tables, out)
     if sheet:
         written += write_sheet(evaluation, {name: found[:limit] for name, found in pairs.items()}, sources, out)
+    written.append(write_page(evaluation, tables, written, out))
     shutil.rmtree(out / PARTS, ignore_errors=True)
     return replace(found, written=tuple(written))
 

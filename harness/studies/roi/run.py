@@ -16,13 +16,16 @@ from harness.jobs import Store, open_executor
 from harness.jobs.provenance import code_of, command_line
 from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
+from harness.pages.figures import png_of
+from harness.pages.page import NOTEBOOK_ROWS, fragment, picture_of, rows_of
 from harness.roi.encoders import Settings
 from harness.roi.repeats import unsteady_note
 from harness.studies.roi.costs import cost_tables, encode_at_costs
 from harness.studies.roi.plan import MASK, REFERENCE, CostPlan, SweepPlan, asked_as, models_of
 from harness.studies.roi.reference import ABOVE, clips_with_regions
+from harness.studies.roi.sheets import mappers_of, sheet_figure
 from harness.studies.roi.sweep import measurable, sweep
-from harness.studies.roi.tables import sweep_tables
+from harness.studies.roi.tables import bd_rates, sweep_tables
 from harness.tables import Table
 
 
@@ -65,6 +68,13 @@ class Swept:
     def summary(self) -> pd.DataFrame:
         """Mean BD-rate over clips, arm by arm."""
         return self.tables[0].rows
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the summary, and the first clip's maps and curves."""
+        clip = self.clips[0]
+        sheet = png_of(sheet_figure(clip, self.plan, self.rows, bd_rates(self.rows), mappers_of(self.plan)))
+        rows = rows_of("", self.summary, NOTEBOOK_ROWS)
+        return fragment(self.tables[0].title, [rows], pictures=[picture_of(sheet, clip.name)])
 
 
 def roi_sweep(

@@ -22,9 +22,6 @@ from harness.models.sources import CENTRE_PRIOR, CentrePrior, Mapper, MapSource
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.saliency.colour import true_rgb
 from harness.studies.roi.plan import ORACLE, PLAIN, SHUFFLED, SweepPlan, models_of
-from harness.studies.roi.run import Swept
-from harness.studies.roi.tables import bd_rates
-from harness.tables import write_table
 
 COLUMNS = 4
 SHORT = 480  # lines of a picture on a sheet, which shows it smaller still
@@ -37,23 +34,6 @@ _FIXED = {
 _MODELS = ("tab:blue", "tab:red", "tab:purple", "tab:cyan", "tab:pink", "tab:brown")
 
 
-def write_sweep(found: Swept, folder: Path) -> list[Path]:
-    """Write a sweep's tables and pictures.
-
-    Args:
-        found: What `roi_sweep` found.
-        folder: Where; files of the same names are replaced.
-
-    Returns:
-        The paths of all. Equal sweeps give equal pictures, and tables that differ in when they were written.
-
-    Raises:
-        InputError: The folder cannot be written.
-    """
-    tables = [path for table in found.tables for path in write_table(table, folder)]
-    return tables + write_sheets(found.clips, found.plan, found.rows, bd_rates(found.rows), folder, found.name)
-
-
 def write_sheets(
     clips: Sequence[ClipPair], plan: SweepPlan, rows: pd.DataFrame, rates: pd.DataFrame, folder: Path, name: str
 ) -> list[Path]:
@@ -63,8 +43,7 @@ def write_sheets(
     first strength. Equal rows give equal files.
     """
     written = []
-    sources: list[MapSource] = [*models_of(plan), CentrePrior()]
-    mappers = {source.name: source.open(threads=0) for source in sources}
+    mappers = mappers_of(plan)
     for encoder, strength in itertools.product(plan.encoders, plan.strengths):
         figure = Figure(figsize=(4 * COLUMNS, 3 * len(clips) + 0.6), layout="constrained")
         figure.suptitle(f"Rate and quality, {encoder}, strength {strength:g}")
@@ -74,13 +53,21 @@ def write_sheets(
         _legend(figure)
         written.append(_save(figure, folder / f"{name}_rd_{encoder}_{strength:g}.png"))
     return written + [
-        _sheet(clip, plan, mappers, rows, rates, folder / f"{name}_sheet_{clip.name}.png") for clip in clips
+        _save(sheet_figure(clip, plan, rows, rates, mappers), folder / f"{name}_sheet_{clip.name}.png")
+        for clip in clips
     ]
 
 
-def _sheet(
-    clip: ClipPair, plan: SweepPlan, mappers: dict[str, Mapper], rows: pd.DataFrame, rates: pd.DataFrame, path: Path
-) -> Path:
+def mappers_of(plan: SweepPlan) -> dict[str, Mapper]:
+    """What makes the maps of a sheet, by arm: each model and the centre prior."""
+    sources: list[MapSource] = [*models_of(plan), CentrePrior()]
+    return {source.name: source.open(threads=0) for source in sources}
+
+
+def sheet_figure(
+    clip: ClipPair, plan: SweepPlan, rows: pd.DataFrame, rates: pd.DataFrame, mappers: dict[str, Mapper]
+) -> Figure:
+    """A clip's middle frame, the maps of it, and the clip's curves at the first encoder and strength."""
     encoder, strength = plan.encoders[0], plan.strengths[0]
     frame, mask = _middle(clip, plan.frames)
     figure = Figure(figsize=(4 * COLUMNS, 8), layout="constrained")
@@ -106,7 +93,7 @@ def _sheet(
     oracle = _bd_rate(rates, clip.name, encoder, strength, ORACLE, plan.region)
     below.suptitle(f"BD-rates are against the plain encode; the oracle's: {oracle}", fontsize=9)
     _legend(figure)
-    return _save(figure, path)
+    return figure
 
 
 def _middle(clip: ClipPair, limit: int | None) -> tuple[Frame, np.ndarray]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
+
+import numpy as np
 
 from harness.errors import InputError
 from harness.files import scratch_folder, write_json
@@ -30,6 +32,7 @@ from harness.quality.libvmaf import (
 from harness.quality.native import COLUMN, NAMES, NativeExtractor, choose
 from harness.saliency.feature import FrameMeans, extract
 from harness.studies.score.hints import hints
+from harness.studies.score.notebook import SEEN, SEEN_WIDTH, notebook
 from harness.studies.score.outputs import ScoreOutputs
 from harness.studies.score.padding import why_not_padded
 from harness.version import __version__
@@ -58,10 +61,12 @@ class ScorePlan:
 
 @dataclass(frozen=True)
 class Score:
-    """The merged log and how it was made."""
+    """The merged log and how it was made; of the first model, where the embedded extractor ran, a few frames' maps, in
+    [0, 1], float32 `[H, W]` of at most `SEEN_WIDTH` columns, by frame number."""
 
     log: Log
     provenance: dict[str, Any]
+    maps: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """In the shape of libvmaf's log."""
@@ -70,6 +75,10 @@ class Score:
     def write(self, path: Path) -> None:
         """Write the log, whole or not at all."""
         write_json(path, self.as_json())
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: every metric pooled, the scores frame by frame, and some of the maps."""
+        return notebook(self.log, self.provenance, self.maps)
 
 
 def score(
@@ -130,6 +139,7 @@ def _score(
         if progress:
             progress(min(done.values()), pairing.count)
 
+    seen = dict[int, np.ndarray]()
     with scratch_folder() as scratch, ThreadPoolExecutor(1) as pool:
         paired = paired_input(pairing, Path(scratch), plan.every)
         version = None
@@ -153,7 +163,7 @@ def _score(
                 columns = [{number: row[COLUMN] for number, row in log.frames.items()} for log in logs]
                 version = ", ".join(dict.fromkeys(log.version for log in logs))
             else:
-                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_frame, stop)
+                columns = _embedded(pairing, models, plan, lambda n: report("saliency", n), on_frame, seen, stop)
         except BaseException:
             if stop.is_set():
                 measured.result()  # what stopped this side is the cause
@@ -163,7 +173,7 @@ def _score(
     log = log.merged(_named(models, columns))
     made = _provenance(pairing, models, plan, ffmpeg, native, reason)
     made["saliency_libvmaf"] = version
-    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models, log)})
+    return Score(log, {**made, "left_out": left_out, "hints": hints(pairing, plan.vmaf_models, log)}, seen)
 
 
 def checked_pair(
@@ -261,14 +271,20 @@ def _embedded(
     plan: ScorePlan,
     report: Callable[[int], None],
     on_frame: Callable[[FrameMeans], None] | None,
+    seen: dict[int, np.ndarray],
     stop: Event,
 ) -> list[dict[int, float]]:
     if not models:
         return []
     columns: list[dict[int, float]] = [{} for _ in models]
+    count = len(range(0, pairing.count, plan.every))
+    wanted = {round(place * (count - 1) / (SEEN - 1)) for place in range(SEEN)}
     for number, sample in enumerate(extract(_every(pairing, plan.every), models, plan.allow_highbit)):
         for column, mean in zip(columns, sample.means, strict=True):
             column[number * plan.every] = mean
+        if number in wanted:
+            step = -(-sample.maps[0].shape[1] // SEEN_WIDTH)
+            seen[number * plan.every] = sample.maps[0][::step, ::step].copy()
         if on_frame:
             on_frame(sample)
         if stop.is_set():

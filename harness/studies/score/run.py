@@ -28,6 +28,10 @@ class Laddered:
         """The tables without those that only list the rows."""
         return tuple(table for table in self.tables if table.name not in ROWS)
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the findings."""
+        return "".join(table._repr_html_() for table in self.findings)
+
 
 def ladder(
     models: Sequence[str],

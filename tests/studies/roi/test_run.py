@@ -16,8 +16,8 @@ from harness.errors import InputError
 from harness.models.sources import find_source
 from harness.studies.roi import run
 from harness.studies.roi.plan import SweepPlan
+from harness.studies.roi.report import write_sweep
 from harness.studies.roi.run import Swept
-from harness.studies.roi.sheets import write_sweep
 from harness.studies.roi.sweep import measurable
 from harness.tables import read_table
 from tests.helpers import ROOT
@@ -124,6 +124,8 @@ def test_the_command_of_a_table_makes_the_same_files_from_the_command_line(
 ) -> None:
     """Without an encode: the store has every job. Pictures too are equal, so they have no dates and no ids."""
     found, jobs = swept[0], sorted((root / "jobs").rglob("*"))
+    shown = found._repr_html_()
+    assert "data:image/png" in shown and "<td>centre-prior</td>" in shown
     mine = {path.name: path.read_bytes() for path in write_sweep(found, root / "mine")}
     command, *words = shlex.split(found.tables[0].command)
     done = type_in(*words, "--store", root / "jobs", "--executor", "local:1", "--out", root / "typed")

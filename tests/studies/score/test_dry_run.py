@@ -13,6 +13,7 @@ from tests.helpers import TINY
 from tests.helpers.commands import run, run_score
 from tests.helpers.containers import SHARP, drawn, ff
 from tests.helpers.roi import draw_clip
+from tests.helpers.schemas import checked
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_score_says_the_chain_of_each_side_the_pairs_and_the_command(
 
 @pytest.mark.slow
 def test_the_command_that_is_said_is_the_one_that_scores(turned: tuple[Path, Path], tmp_path: Path) -> None:
-    said = json.loads(run_score(*turned, *SCORE, "--dry-run", "--json").stdout)
+    said = checked("score-dry-run", run_score(*turned, *SCORE, "--dry-run", "--json").stdout)
     subprocess.run(shlex.split(said["command"]), cwd=tmp_path, check=True, capture_output=True)
     scored = json.loads(run_score(*turned, *SCORE, "--json").stdout)
     by_hand = json.loads((tmp_path / "vmaf.json").read_text())

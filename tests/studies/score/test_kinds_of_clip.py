@@ -122,6 +122,7 @@ def test_a_harmonic_mean_that_does_not_exist_is_null_and_the_log_is_written(film
     found.write(tmp_path / "log.json")
     assert found.log.column("xpsnr_y").min() < -1
     assert json.loads((tmp_path / "log.json").read_text())["pooled_metrics"]["xpsnr_y"]["harmonic_mean"] is None
+    assert "<td>–</td>" in found._repr_html_()
 
 
 def test_pictures_too_small_for_libvmaf_are_refused_with_a_size_that_it_takes(tmp_path):

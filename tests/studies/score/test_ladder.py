@@ -19,6 +19,7 @@ from harness.studies.score.tables import ROWS, ladder_tables, model_agreement, s
 from harness.tables import read_table, table_json
 from tests.helpers import VECTORS
 from tests.helpers.commands import run
+from tests.helpers.schemas import checked
 
 TINY = ModelFile("tiny", VECTORS / "mobilesal_tiny.onnx")
 
@@ -207,7 +208,7 @@ def test_the_command_writes_tables_and_rows(clips, tmp_path):
         p.name for p in (tmp_path / "out").iterdir()
     }
     again = run("ladder", "--corpus", "davis-2016", *options, "--json")
-    made = json.loads(again.stdout)
+    made = checked("ladder", again.stdout)["tables"]
     assert list(made) == ["vmaf", "stability", "foreground", "flicker"]
     for name, table in made.items():
         assert table == json.loads(json.dumps(table_json(read_table(tmp_path / "out" / f"{name}.csv"))))

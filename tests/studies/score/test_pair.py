@@ -35,6 +35,9 @@ def test_one_log_holds_every_metric_of_every_frame(pair_of_clips, tiny, tmp_path
     assert made["backend"] == "embedded" and "mobilesal" in made["backend_reason"]
     assert made["saliency_models"] == {"mobilesal_tiny": tiny.sha256}
     assert seen[-1] == (6, 6)
+    shown = result._repr_html_()
+    assert list(result.maps) == [0, 2, 3, 5] and shown.count("data:image/png") == 4
+    assert shown.count("<polyline") == 2 and "<td>xpsnr_y</td>" in shown
 
 
 def test_psnr_of_the_log_is_psnr(pair_of_clips):

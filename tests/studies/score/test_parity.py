@@ -14,6 +14,7 @@ from harness.models.session import load_model
 from harness.saliency.feature import extract
 from harness.studies.score.parity import Case, parity
 from tests.helpers.commands import run
+from tests.helpers.schemas import checked
 
 
 @pytest.mark.slow
@@ -22,7 +23,7 @@ def test_golden_logs_agree(shared: Path, tmp_path: Path) -> None:
     weights = shared / "weights" / "upstream_saliency_student_v1.onnx"
     words = ["--log", f"{golden}.upstream_v1.json", "--distorted", f"{golden}.mp4", "--model", str(weights)]
     done = run("parity", *words, "--json", "--out", tmp_path)
-    (row,) = json.loads(done.stdout)
+    (row,) = checked("parity", done.stdout)["rows"]
     assert row["max_abs_diff"] <= 5.1e-7 and row["frames_equal_as_printed"] == row["frames"]
     assert row["plcc"] == pytest.approx(1) and "libby" in (tmp_path / "native.md").read_text()
 
