@@ -91,4 +91,4 @@ def test_an_analysis_takes_spreads_from_a_verdict_and_rules_from_a_policy() -> N
 def test_the_command_shows_it(tmp_path: Path) -> None:
     write_verdict(judge(POLICY, winning_tables()), tmp_path / "verdict.json")
     done = run("gate", "power", tmp_path / "verdict.json", "--policy", ROOT / "docs" / "policy-3.toml", "--json")
-    assert {"gain at vmaf=3", "drift under compression"} <= {row["check"] for row in json.loads(done.stdout)}
+    assert {"gain at vmaf=3", "drift under compression"} <= {row["check"] for row in json.loads(done.stdout)["checks"]}
