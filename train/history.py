@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import torch
 
 from harness.errors import InputError
-from harness.files import whole_file
+from harness.files import check_schema, read_json, whole_file
 
+SCHEMA = Path(__file__).parent / "run.schema.json"
 Progress = Callable[[str, int, int, dict[str, float]], None]
 Taken = TypeVar("Taken")
 
@@ -35,6 +36,13 @@ class EpochRow:
         """What chooses the best epoch: IoU on whole pictures where the recipe asks for it; -1 where none is known."""
         found = self.val_iou if self.val_iou_whole is None else self.val_iou_whole
         return -1.0 if found is None else found
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What the `run.json` of a run folder says; `InputError` when it is missing or not as training writes it."""
+    content: dict[str, Any] = read_json(folder / "run.json")
+    check_schema(content, SCHEMA, f"{folder / 'run.json'} is not as training writes it")
+    return content
 
 
 def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:

@@ -16,7 +16,7 @@ from torch import distributed
 
 from corpora.loader import Pair, content_digest, listing_digest
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, sha256_of, write_json
+from harness.files import sha256_of, write_json
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import processor_name
 from train.augment import Looks, plan_looks
@@ -24,10 +24,10 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, restore, save
+from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, read_about, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
-from train.recipe import Recipe
+from train.recipe import Recipe, recipe_from
 from train.square_run import run_squares
 from train.students.blocks import Student
 from train.students.registry import build_student
@@ -227,10 +227,11 @@ def _claim(
         described["started_from"] = _stage(start_from, recipe.student)
     about = folder / "run.json"
     if about.exists():
-        found = read_json(about)
         if not resume:
             raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
-        found["recipe"] = Recipe(**found["recipe"]).as_dict()  # keys that the run did not know yet: their defaults
+        found = read_about(folder)
+        # keys that the run did not know yet get their defaults
+        found["recipe"] = recipe_from(found["recipe"], folder).as_dict()
         found.setdefault("content_sha256", described["content_sha256"])
         for key, value in (described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
@@ -243,7 +244,7 @@ def _claim(
 
 def _stage(folder: Path, student: str) -> dict[str, Any]:
     """What a later run keeps of the one whose best weights it starts from; `InputError` for another student's."""
-    about, best = read_json(folder / "run.json"), folder / "best.pt"
+    about, best = read_about(folder), folder / "best.pt"
     if about["recipe"]["student"] != student:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
     if not best.exists():
@@ -255,8 +256,8 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
 
 def _threads_of(folder: Path, resume: bool) -> int | None:
     """A resumed run keeps its thread count: sums split otherwise would round otherwise."""
-    about = folder / "run.json"
-    return int(read_json(about)["machine"]["threads"]) if resume and about.exists() else None
+    held = resume and (folder / "run.json").exists()
+    return int(read_about(folder)["machine"]["threads"]) if held else None
 
 
 def device_name(device: torch.device) -> str:

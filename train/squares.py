@@ -11,7 +11,7 @@ from PIL import Image
 from corpora.loader import Pair, content_digest
 from harness.files import whole_file
 from harness.media.pictures import read_mask, read_rgb
-from train.data import decoders
+from train.data import decoders, mapped
 
 CACHE_VERSION = 2
 
@@ -44,4 +44,4 @@ def square_frames(
                 frames[row] = found
                 progress(row + 1, len(pairs))
             frames.flush()
-    return np.memmap(path, np.uint8, "r+", shape=shape)  # torch wants to be allowed to write
+    return mapped(path, shape, "r+")  # torch wants to be allowed to write

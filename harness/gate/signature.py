@@ -145,7 +145,7 @@ def _signer(message: bytes, path: Path, keys: Path, file: Path, at: str | None =
 def _time(at: str) -> str:
     try:
         return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y%m%d%H%M%S")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{at[:40]!r} is no time (allowed: ISO 8601)") from error
 
 

@@ -19,7 +19,8 @@ FIRST = int(os.environ.get("FUZZ_FIRST", "0"))  # the number of the first damage
 COUNT, SLOW = 60, 20.0  # inputs of each reader in the suite, and seconds that none may take
 NAMES = [
     *"json manifest recipe policy verdict registry production libvmaf table record job harness.toml sidecar".split(),
-    *"y4m png jpeg mask zip onnx".split(),
+    *"training parity list y4m mp4 mkv contents png jpeg mask zip onnx".split(),
+    *("signature keys".split() if shutil.which("ssh-keygen") else []),
     *("run.json history best checkpoint".split() if find_spec("torch") else []),
 ]
 
