@@ -61,4 +61,5 @@ def test_a_damaged_file_is_one_line(readers: dict[str, Target], tmp_path: Path, 
         assert time.monotonic() - began < SLOW, f"{name}, damage {number}"
         refused += bool(said)
         number += 1
+    print(f"{name}: {number - FIRST} damaged files, {refused} refused")  # `make fuzz` shows it
     assert refused  # damage is noticed at all
