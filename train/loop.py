@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import sha256_of, write_json
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import processor_name
+from harness.locks import folder_held
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
@@ -68,13 +70,25 @@ def train(
     The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on. `origin`
     says in `run.json` where they all come from. The weights begin as the best ones of the run `start_from`, if any. A
     `lesson` adds a teacher's maps to the targets. Raises `InputError` for a folder that holds another recipe's run, or
-    one that exists without `resume`.
+    one that exists without `resume`, and for one that another run writes.
     """
+    rank, world = join_group()
+    with folder_held(folder) if rank == 0 else nullcontext():
+        return _run(
+            recipe, pairs, folder, cache, device, resume, threads, progress, more, origin, start_from, lesson,
+            rank, world,
+        )  # fmt: skip
+
+
+def _run(
+    recipe: Recipe, pairs: list[Pair], folder: Path, cache: Path, device: str, resume: bool, threads: int | None,
+    progress: Progress, more: Sequence[Pair], origin: dict[str, Any] | None, start_from: Path | None,
+    lesson: Lesson | None, rank: int, world: int,
+) -> Run:  # fmt: skip
     chosen_device = pick_device(device)
     optimiser_of = named("optimizer", recipe.optimizer, OPTIMISERS)
     schedule_of = named("schedule", recipe.schedule, SCHEDULES)
     loss_of = named("loss", recipe.loss, LOSSES)
-    rank, world = join_group()
     if lesson and not recipe.frame_side:
         raise InputError(f"a teacher needs a recipe with frame_side, and {recipe.student}'s has none")
     if recipe.frame_side and world > 1:

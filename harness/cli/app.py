@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.version import __version__
 
 # Modules of this package that are no command
-SHARED = ("app", "options", "output", "progress", "project", "signals", "survey")
+SHARED = ("app", "failures", "options", "output", "progress", "project", "signals", "survey")
 VERSION = "--version"
 HELP = {"-h", "--help"}
 LONGEST_LINE = 2000

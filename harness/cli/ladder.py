@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import harness
+from harness.cli.failures import Failures
 from harness.cli.options import (
     STORE,
     AsJson,
@@ -21,6 +22,7 @@ from harness.cli.options import (
     Every,
     Executor,
     Fps,
+    KeepGoing,
     Metrics,
     Models,
     Out,
@@ -55,6 +57,7 @@ def ladder(
     store: Store = STORE,
     out: Out = Path("runs/ladder"),
     dry_run: DryRun = False,
+    keep_going: KeepGoing = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode every clip of a set at every CRF, score all, and write tables of how `saliency_mean` moves.
@@ -90,15 +93,19 @@ def ladder(
             say(f"       distorted: {rung.distorted_chain}")
         say(f"{len(rungs)} clips, {len(rungs) * len(plan.crfs)} encodes")
         return
+    failures = Failures(keep_going)
     with progress("scoring") as report:
         found = harness.ladder(
             models or [PRODUCTION], corpus, plan,
             root=root, clips=clips or (), executor=executor, store=store, out=out, progress=report,
+            failed=failures.hear,
         )  # fmt: skip
     if as_json:
         print_json({table.name: table_json(table) for table in found.findings})
+        failures.leave()
         return
     console = Console()
     for table in found.findings:
         console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
-    console.print(f"tables and rows in {out}")
+    say(f"tables and rows in {out}")
+    failures.leave()

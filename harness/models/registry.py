@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.files import read_json, schema_problem, whole_file, write_json
+from harness.locks import folder_held
 from harness.models.contract import INPUT, OUTPUT, admitted
-from harness.models.lock import locked
 from harness.models.model_file import ModelFile
 from harness.models.production import FILE, read_production
 
@@ -21,6 +21,7 @@ ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _WORDS = "centre-prior plain oracle shuffled mask reference source none incumbent candidate"
 RESERVED = (PRODUCTION, *_WORDS.split())
 """Words that commands and tables have a meaning for already."""
+PATIENCE = 30.0  # seconds to wait for another process that changes the folder
 LICENCE = "BSD-3-Clause-Plus-Patent"
 
 
@@ -139,12 +140,12 @@ def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder:
     """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced); its path.
 
     Raises:
-        InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these.
-        HarnessError: While another process changes the folder.
+        InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these;
+            and while another process changes the folder.
     """
     folder = folder or model_folder()
     refuse_id(entry["id"])
-    with locked(folder, f"registering {entry['id']}"):
+    with folder_held(folder, f"registering {entry['id']}", PATIENCE):
         path = folder / "tiny" / "registry.json"
         known = [dict(other) for other in Registry.read(folder).models] if path.exists() else []
         _refuse_replacing(entry, folder)
