@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from harness.errors import InputError
 from harness.files import check_schema, read_toml
-from harness.models.registry import model_folder
+from harness.models.folders import model_folder
 from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"

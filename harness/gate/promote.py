@@ -22,8 +22,9 @@ from harness.gate.verdict import UNHASHED, Decision, Verdict, read_verdict
 from harness.jobs.provenance import code_digest
 from harness.locks import folder_held
 from harness.models import registry
+from harness.models.folders import PATIENCE, model_folder, own_model_folder
 from harness.models.production import FILE, PROMOTE, ROLLBACK, Act, Pointer, read_production, write_production
-from harness.models.registry import PATIENCE, Finding, Registry, model_folder
+from harness.models.registry import Finding, Registry
 from harness.tables import Table
 
 CHANGED = "+"  # ends the commit of a tree that differed from it
@@ -42,7 +43,7 @@ def begin(model_id: str, folder: Path | None = None) -> Pointer:
             the folder.
         HarnessError: When a model is or was in production.
     """
-    folder = folder or model_folder()
+    folder = folder or own_model_folder()
     with folder_held(folder, f"beginning with {model_id}", PATIENCE):
         now = read_production(folder).now
         if now is not None:
@@ -79,7 +80,7 @@ def promote(
             a trusted key where the policy requires one, or with one that is of no such key; where nothing is in
             production.
     """
-    folder, file = folder or model_folder(), Path(verdict_file)
+    folder, file = folder or own_model_folder(), Path(verdict_file)
     with folder_held(folder, f"promoting {model_id}", PATIENCE):
         production, models = read_production(folder), Registry.read(folder)
         if production.now is None:
@@ -116,7 +117,7 @@ def rollback(folder: Path | None = None) -> Pointer:
         InputError: While another process changes the folder.
         HarnessError: When there is none or it has changed.
     """
-    folder = folder or model_folder()
+    folder = folder or own_model_folder()
     with folder_held(folder, "rolling back", PATIENCE):
         production = read_production(folder)
         if len(production.stack) < 2:

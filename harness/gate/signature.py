@@ -17,7 +17,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import check_apart, read_text, scratch_folder, write_text
 from harness.gate.policy import Policy
 from harness.gate.verdict import Verdict, read_verdict
-from harness.models.registry import model_folder
+from harness.models.folders import model_folder
 
 NAMESPACE = "mobilesal-verdict"  # a signature made for anything else counts for nothing here
 KEYS, SUFFIX, SECTION, PROGRAM = "trusted_keys", ".sig", "signature", "ssh-keygen"

@@ -21,7 +21,8 @@ from harness.files import read_text, sha256_of, write_text
 from harness.models.bands import locality
 from harness.models.contract import check_graph
 from harness.models.contrast import WANTED, noise_contrast
-from harness.models.registry import entries, model_folder
+from harness.models.folders import model_folder, own_model_folder
+from harness.models.registry import entries
 from harness.models.session import load_model
 from harness.models.sidecar import read_training
 from harness.tables import Table, published, read_table
@@ -66,15 +67,15 @@ class WorkingSizes:
 
 
 def write_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
-    """Write `cards/<id>.md` in the model folder and return it.
+    """Write `cards/<id>.md` in the model folder, `own_model_folder()` by default, and return it.
 
     Raises:
         InputError: For an id that is not registered, and where no results lie, as beside the models of an installed
             package: the card would lose its numbers.
     """
-    folder = folder or model_folder()
-    path = folder / "cards" / f"{model_id}.md"
-    write_text(path, card_text(model_id, folder, _results_beside(folder, results)))
+    text = card_text(model_id, folder or model_folder(), _results_beside(folder or model_folder(), results))
+    path = (folder or own_model_folder()) / "cards" / f"{model_id}.md"
+    write_text(path, text)
     return path
 
 

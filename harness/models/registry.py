@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from harness.errors import InputError
 from harness.files import read_json, schema_problem, whole_file, write_json
 from harness.locks import folder_held
 from harness.models.contract import INPUT, OUTPUT, admitted
+from harness.models.folders import PATIENCE, model_folder, own_model_folder
 from harness.models.model_file import ModelFile
 from harness.models.production import FILE, read_production
 
@@ -21,7 +21,6 @@ ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _WORDS = "centre-prior plain oracle shuffled mask reference source none incumbent candidate"
 RESERVED = (PRODUCTION, *_WORDS.split())
 """Words that commands and tables have a meaning for already."""
-PATIENCE = 30.0  # seconds to wait for another process that changes the folder
 LICENCE = "BSD-3-Clause-Plus-Patent"
 
 
@@ -102,15 +101,6 @@ class Registry:
         return self._file(entry)
 
 
-def model_folder() -> Path:
-    """`HARNESS_MODELS`, else the checkout's `model/`, else the copy inside the installed package."""
-    if chosen := os.environ.get("HARNESS_MODELS"):
-        return Path(chosen)
-    package = Path(__file__).parents[1]
-    checkout = package.parent
-    return checkout / "model" if (checkout / "pyproject.toml").exists() else package / "shipped" / "model"
-
-
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:
     """The registry's `models`, in file order; `InputError` for a file that its schema refuses."""
     return list(Registry.read(folder).models)
@@ -139,12 +129,14 @@ def verify(folder: Path | None = None) -> list[Finding]:
 def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
     """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced); its path.
 
+    The folder is `own_model_folder()` by default.
+
     Raises:
         InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these;
             and while another process changes the folder.
     """
-    folder = folder or model_folder()
     refuse_id(entry["id"])
+    folder = folder or own_model_folder()
     with folder_held(folder, f"registering {entry['id']}", PATIENCE):
         path = folder / "tiny" / "registry.json"
         known = [dict(other) for other in Registry.read(folder).models] if path.exists() else []
