@@ -115,6 +115,13 @@ def decoded_set(
     return DecodedSet(pixels, truth, np.cumsum(areas) - areas, heights, widths)
 
 
+def mapped_anew(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """An empty file mapped as uint8 of `shape`; `OSError` when the disk has no room: to write there would kill us."""
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, math.prod(shape))
+    return np.memmap(path, np.uint8, "r+", shape=shape)
+
+
 def mapped(path: Path, shape: tuple[int, ...], mode: Literal["r", "r+"]) -> np.ndarray:
     """A file of the cache as uint8 of `shape`; `HarnessError` when it is missing or of another size."""
     try:

@@ -18,7 +18,7 @@ from corpora.loader import Pair
 from harness.errors import InputError
 from harness.files import sha256_of, whole_file
 from harness.media.pictures import PICTURE_SUFFIXES
-from train.data import mapped
+from train.data import mapped, mapped_anew
 from train.history import load_best, read_about
 from train.students.blocks import Student
 from train.students.registry import build_student
@@ -99,7 +99,7 @@ def kept_maps(
     if not path.exists():
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
         with whole_file(path) as part:
-            maps = np.memmap(part, np.uint8, "w+", shape=(*frames.shape[:3], 1))
+            maps = mapped_anew(part, (*frames.shape[:3], 1))
             for first in range(0, len(frames), BATCH):
                 stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
                 pictures = stored.permute(0, 3, 1, 2).float() / 255

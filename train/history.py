@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -104,6 +105,8 @@ def load_best(student: torch.nn.Module, folder: Path) -> None:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """`torch.save`, whole or not at all."""
+    """`torch.save`, whole or not at all; `HarnessError` when the disk is full, of which torch itself makes a riddle."""
+    content = io.BytesIO()
+    torch.save(state, content)
     with whole_file(path) as part:
-        torch.save(state, part)
+        part.write_bytes(content.getbuffer())

@@ -11,7 +11,7 @@ from PIL import Image
 from corpora.loader import Pair, content_digest
 from harness.files import whole_file
 from harness.media.pictures import read_mask, read_rgb
-from train.data import decoders, mapped
+from train.data import decoders, mapped, mapped_anew
 
 CACHE_VERSION = 2
 
@@ -38,7 +38,7 @@ def square_frames(
     shape = (len(pairs), side, side, 4)
     if not path.exists():
         with whole_file(path) as part, decoders(len(pairs)) as pool:
-            frames = np.memmap(part, np.uint8, "w+", shape=shape)
+            frames = mapped_anew(part, shape)
             images, masks = [pair.image for pair in pairs], [pair.mask for pair in pairs]
             for row, found in enumerate(pool.map(square, images, masks, [side] * len(pairs), chunksize=32)):
                 frames[row] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pkgutil
 import sys
@@ -73,6 +74,8 @@ def main() -> None:
     The exit code is the error's; after a signal it is 128 and the signal's number, as a shell has it.
     """
     _keep_to_our_cache()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     code = 1
     with stoppable() as stop:
         code = _run()
@@ -139,9 +142,9 @@ def _keep_to_our_cache() -> None:
 
 
 def _complain(message: str) -> None:
-    from rich.console import Console
+    from harness.cli.output import say
 
     line = " ".join(message.split()).encode(errors="backslashreplace").decode()
     if len(line) > LONGEST_LINE:  # an error may quote a file that is one endless word
         line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)
+    say(f"harness: {line}", to_stderr=True)

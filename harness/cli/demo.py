@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli.gate import print_verdict
+from harness.cli.output import terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def demo(
     """
     from harness.gate.demo import run_demo
 
-    console = Console(stderr=True)
-    done = run_demo(out, lambda text: console.print(text, style="dim", highlight=False))
+    console = terminal(to_stderr=True)
+    done = run_demo(out, lambda text: console.print(text, style="dim"))
     print_verdict(done.verdict)
     typer.echo(f"report: {done.report.resolve()}")

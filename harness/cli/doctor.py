@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import AsJson, Root
-from harness.cli.output import print_json
+from harness.cli.output import print_json, terminal
 
 if TYPE_CHECKING:
     from harness.studies.doctor import Diagnosis
@@ -51,15 +49,15 @@ def _show(found: Diagnosis) -> None:
         "production": found.production or "none",
     }
     for name, text in rows.items():
-        facts.add_row(name, escape(text))
+        facts.add_row(name, text)
     encoders = Table("encoder", "here", "obeys a map", "repeats", "why, or under which conditions")
     said = {True: "yes", False: "no", None: "–"}
     for encoder in found.encoders:
         obeys, repeats = said[encoder.obeys], said[encoder.repeats]
-        encoders.add_row(encoder.name, said[encoder.present], obeys, repeats, escape(encoder.reason))
+        encoders.add_row(encoder.name, said[encoder.present], obeys, repeats, encoder.reason)
     corpora = Table("corpus", "found at")
     for name, place in found.corpora.items():
         corpora.add_row(name, place or "–")
-    console = Console(highlight=False)
+    console = terminal()
     for table in (facts, encoders, corpora):
         console.print(table)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import harness
@@ -25,7 +24,7 @@ from harness.cli.options import (
     Workers,
     WorkingSizes,
 )  # fmt: skip
-from harness.cli.output import print_json
+from harness.cli.output import print_json, say, terminal
 from harness.cli.progress import stages
 from harness.cli.survey import look_over
 from harness.errors import InputError
@@ -115,7 +114,7 @@ def run(
             progress=partial(report, "measuring"), failed=failures.hear,
         )  # fmt: skip
     if out:
-        Console(stderr=True).print(f"{len(found.written)} files in {out}", highlight=False)
+        say(f"{len(found.written)} files in {out}", to_stderr=True)
     if as_json:
         print_json(found.as_json())
     else:
@@ -142,6 +141,6 @@ def _show(rows: pd.DataFrame, settings: Mapping[str, str]) -> None:
         table = Table("", *("\n".join(arm[key] for key in SETTING) for arm in some))
         for key in rows.columns.drop(SETTING):
             table.add_row(key, *(arm[key] for arm in some))
-        Console().print(table)
+        terminal().print(table)
     described = "; ".join(f"{name}: {value}" for name, value in settings.items())
-    Console().print(f"brackets: 95 % interval over images; {described}", markup=False, highlight=False)
+    terminal().print(f"brackets: 95 % interval over images; {described}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markdown import Markdown
 
 import harness
@@ -32,7 +31,7 @@ from harness.cli.options import (
     VmafModels,
     parse_metrics,
 )  # fmt: skip
-from harness.cli.output import print_json, say
+from harness.cli.output import print_json, say, terminal
 from harness.cli.progress import progress
 
 
@@ -104,7 +103,7 @@ def ladder(
         print_json({table.name: table_json(table) for table in found.findings})
         failures.leave()
         return
-    console = Console()
+    console = terminal()
     for table in found.findings:
         console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
     say(f"tables and rows in {out}")

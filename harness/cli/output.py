@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def terminal(to_stderr: bool = False, wrap: bool = True) -> Console:
+    """The one way to a terminal: what is printed there stands as it is, in tables too, whatever brackets names hold.
+
+    What is to have a style is a `rich.text.Text`. Without `wrap` a line stays one.
+    """
+    return Console(stderr=to_stderr, markup=False, emoji=False, highlight=False, soft_wrap=not wrap)
+
+
 def say(text: str, to_stderr: bool = False) -> None:
-    """Print text as it is: names whole, in one line, whatever brackets they hold."""
-    Console(stderr=to_stderr).print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print text as it is, in one line."""
+    terminal(to_stderr, wrap=False).print(text)
 
 
 def print_rows(rows: pd.DataFrame, number: str) -> None:
@@ -23,7 +31,7 @@ def print_rows(rows: pd.DataFrame, number: str) -> None:
     shown = Table(*rows.columns)
     for row in rows.itertuples(index=False):
         shown.add_row(*(format(value, number) if isinstance(value, float) else str(value) for value in row))
-    Console().print(shown)
+    terminal().print(shown)
 
 
 def print_json(value: Any) -> None:

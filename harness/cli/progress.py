@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
+from harness.cli.output import terminal
+
 
 class Report(Protocol):
     """What a workflow with several stages calls as it goes; `total` is None where nobody knows."""
@@ -16,11 +18,10 @@ class Report(Protocol):
 @contextmanager
 def stages() -> Iterator[Report]:
     """One bar per stage, shown from its first report on, with `values` beside it."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = terminal(to_stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = TextColumn("{task.fields[values]}")
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, shown, console=console, transient=True, disable=not console.is_terminal) as bars:

@@ -7,11 +7,10 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, ModelFolder, Root, TrustedKeys
-from harness.cli.output import print_json
+from harness.cli.output import print_json, terminal
 from harness.errors import HarnessError
 
 commands = typer.Typer(no_args_is_help=True, help="List, verify and promote the models that ship.")
@@ -42,7 +41,7 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
         same = named.get(entry["id"]) == entry["sha256"]
         mark = "yes" if same else "other weights" if entry["id"] in named else ""
         table.add_row(entry["id"], mark, str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", ""))
-    Console().print(table)
+    terminal().print(table)
 
 
 @commands.command("verify")
