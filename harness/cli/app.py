@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pkgutil
+import resource
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.signals import stoppable
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.version import __version__
 
 # Modules of this package that are no command
@@ -22,6 +23,7 @@ SHARED = ("app", "failures", "options", "output", "progress", "project", "signal
 VERSION = "--version"
 HELP = {"-h", "--help"}
 LONGEST_LINE = 2000
+LEAST_MEMORY = 1 << 30
 
 
 def _found(folder: Path, prefix: str = "") -> dict[str, str]:
@@ -87,6 +89,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _refuse_too_little_memory()
         app = application(sys.argv[1:2])
         code = int(app(prog_name="harness", standalone_mode=False, default_map=_defaults(app)) or 0)
         sys.stdout.flush()
@@ -111,6 +114,13 @@ def _run() -> int:
     except MemoryError as error:
         _complain(f"out of memory: {error}" if str(error) else "out of memory")
     return 1
+
+
+def _refuse_too_little_memory() -> None:
+    """`InputError` below what the libraries need to load: OpenBLAS would try for ever, deaf to signals."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < LEAST_MEMORY and not HELP & set(sys.argv):
+        raise InputError(f"memory is limited to {limit >> 20} MiB, by ulimit -v perhaps (allowed: 1 GiB or more)")
 
 
 def _defaults(app: typer.Typer) -> dict[str, Any] | None:
