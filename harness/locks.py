@@ -104,6 +104,7 @@ def _same(descriptor: int, lock: Path) -> bool:
 
 
 def _holder(act: str) -> str:
-    command = act or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name.replace("__main__.py", "harness")
+    command = act or shlex.join([program, *sys.argv[1:]])
     short = command if len(command) <= LONGEST else f"{command[:LONGEST]} …"
     return f"{short}, process {os.getpid()} on {platform.node()}"
