@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from corpora import manifest
 from corpora.fetch import unzip
 from corpora.manifest import load_manifest
 from harness.cli.app import COMMANDS, whole_application
@@ -78,7 +79,7 @@ def targets(scratch: Path) -> dict[str, Target]:
     beside = ("tiny/registry.json", "tiny/saliency_student_v1.onnx")
     return {
         "json": Target("a.json", json.dumps(log).encode(), read_json),
-        "manifest": Target("a.toml", (ROOT / "corpora/ecssd.toml").read_bytes(), lambda path: load_manifest(str(path))),
+        "manifest": Target("a.toml", (ROOT / "corpora/ecssd.toml").read_bytes(), _manifest),
         "recipe": Target("a.toml", (ROOT / "train/recipes/v3.toml").read_bytes(), lambda path: load_recipe("v3", path)),
         "policy": Target("a.toml", (ROOT / "harness/gate/gate.toml").read_bytes(), load_policy),
         "verdict": Target("a.json", verdict.read_bytes(), read_verdict),
@@ -156,6 +157,12 @@ def _record(table: Path) -> tuple[bytes, Callable[[Path], object], str, tuple[tu
 
 def _files(folder: Path, names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, (folder / name).read_bytes()) for name in names)
+
+
+def _manifest(path: Path) -> object:
+    """Read anew: a process reads each place once."""
+    manifest._read.cache_clear()
+    return load_manifest(str(path))
 
 
 def _job(folder: Path) -> object:
