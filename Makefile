@@ -27,7 +27,7 @@ newer:
 	.venv-newer/bin/python -m pytest -m "not slow"
 
 fuzz: $(VENV)/dev.done
-	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz
+	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz -rP
 
 site: $(VENV)/dev.done
 	$(BIN)/python -m mkdocs build

@@ -20,6 +20,7 @@ from corpora.synth import write_clips, write_images
 from corpora.verify import verify
 from harness.errors import HarnessError, InputError
 from harness.files import whole_folder
+from harness.locks import file_held
 
 TIMEOUT = 30  # seconds without a byte
 RATIO, SMALL = 20, 64 << 20  # pictures hardly shrink in an archive, masks do; below 64 MiB no one minds
@@ -46,7 +47,7 @@ def fetch(
         yes: Unpack whatever size an archive has, and take an edition that is not known.
 
     Raises:
-        InputError: No program can fetch the set.
+        InputError: No program can fetch the set, or another one fetches it now.
         HarnessError: Every mirror failed, or an archive is damaged, unsafe, larger than stated or not the set.
     """
     into = Path(into) if into is not None else cache_folder()
@@ -56,9 +57,11 @@ def fetch(
     if not manifest.sources:
         raise InputError(f"{manifest.title} cannot be fetched by a program: get it from {manifest.homepage}")
     home = into / manifest.folders[0]
-    if home.is_dir():
-        return find_corpus(manifest, home)
+    with file_held(home):
+        return find_corpus(manifest, home) if home.is_dir() else _fetched(manifest, into, home, yes, note, progressbar)
 
+
+def _fetched(manifest: Manifest, into: Path, home: Path, yes: bool, note: Note, progressbar: bool) -> Corpus:
     def download(source: Source) -> Path:
         return _download(source, into / "archives" / manifest.name, bool(manifest.variants), note, progressbar)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.files import read_toml, schema_problem
+from harness.files import check_schema, read_toml
 
 HERE = Path(__file__).parent
 SCHEMA = HERE / "manifest.schema.json"
@@ -132,8 +132,7 @@ def known_digests(name: str) -> dict[str, set[str]]:
 @cache
 def _read(path: Path) -> Manifest:
     fields = read_toml(path)
-    if problem := schema_problem(fields, SCHEMA):
-        raise InputError(f"{path}: {problem}")
+    check_schema(fields, SCHEMA, str(path))
     for key, kind in (("sources", Source), ("layouts", Layout), ("variants", Variant)):
         fields[key] = tuple(_build(kind, entry) for entry in fields.get(key, []))
     manifest: Manifest = _build(Manifest, fields)

@@ -5,6 +5,7 @@ A mask is decoded once for all runs: what is found is kept under the digests of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from corpora.loader import Pair
 from corpora.manifest import published_count
 from corpora.memo import digests_of, keep, recall
 from harness.errors import InputError
+from harness.files import parse_json
 from harness.media.pictures import FOREGROUND, opened, read_mask, read_rgb
 
 TINY = 0.01  # share of the picture below which an object is hardly one
@@ -160,7 +162,8 @@ def _keys(pairs: Sequence[Pair], how: str) -> list[str]:
 def _look(pair: Pair, known: str | None, above: int, whole: bool) -> Look | str:
     """A pair's look, or why it is refused."""
     if known:
-        return Look(**json.loads(known))
+        with contextlib.suppress(InputError, TypeError):  # a damaged memory: look again
+            return Look(**parse_json(known, "what is known"))
     try:
         with opened(pair.image) as image:
             turn = _orientation(image)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from corpora.scenes import make_scene
 from harness.errors import InputError
-from harness.files import whole_folder
+from harness.files import read_text, whole_folder
 
 GENERATION = 1  # raised whenever the same options would give other pixels
 RECORD = "synth.json"
@@ -144,7 +144,7 @@ def _whole_folder(folder: Path, record: dict[str, object], fill: Callable[[Path]
     written = json.dumps(record)
     if folder.exists():
         note = folder / RECORD
-        if note.is_file() and note.read_text(encoding="utf-8") == written:
+        if note.is_file() and read_text(note) == written:
             return folder
         raise InputError(f"{folder} exists and was not written with these options (remove it or choose another OUT)")
     with whole_folder(folder) as temporary:

@@ -173,7 +173,7 @@ def _look_at_video(video: Path, masks: Path) -> _Seen:
     try:
         with av.open(str(video)) as container:
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
-    except (OSError, ValueError, IndexError) as error:
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         seen.unreadable[video] = f"{video}: cannot be decoded: {error}"
         return seen
     found = [(path, seen.size_of(path, read_mask)) for path in images_in(masks)]

@@ -192,6 +192,12 @@ def schema_problem(content: Any, schema: Path) -> str | None:
     return None
 
 
+def check_schema(content: Any, schema: Path, where: str) -> None:
+    """`InputError` that begins with `where`, and names the first thing that the JSON Schema in `schema` finds wrong."""
+    if problem := schema_problem(content, schema):
+        raise InputError(f"{where}: {problem}")
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):

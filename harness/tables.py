@@ -25,6 +25,7 @@ from harness.cells import code_span, csv_text, guarded, kind_of, markdown, plain
 from harness.errors import InputError
 from harness.files import whole_file, write_text
 
+MOST_NOTES = 50
 MOST_ROWS, FIRST_ROWS = 200, 20  # of a longer table, which is for programs, Markdown shows the first few
 RECORD = "```json\n", "\n```\n"
 SUFFIXES = (".csv", ".csv.gz")
@@ -190,6 +191,17 @@ def part_of(name: str, used: int, whole: int) -> str:
     ('ecssd[:200]', 'ecssd')
     """
     return f"{name}[:{used}]" if used < whole else name
+
+
+def left_out_notes(left_out: Mapping[str, str]) -> list[str]:
+    """Notes that say what a table lacks, by name, and why; of many the first few.
+
+    >>> left_out_notes({"libby": "it is damaged"})
+    ['Left out: libby (it is damaged).']
+    """
+    said = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
+    more = len(said) - MOST_NOTES
+    return said if more <= 0 else [*said[:MOST_NOTES], f"Left out as well: {more} more."]
 
 
 def table_name(path: Path) -> str:

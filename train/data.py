@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from corpora.loader import Pair, content_digest
 from harness.errors import HarnessError, InputError
-from harness.files import whole_file
+from harness.files import read_json, whole_file
 from harness.jobs.executors import SerialExecutor
 from harness.jobs.pools import process_pool
 from harness.media.pictures import FOREGROUND, read_mask, read_rgb
@@ -100,19 +101,35 @@ def decoded_set(
     index_file = cache / f"{key}.json"
     if not index_file.exists():
         _decode_into(list(pairs), short_side, cache, key, progress)
-    index = json.loads(index_file.read_text())
-    heights, widths = np.array(index["heights"], np.int64), np.array(index["widths"], np.int64)
-    areas = heights * widths
-    total = int(areas.sum())
-    if index["foreground"] in (0, total):
-        what = "foreground" if not index["foreground"] else "background"
-        raise InputError(f"none of {len(pairs)} masks has {what}, the first is {pairs[0].mask}: nothing can be learnt")
     try:
-        pixels = np.memmap(cache / f"{key}.rgb", np.uint8, "r", shape=(total, 3))
-        truth = np.memmap(cache / f"{key}.mask", np.uint8, "r", shape=(total,))
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"decoded cache {cache / key} is damaged, delete it: {error}") from error
+        index = read_json(index_file)
+        heights, widths = np.array(index["heights"], np.int64), np.array(index["widths"], np.int64)
+        areas = heights * widths
+        total, foreground = int(areas.sum()), int(index["foreground"])
+    except (InputError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise HarnessError(f"decoded cache {index_file} is damaged, delete it: {error}") from error
+    if foreground in (0, total):
+        what = "foreground" if not foreground else "background"
+        raise InputError(f"none of {len(pairs)} masks has {what}, the first is {pairs[0].mask}: nothing can be learnt")
+    pixels, truth = mapped(cache / f"{key}.rgb", (total, 3), "r"), mapped(cache / f"{key}.mask", (total,), "r")
     return DecodedSet(pixels, truth, np.cumsum(areas) - areas, heights, widths)
+
+
+def mapped_anew(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """An empty file mapped as uint8 of `shape`; `OSError` when the disk has no room: to write there would kill us."""
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, math.prod(shape))
+    return np.memmap(path, np.uint8, "r+", shape=shape)
+
+
+def mapped(path: Path, shape: tuple[int, ...], mode: Literal["r", "r+"]) -> np.ndarray:
+    """A file of the cache as uint8 of `shape`; `HarnessError` when it is missing or of another size."""
+    try:
+        if (size := path.stat().st_size) != math.prod(shape):
+            raise ValueError(f"{size} bytes and not {math.prod(shape)}")
+        return np.memmap(path, np.uint8, mode, shape=shape)
+    except (OSError, ValueError) as error:
+        raise HarnessError(f"decoded cache {path} is damaged, delete it: {error}") from error
 
 
 def _decode_into(

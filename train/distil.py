@@ -16,9 +16,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from corpora.duplicates import duplicates
 from corpora.loader import Pair
 from harness.errors import InputError
-from harness.files import read_json, sha256_of, whole_file
+from harness.files import sha256_of, whole_file
 from harness.media.pictures import PICTURE_SUFFIXES
-from train.history import load_best
+from train.data import mapped, mapped_anew
+from train.history import load_best, read_about
 from train.students.blocks import Student
 from train.students.registry import build_student
 from train.views import MEAN, STD
@@ -47,7 +48,7 @@ class Lesson:
     def about(self) -> dict[str, Any]:
         """What a run folder keeps of this."""
         return {
-            "student": read_json(self.run / "run.json")["recipe"]["student"],
+            "student": read_about(self.run)["recipe"]["student"],
             "best_pt_sha256": sha256_of(self.run / "best.pt"),
             "weight": self.weight,
             "unlabelled": len(self.unlabelled),
@@ -59,7 +60,7 @@ def load_teacher(run: Path) -> Student:
     """The network of a run with its best weights, for looking only; `InputError` when the run has none."""
     if not (run / "run.json").exists() or not (run / "best.pt").exists():
         raise InputError(f"{run}: no run with a finished epoch, so no teacher (allowed: a run folder)")
-    teacher = build_student(read_json(run / "run.json")["recipe"]["student"])
+    teacher = build_student(read_about(run)["recipe"]["student"])
     load_best(teacher, run)
     fold_normalisation(teacher.eval())
     teacher.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
@@ -98,7 +99,7 @@ def kept_maps(
     if not path.exists():
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
         with whole_file(path) as part:
-            maps = np.memmap(part, np.uint8, "w+", shape=(*frames.shape[:3], 1))
+            maps = mapped_anew(part, (*frames.shape[:3], 1))
             for first in range(0, len(frames), BATCH):
                 stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
                 pictures = stored.permute(0, 3, 1, 2).float() / 255
@@ -109,7 +110,7 @@ def kept_maps(
                 maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
                 progress(min(first + BATCH, len(frames)), len(frames))
             maps.flush()
-    return np.memmap(path, np.uint8, "r+", shape=(*frames.shape[:3], 1))
+    return mapped(path, (*frames.shape[:3], 1), "r+")
 
 
 def pictures_without_masks(

@@ -12,6 +12,7 @@ from corpora.manifest import Manifest, load_manifest
 from harness.errors import InputError
 from harness.files import read_json
 from harness.models.session import SaliencyModel
+from harness.models.sidecar import check_training, read_training
 from train.data import validation_split
 
 RUN_EXPORT = "export.json"  # what an unpublished run has for a sidecar
@@ -49,9 +50,10 @@ def training_of(model: Path) -> Mapping[str, Any]:
     """What is known of a file's training, from the sidecar beside it or from its run; empty where there is neither."""
     sidecar, run = model.with_suffix(".json"), model.parent / RUN_EXPORT
     if sidecar.exists():
-        found: Mapping[str, Any] = read_json(sidecar).get("training") or {}
-        return found
-    return read_json(run) if run.exists() else {}
+        return read_training(sidecar)
+    training: dict[str, Any] = read_json(run) if run.exists() else {}
+    check_training(training, str(run))
+    return training
 
 
 def _stages(training: Mapping[str, Any], manifest: Manifest) -> Iterator[Mapping[str, Any]]:

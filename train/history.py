@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,9 +12,10 @@ from typing import Any, TypeVar
 import torch
 
 from harness.errors import InputError
-from harness.files import whole_file
+from harness.files import check_schema, read_json, whole_file
 from harness.pages.figures import save_figure
 
+SCHEMA = Path(__file__).parent / "run.schema.json"
 Progress = Callable[[str, int, int, dict[str, float]], None]
 Taken = TypeVar("Taken")
 
@@ -36,6 +38,13 @@ class EpochRow:
         """What chooses the best epoch: IoU on whole pictures where the recipe asks for it; -1 where none is known."""
         found = self.val_iou if self.val_iou_whole is None else self.val_iou_whole
         return -1.0 if found is None else found
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What the `run.json` of a run folder says; `InputError` when it is missing or not as training writes it."""
+    content: dict[str, Any] = read_json(folder / "run.json")
+    check_schema(content, SCHEMA, f"{folder / 'run.json'} is not as training writes it")
+    return content
 
 
 def draw_curve(history: list[EpochRow], path: Path, title: str) -> None:
@@ -96,6 +105,8 @@ def load_best(student: torch.nn.Module, folder: Path) -> None:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """`torch.save`, whole or not at all."""
+    """`torch.save`, whole or not at all; `HarnessError` when the disk is full, of which torch itself makes a riddle."""
+    content = io.BytesIO()
+    torch.save(state, content)
     with whole_file(path) as part:
-        torch.save(state, part)
+        part.write_bytes(content.getbuffer())

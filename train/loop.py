@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,19 @@ from torch import distributed
 
 from corpora.loader import Pair, content_digest, listing_digest
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, sha256_of, write_json
+from harness.files import sha256_of, write_json
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import processor_name
+from harness.locks import folder_held
 from train.augment import Looks, plan_looks
 from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, restore, save
+from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, read_about, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
-from train.recipe import Recipe
+from train.recipe import Recipe, recipe_from
 from train.square_run import run_squares
 from train.students.blocks import Student
 from train.students.registry import build_student
@@ -68,13 +70,25 @@ def train(
     The validation fold comes from `pairs` alone; `more` pairs, of other corpora, are only trained on. `origin`
     says in `run.json` where they all come from. The weights begin as the best ones of the run `start_from`, if any. A
     `lesson` adds a teacher's maps to the targets. Raises `InputError` for a folder that holds another recipe's run, or
-    one that exists without `resume`.
+    one that exists without `resume`, and for one that another run writes.
     """
+    rank, world = join_group()
+    with folder_held(folder) if rank == 0 else nullcontext():
+        return _run(
+            recipe, pairs, folder, cache, device, resume, threads, progress, more, origin, start_from, lesson,
+            rank, world,
+        )  # fmt: skip
+
+
+def _run(
+    recipe: Recipe, pairs: list[Pair], folder: Path, cache: Path, device: str, resume: bool, threads: int | None,
+    progress: Progress, more: Sequence[Pair], origin: dict[str, Any] | None, start_from: Path | None,
+    lesson: Lesson | None, rank: int, world: int,
+) -> Run:  # fmt: skip
     chosen_device = pick_device(device)
     optimiser_of = named("optimizer", recipe.optimizer, OPTIMISERS)
     schedule_of = named("schedule", recipe.schedule, SCHEDULES)
     loss_of = named("loss", recipe.loss, LOSSES)
-    rank, world = join_group()
     if lesson and not recipe.frame_side:
         raise InputError(f"a teacher needs a recipe with frame_side, and {recipe.student}'s has none")
     if recipe.frame_side and world > 1:
@@ -227,10 +241,11 @@ def _claim(
         described["started_from"] = _stage(start_from, recipe.student)
     about = folder / "run.json"
     if about.exists():
-        found = read_json(about)
         if not resume:
             raise InputError(f"{folder} holds a run already (allowed: --resume, or another --out)")
-        found["recipe"] = Recipe(**found["recipe"]).as_dict()  # keys that the run did not know yet: their defaults
+        found = read_about(folder)
+        # keys that the run did not know yet get their defaults
+        found["recipe"] = recipe_from(found["recipe"], folder).as_dict()
         found.setdefault("content_sha256", described["content_sha256"])
         for key, value in (described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
@@ -243,7 +258,7 @@ def _claim(
 
 def _stage(folder: Path, student: str) -> dict[str, Any]:
     """What a later run keeps of the one whose best weights it starts from; `InputError` for another student's."""
-    about, best = read_json(folder / "run.json"), folder / "best.pt"
+    about, best = read_about(folder), folder / "best.pt"
     if about["recipe"]["student"] != student:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
     if not best.exists():
@@ -255,8 +270,8 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
 
 def _threads_of(folder: Path, resume: bool) -> int | None:
     """A resumed run keeps its thread count: sums split otherwise would round otherwise."""
-    about = folder / "run.json"
-    return int(read_json(about)["machine"]["threads"]) if resume and about.exists() else None
+    held = resume and (folder / "run.json").exists()
+    return int(read_about(folder)["machine"]["threads"]) if held else None
 
 
 def device_name(device: torch.device) -> str:

@@ -15,9 +15,9 @@ from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
 from train.export import Exported, export
-from train.history import EpochRow, draw_curve, load_best
+from train.history import EpochRow, draw_curve, load_best, read_about
 from train.learnt import doubt
-from train.recipe import Recipe, changes_of
+from train.recipe import changes_of, recipe_from
 from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE
 
@@ -48,7 +48,7 @@ class RunFacts:
 
 def read_run(folder: Path) -> RunFacts:
     """Read a run folder; `InputError` when it is none or has no finished epoch."""
-    about = read_json(folder / "run.json")
+    about = read_about(folder)
     lines = read_text(folder / "history.jsonl").splitlines() if (folder / "history.jsonl").exists() else []
     if not lines:
         raise InputError(f"{folder}: no finished epoch yet")
@@ -57,10 +57,10 @@ def read_run(folder: Path) -> RunFacts:
             EpochRow(**parse_json(line, f"{folder / 'history.jsonl'}, line {n}")) for n, line in enumerate(lines, 1)
         ]
         sound = all(isinstance(value, int | float | None) for row in rows for value in vars(row).values())
-        if not (sound and isinstance(about["recipe"]["epochs"], int)):
+        if not sound:
             raise TypeError("a value is of another type")
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{folder}: run.json or history.jsonl is not as training writes it: {error}") from error
+    except TypeError as error:
+        raise InputError(f"{folder / 'history.jsonl'} is not as training writes it: {error}") from error
     return RunFacts(folder, about, rows)
 
 
@@ -104,7 +104,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
             {
                 "student": recipe["student"],
                 "seed": recipe["seed"],
-                "recipe": changes_of(Recipe(**recipe)) or "as shipped",
+                "recipe": changes_of(recipe_from(recipe, run.folder)) or "as shipped",
                 "starts from": run.about.get("started_from", {}).get("best_pt_sha256", "")[:12] or "scratch",
                 "parameters": read_json(run.folder / "export.json")["param_count"],
                 BATCHED: run.best.val_iou,

@@ -90,6 +90,17 @@ def load_recipe(student: str, path: Path | None = None, **overrides: Any) -> Rec
     return recipe
 
 
+def recipe_from(values: dict[str, Any], folder: Path) -> Recipe:
+    """The recipe that a run's `run.json` holds; `InputError` for keys or values that no recipe has."""
+    try:
+        recipe = Recipe(**values)
+    except TypeError as error:
+        raise InputError(f"{folder}: its recipe is none: {str(error).rpartition('() ')[2]}") from error
+    for field in fields(Recipe):
+        _check(folder, field.name, getattr(recipe, field.name))
+    return recipe
+
+
 def overrides_of(changes: Sequence[str]) -> dict[str, Any]:
     """`key=value` texts, values as TOML writes them, to what `load_recipe` takes; `InputError` for anything else.
 

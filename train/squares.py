@@ -11,7 +11,7 @@ from PIL import Image
 from corpora.loader import Pair, content_digest
 from harness.files import whole_file
 from harness.media.pictures import read_mask, read_rgb
-from train.data import decoders
+from train.data import decoders, mapped, mapped_anew
 
 CACHE_VERSION = 2
 
@@ -38,10 +38,10 @@ def square_frames(
     shape = (len(pairs), side, side, 4)
     if not path.exists():
         with whole_file(path) as part, decoders(len(pairs)) as pool:
-            frames = np.memmap(part, np.uint8, "w+", shape=shape)
+            frames = mapped_anew(part, shape)
             images, masks = [pair.image for pair in pairs], [pair.mask for pair in pairs]
             for row, found in enumerate(pool.map(square, images, masks, [side] * len(pairs), chunksize=32)):
                 frames[row] = found
                 progress(row + 1, len(pairs))
             frames.flush()
-    return np.memmap(path, np.uint8, "r+", shape=shape)  # torch wants to be allowed to write
+    return mapped(path, shape, "r+")  # torch wants to be allowed to write

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pkgutil
+import resource
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,14 +15,27 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.signals import stoppable
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.version import __version__
 
 # Modules of this package that are no command
-SHARED = ("app", "complete", "events", "options", "output", "progress", "project", "signals", "survey")
+SHARED = (
+    "app",
+    "complete",
+    "events",
+    "failures",
+    "options",
+    "output",
+    "progress",
+    "project",
+    "signals",
+    "survey",
+    "terminal",
+)
 VERSION = "--version"
 HELP = {"-h", "--help"}
 LONGEST_LINE = 2000
+LEAST_MEMORY = 1 << 30
 
 
 def _found(folder: Path, prefix: str = "") -> dict[str, str]:
@@ -73,6 +88,8 @@ def main() -> None:
     The exit code is the error's; after a signal it is 128 and the signal's number, as a shell has it.
     """
     _keep_to_our_cache()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     code = 1
     with stoppable() as stop:
         code = _run()
@@ -84,6 +101,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _refuse_too_little_memory()
         app = application(_typed()[1:2])
         code = int(app(prog_name="harness", standalone_mode=False, default_map=_defaults(app)) or 0)
         sys.stdout.flush()
@@ -116,6 +134,13 @@ def _typed() -> list[str]:
     return words if len(words) > 2 or words is sys.argv else []
 
 
+def _refuse_too_little_memory() -> None:
+    """`InputError` below what the libraries need to load: OpenBLAS would try for ever, deaf to signals."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < LEAST_MEMORY and not HELP & set(sys.argv):
+        raise InputError(f"memory is limited to {limit >> 20} MiB, by ulimit -v perhaps (allowed: 1 GiB or more)")
+
+
 def _defaults(app: typer.Typer) -> dict[str, Any] | None:
     """What the project file sets for the command that is asked for; a word on stderr says so."""
     if sys.argv[1:2] in ([], ["config"]) or sys.argv[1] not in COMMANDS or HELP & set(sys.argv):
@@ -145,9 +170,9 @@ def _keep_to_our_cache() -> None:
 
 
 def _complain(message: str) -> None:
-    from rich.console import Console
+    from harness.cli.output import say
 
     line = " ".join(message.split()).encode(errors="backslashreplace").decode()
     if len(line) > LONGEST_LINE:  # an error may quote a file that is one endless word
         line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"harness: {line}", markup=False)
+    say(f"harness: {line}", to_stderr=True)

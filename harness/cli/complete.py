@@ -12,7 +12,7 @@ CENTRE_PRIOR, PRODUCTION = "centre-prior", "production"
 
 def models(incomplete: str) -> list[str]:
     """Registry ids and `production`."""
-    from harness.models.place import model_folder
+    from harness.models.folders import model_folder
 
     found = [PRODUCTION]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a broken registry is for a command to refuse

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from harness.cli import complete
 from harness.cli.events import Shape, long, shape
 from harness.cli.options import AsJson, Root, parse_size
 from harness.cli.output import print_json, say
 from harness.cli.progress import progress, remark, stages
+from harness.cli.terminal import terminal
 from harness.errors import HarnessError, InputError
 
 FAULTS = ("unpaired", "unreadable", "mismatched")
@@ -56,9 +56,9 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
     table = Table("corpus", "role", "holds", box=None, pad_edge=False, header_style="bold")
     table.add_column("found in", overflow="fold")
     for row in rows:
-        found = escape(row["folder"]) or "[dim]not found[/]"
+        found = row["folder"] or Text("not found", "dim")
         table.add_row(row["name"], row["role"], f"{row['count']:,} {row['unit']}", found)
-    Console().print(table)
+    terminal().print(table)
 
 
 @commands.command()
@@ -127,12 +127,12 @@ def verify(
         for kind in FAULTS:
             table.add_row(kind, _some(getattr(check, kind)))
         for reason in check.reasons[:5]:
-            table.add_row("", escape(reason))
+            table.add_row("", reason)
         for kind, label in ODD.items():
             table.add_row(label, _some(getattr(check, kind)))
         table.add_row("digest", check.digest)
         table.add_row("edition", check.variant or "unknown: no pinned digest matches")
-        Console(soft_wrap=True, highlight=False).print(table)
+        terminal(wrap=False).print(table)
     if not check.sound:
         faults = ", ".join(f"{len(getattr(check, kind))} {kind}" for kind in FAULTS)
         raise HarnessError(f"{check.name} in {check.folder} is not sound: {faults}; {check.count} {check.unit}")
@@ -140,7 +140,7 @@ def verify(
 
 def _some(names: tuple[str, ...]) -> str:
     more = " …" if len(names) > 5 else ""
-    return escape(f"{len(names):,}  {', '.join(names[:5])}{more}") if names else "0"
+    return f"{len(names):,}  {', '.join(names[:5])}{more}" if names else "0"
 
 
 @commands.command()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import AsJson, Root
 from harness.cli.output import print_json
+from harness.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from harness.studies.doctor import Diagnosis
@@ -56,18 +55,18 @@ def _show(found: Diagnosis, asked: bool) -> None:
         "production": found.production or "none",
     }
     for name, text in rows.items():
-        facts.add_row(name, escape(text))
+        facts.add_row(name, text)
     encoders = Table("encoder", "obeys", *["repeats"] * asked, "why, or when", box=None, pad_edge=False)
     encoders.columns[0].no_wrap, encoders.columns[-1].overflow = True, "fold"
     said = {True: "yes", False: "no", None: "–"}
     for encoder in found.encoders:
         obeys = said[encoder.obeys] if encoder.present else "not here"
-        encoders.add_row(encoder.name, obeys, *[said[encoder.repeats]] * asked, escape(encoder.reason))
+        encoders.add_row(encoder.name, obeys, *[said[encoder.repeats]] * asked, encoder.reason)
     corpora = Table("corpus", box=None, pad_edge=False)
     corpora.add_column("found at", overflow="fold")
     for name, place in found.corpora.items():
         corpora.add_row(name, place or "–")
-    console = Console(highlight=False)
+    console = terminal()
     for table in (facts, encoders, corpora):
         console.print(table)
         console.print()

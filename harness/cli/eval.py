@@ -8,15 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import harness
 from harness.cli.events import long
-from harness.cli.options import AsJson, Check, Corpora, Executor, Limit, MapModels, Root, Workers, WorkingSizes
+from harness.cli.failures import Failures
+from harness.cli.options import (
+    AsJson,
+    Check,
+    Corpora,
+    Executor,
+    KeepGoing,
+    Limit,
+    MapModels,
+    Root,
+    Workers,
+    WorkingSizes,
+)  # fmt: skip
 from harness.cli.output import print_json
 from harness.cli.progress import remark, stages
 from harness.cli.survey import look_over
+from harness.cli.terminal import terminal
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +84,7 @@ def run(
     ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also a sheet of best, median, worst images.")] = False,
     note: Annotated[list[str] | None, typer.Option("--note", help="Printed under the tables; repeatable.")] = None,
+    keep_going: KeepGoing = False,
     check: Check = False,
     as_json: AsJson = False,
 ) -> None:
@@ -93,13 +106,14 @@ def run(
         raise InputError(f"--as {as_tool} sets --minmax and --truth-threshold itself (allowed: it alone, or those)")
     threshold = find_tool(as_tool).truth_threshold if as_tool else 128 if truth_threshold is None else truth_threshold
     options = harness.EvalOptions(sizes, distortions, colour, minmax, threshold)
-    own = _own_set(images, masks, name)
+    own, failures = _own_set(images, masks, name), Failures(keep_going)
     with stages({"": "images"}) as report:
         found = harness.evaluate(
             models or ([] if maps else [PRODUCTION]), corpora or (), options,
             maps=maps or (), own=own, as_tool=as_tool, root=root, limit=limit, workers=workers, executor=executor,
             save_maps=save_maps, out=out, sheet=sheet, notes=note or (),
-            look=lambda sets: look_over(sets, threshold, check, report), progress=partial(report, "measuring"),
+            look=lambda sets: look_over(sets, threshold, check, report, keep_going),
+            progress=partial(report, "measuring"), failed=failures.hear,
         )  # fmt: skip
     if out:
         remark(f"{len(found.written)} files in {out}; to look at: {found.written[-1]}")
@@ -107,6 +121,7 @@ def run(
         print_json(found.as_json())
     else:
         _show(found.summary, found.settings)
+    failures.leave()
 
 
 def _own_set(images: Path | None, masks: Path | None, name: str | None) -> dict[str, tuple[Path, Path]]:
@@ -128,6 +143,6 @@ def _show(rows: pd.DataFrame, settings: Mapping[str, str]) -> None:
         table = Table("", *("\n".join(arm[key] for key in SETTING) for arm in some))
         for key in rows.columns.drop(SETTING):
             table.add_row(key, *(arm[key] for arm in some))
-        Console().print(table)
+        terminal().print(table)
     described = "; ".join(f"{name}: {value}" for name, value in settings.items())
-    Console().print(f"brackets: 95 % interval over images; {described}", markup=False, highlight=False)
+    terminal().print(f"brackets: 95 % interval over images; {described}")

@@ -47,9 +47,9 @@ def shape() -> Shape:
     """How progress is shown: as asked for, and where nothing was, bars on a terminal and lines in a log."""
     if _asked.shape is not Shape.AUTO:
         return _asked.shape
-    from rich.console import Console
+    from harness.cli.terminal import terminal
 
-    return Shape.BARS if Console(stderr=True).is_terminal else Shape.LINES
+    return Shape.BARS if terminal(to_stderr=True).is_terminal else Shape.LINES
 
 
 def emit(event: str, **content: Any) -> None:

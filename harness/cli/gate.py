@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import harness
 from harness.cli import complete
 from harness.cli.events import long
 from harness.cli.options import AsJson, Policy, Root, Workers
 from harness.cli.progress import remark, stages
+from harness.cli.terminal import terminal
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def print_verdict(verdict: Verdict) -> None:
     from harness.gate.text import interval, rule_text, shown, summary
     from harness.gate.verdict import Outcome
 
-    console = Console(highlight=False)
+    console = terminal()
     table = Table(title=f"{verdict.candidate.id} against {verdict.incumbent.id} (profile {verdict.profile})")
     table.add_column("check")
     table.add_column("value and interval", no_wrap=True)
@@ -239,19 +239,17 @@ def print_verdict(verdict: Verdict) -> None:
             group = check.group
         name = f"{check.name} *" if check.primary else check.name
         value = " ".join(text for text in (shown(check.value, check.unit), interval(check)) if text != "–") or "–"
-        outcome = f"[{COLOURS[check.outcome]}]{check.outcome}[/]"
-        table.add_row(escape(name), escape(value), rule_text(check), outcome)
+        table.add_row(name, value, rule_text(check), Text(check.outcome, COLOURS[check.outcome]))
     console.print(table)
     console.print("* primary: Holm's correction over these", style="dim")
-    console.print(f"[bold {COLOURS[verdict.decision]}]{verdict.decision}[/]  {summary(verdict)}")
+    console.print(Text.assemble((verdict.decision, f"bold {COLOURS[verdict.decision]}"), f"  {summary(verdict)}"))
     if verdict.look:
-        console.print(f"at {verdict.look}", style="dim", markup=False)
+        console.print(f"at {verdict.look}", style="dim")
     for check in verdict.checks:
         if check.outcome is not Outcome.PASS:
-            console.print(
-                f"  [{COLOURS[check.outcome]}]{check.outcome}[/] {escape(check.name)}: {escape(check.reason)}"
-            )
+            outcome = (check.outcome, COLOURS[check.outcome])
+            console.print(Text.assemble("  ", outcome, f" {check.name}: {check.reason}"))
     for key, reason in verdict.unchecked.items():
-        console.print(f"  not checked, as the policy allows: {key}: {reason}", style="dim", markup=False)
+        console.print(f"  not checked, as the policy allows: {key}: {reason}", style="dim")
     for limit in verdict.limits:
         console.print(f"  {limit}", style="dim")

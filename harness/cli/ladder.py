@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markdown import Markdown
 
 import harness
 from harness.cli.events import long
+from harness.cli.failures import Failures
 from harness.cli.options import (
     STORE,
     AsJson,
@@ -21,6 +22,7 @@ from harness.cli.options import (
     Every,
     Executor,
     Fps,
+    KeepGoing,
     Metrics,
     Models,
     Out,
@@ -32,6 +34,7 @@ from harness.cli.options import (
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import progress
+from harness.cli.terminal import terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -55,13 +58,13 @@ def ladder(
     store: Store = STORE,
     out: Out = Path("runs/ladder"),
     dry_run: DryRun = False,
+    keep_going: KeepGoing = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode every clip of a set at every CRF, score all, and write tables of how `saliency_mean` moves.
 
     Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
     """
-    from rich.markdown import Markdown
 
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION
@@ -92,15 +95,19 @@ def ladder(
             say(f"       distorted: {rung.distorted_chain}")
         say(f"{len(rungs)} clips, {len(rungs) * len(plan.crfs)} encodes")
         return
+    failures = Failures(keep_going)
     with progress("encoding and scoring", "encodes") as report:
         found = harness.ladder(
             models or [PRODUCTION], corpus, plan,
             root=root, clips=clips or (), executor=executor, store=store, out=out, progress=report,
+            failed=failures.hear,
         )  # fmt: skip
     if as_json:
         print_json({"tables": {table.name: table_json(table) for table in found.findings}})
+        failures.leave()
         return
-    console = Console()
+    console = terminal()
     for table in found.findings:
         console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
-    console.print(f"tables and rows in {out}")
+    say(f"tables and rows in {out}")
+    failures.leave()

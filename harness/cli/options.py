@@ -43,6 +43,10 @@ Encoder = Annotated[
 Every = Annotated[int, typer.Option("--every", min=1, help="Score every N-th frame.")]
 Executor = Annotated[str, typer.Option("--executor", help="local, local:WORKERS, dask://HOST:PORT or slurm.")]
 Fps = Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders of pictures.")]
+KeepGoing = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Leave out what fails, name it in the tables too, finish the rest; exit 1."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N of each set.")]
 Metrics = Annotated[
     list[str] | None,

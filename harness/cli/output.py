@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from harness.cli.events import Shape, emit, shape
+from harness.cli.terminal import terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,15 +22,13 @@ def say(text: str, to_stderr: bool = False) -> None:
     """Print text as it is: names whole, in one line, whatever brackets they hold; a note where events go to stderr."""
     if to_stderr and shape() is Shape.JSON:
         emit("note", text=text)
-    elif to_stderr:
-        plain_line(text)
     else:
-        Console().print(text, markup=False, highlight=False, soft_wrap=True)
+        terminal(to_stderr, wrap=False).print(text)
 
 
 def plain_line(text: str, style: str | None = None) -> None:
     """One line on stderr."""
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True, style=style)
+    terminal(to_stderr=True, wrap=False).print(text, style=style)
 
 
 def print_rows(rows: pd.DataFrame, number: str) -> None:
@@ -38,7 +36,7 @@ def print_rows(rows: pd.DataFrame, number: str) -> None:
     shown = Table(*rows.columns)
     for row in rows.itertuples(index=False):
         shown.add_row(*(format(value, number) if isinstance(value, float) else str(value) for value in row))
-    Console().print(shown)
+    terminal().print(shown)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -250,11 +250,12 @@ class _Bars(_Silent):
     """A bar about each open stage and a line about each running job, gone when the work is done."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
+        from harness.cli.terminal import terminal
+
         super().__init__()
-        self.console = Console(stderr=True)
+        self.console = terminal(to_stderr=True)
         self.live = Live(console=self.console, transient=True, get_renderable=self._drawn, refresh_per_second=5)
 
     def __enter__(self) -> _Silent:

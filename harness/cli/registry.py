@@ -7,12 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, ModelFolder, Root, TrustedKeys
 from harness.cli.output import print_json, say
+from harness.cli.terminal import terminal
 from harness.errors import HarnessError
 
 NARROW = 60  # columns: below, only the id and the mark of production are shown
@@ -40,7 +39,8 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
         marked = [{**entry, "production": named.get(entry["id"]) == entry["sha256"]} for entry in found]
         print_json({"models": marked})
         return
-    wide = Console().width >= NARROW
+    console = terminal()
+    wide = console.width >= NARROW
     more = ("opset", "sha256", "notes") if wide else ()
     columns = Column("id", no_wrap=wide, overflow="fold"), Column("production", no_wrap=True)
     table = Table(*columns, *more, box=None, pad_edge=False, header_style="bold")
@@ -48,8 +48,8 @@ def list_models(models: ModelFolder = None, as_json: AsJson = False) -> None:
         same = named.get(entry["id"]) == entry["sha256"]
         mark = "yes" if same else "other file" if entry["id"] in named else ""
         facts = str(entry.get("opset", "?")), entry["sha256"][:12], entry.get("notes", "")
-        table.add_row(escape(entry["id"]), mark, *(escape(fact) for fact in facts[: len(more)]))
-    Console().print(table)
+        table.add_row(entry["id"], mark, *facts[: len(more)])
+    console.print(table)
     if not wide:
         say("opset, sha256, notes: --json")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import harness
@@ -27,6 +26,7 @@ from harness.cli.options import (
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import stages
+from harness.cli.terminal import terminal
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _show(result: Steered) -> None:
             applied,
             f"{row.psnr_plain:.2f}", f"{row.psnr_roi:.2f}", f"{change:+.2f}",
         )  # fmt: skip
-    Console().print(table)
+    terminal().print(table)
     _show_changes(result.converted, result.not_carried_over)
     if result.tuned:
         _show_tuned(result.tuned)

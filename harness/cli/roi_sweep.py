@@ -10,11 +10,13 @@ import typer
 import harness
 from harness.cli import complete
 from harness.cli.events import long
+from harness.cli.failures import Failures
 from harness.cli.options import (
     STORE,
     ClipCorpus,
     Clips,
     Executor,
+    KeepGoing,
     Models,
     Out,
     Preset,
@@ -75,6 +77,7 @@ def roi_sweep(
     store: Store = STORE,
     out: Out = Path("results/roi"),
     name: Annotated[str, typer.Option(help="First part of the tables' names.")] = "sweep",
+    keep_going: KeepGoing = False,
 ) -> None:
     """Encode clips at several rates, steered by every arm, and compare the rates at equal quality.
 
@@ -88,9 +91,10 @@ def roi_sweep(
     Example: `harness roi-sweep --model saliency_student_v3 --budget vmaf=0 --budget vmaf=1 --root corpora`
     """
     from harness.cells import markdown
+    from harness.locks import folder_held
     from harness.models.registry import PRODUCTION
 
-    usual = harness.SweepPlan((PRODUCTION,))
+    usual, failures = harness.SweepPlan((PRODUCTION,)), Failures(keep_going)
     words: dict[str, Any] = {
         "models": tuple(models or usual.models),
         "encoders": tuple(encoders or usual.encoders),
@@ -101,7 +105,7 @@ def roi_sweep(
     }
     chosen = harness.Clips(corpus, root, tuple(clips or ()), tuple(videos or ()), reference)
     how: dict[str, Any] = {"executor": executor, "store": store, "name": name}
-    how["announce"] = lambda line: say(line, to_stderr=True)
+    how |= {"announce": lambda line: say(line, to_stderr=True), "failed": failures.hear}
     if laws and not budgets:
         raise InputError("--law without --budget (allowed: both; at equal strength the map decides alone)")
     if not oracle and not budgets:
@@ -112,16 +116,20 @@ def roi_sweep(
         costs = harness.CostPlan(
             **words, budgets=tuple(budgets), laws=tuple(laws or harness.CostPlan.laws), oracle=oracle
         )
-        with progress("encoding and measuring", "arms") as report:
-            tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
-        page = harness.write_sweep(tables, out)[-1]
+        with folder_held(out):
+            with progress("encoding and measuring", "arms") as report:
+                tables = harness.roi_at_cost(costs, chosen, progress=report, **how)
+            page = harness.write_sweep(tables, out)[-1]
         say(markdown(tables[0].rows))
         remark(f"to look at: {page}")
+        failures.leave()
         return
     plan = harness.SweepPlan(**words, strengths=tuple(strengths or usual.strengths))
-    with progress("encoding and measuring", "arms") as report:
-        found = harness.roi_sweep(plan, chosen, progress=report, **how)
-    written = harness.write_sweep(found, out)
+    with folder_held(out):
+        with progress("encoding and measuring", "arms") as report:
+            found = harness.roi_sweep(plan, chosen, progress=report, **how)
+        written = harness.write_sweep(found, out)
     say(markdown(found.summary))
     names = ", ".join(path.name for path in written if path.suffix == ".png")
     remark(f"curves and sheets in {out}: {names}; to look at: {written[-1]}")
+    failures.leave()

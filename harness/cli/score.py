@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import harness
@@ -29,6 +28,7 @@ from harness.cli.options import (
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import progress
+from harness.cli.terminal import terminal
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _show(result: Score) -> None:
         stats = pooled(result.log.column(name))
         shown = [stats[key] for key in ("mean", "min", "max", "harmonic_mean")]
         table.add_row(name, *("none" if value is None else f"{value:.6f}" for value in shown))
-    console = Console()
+    console = terminal()
     console.print(table)
     console.print(f"{len(result.log.frames)} frames · saliency by {made['backend']} ({made['backend_reason']})")
     _show_left_out(made["left_out"])

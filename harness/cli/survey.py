@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from corpora.loader import Pair
 
 
-def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool, report: Report) -> None:
+def look_over(
+    sets: Mapping[str, Sequence[Pair]], above: int, check: bool, report: Report, going_on: bool = False
+) -> None:
     """Print one line about each set, by its name; mask pixels above `above` are foreground.
 
-    Raises `InputError` for sets with pairs that the run would refuse, if it came to them. With `check` pictures are
-    decoded too, all sets are looked at first, and the command ends here: exit code 0, 1 or 2, as `Survey.code` says.
+    Raises `InputError` for sets with pairs that the run would refuse, if it came to them, unless it is `going_on`
+    without those. With `check` pictures are decoded too, all sets are looked at first, and the command ends here: exit
+    code 0, 1 or 2, as `Survey.code` says.
     """
     from corpora.survey import survey
 
@@ -33,6 +36,6 @@ def look_over(sets: Mapping[str, Sequence[Pair]], above: int, check: bool, repor
     if check:
         raise typer.Exit(max(one.code for one in found))
     for one in found:
-        if one.refused:
+        if one.refused and not going_on:
             more = f" (and {len(one.refused) - 1:,} more)" if len(one.refused) > 1 else ""
             raise InputError(f"{one.name}: {one.refused[0]}{more}")

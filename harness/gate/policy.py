@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jsonschema
-
 from harness.errors import InputError
-from harness.files import read_json, read_toml
-from harness.models.registry import model_folder
+from harness.files import check_schema, read_toml
+from harness.models.folders import model_folder
 from harness.stats import Statistics
 
 DEFAULT = Path(__file__).parent / "gate.toml"
@@ -106,11 +104,7 @@ def load_policy(override: Path | None = None, models: Path | None = None) -> Pol
 
 def policy_of(content: dict[str, Any], origin: str = "policy") -> Policy:
     """A policy from its parsed content; `InputError` names the first key that the schema refuses."""
-    try:
-        jsonschema.validate(content, read_json(SCHEMA))
-    except jsonschema.ValidationError as error:
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise InputError(f"{origin}: {place}: {error.message}") from error
+    check_schema(content, SCHEMA, origin)
     if absent := [name for name in content["groups"] if name in HEAD or name not in content]:
         raise InputError(f"{origin}: groups names {absent[0]}, which has no section")
     for name, profile in content["profiles"].items():

@@ -20,10 +20,11 @@ from harness.gate.recheck import recheck_tables, refuse_differing
 from harness.gate.signature import KEYS, checked, required
 from harness.gate.verdict import UNHASHED, Decision, Verdict, read_verdict
 from harness.jobs.provenance import code_digest
+from harness.locks import folder_held
 from harness.models import registry
-from harness.models.lock import locked
+from harness.models.folders import PATIENCE, model_folder, own_model_folder
 from harness.models.production import FILE, PROMOTE, ROLLBACK, Act, Pointer, read_production, write_production
-from harness.models.registry import Finding, Registry, model_folder
+from harness.models.registry import Finding, Registry
 from harness.tables import Table
 
 CHANGED = "+"  # ends the commit of a tree that differed from it
@@ -38,11 +39,12 @@ def begin(model_id: str, folder: Path | None = None) -> Pointer:
     """Name the model that is in production before any verdict; once, then only a verdict changes it.
 
     Raises:
-        InputError: For a model that is not registered, or is there for smoke tests.
-        HarnessError: When a model is or was in production, or while another process changes the folder.
+        InputError: For a model that is not registered, or is there for smoke tests, and while another process changes
+            the folder.
+        HarnessError: When a model is or was in production.
     """
-    folder = folder or model_folder()
-    with locked(folder, f"beginning with {model_id}"):
+    folder = folder or own_model_folder()
+    with folder_held(folder, f"beginning with {model_id}", PATIENCE):
         now = read_production(folder).now
         if now is not None:
             raise HarnessError(f"{now.id} is in production: from here on only a verdict puts a model there")
@@ -71,14 +73,15 @@ def promote(
         The pointer to it.
 
     Raises:
-        InputError: For a file that is no verdict, or for evidence that was changed by hand.
+        InputError: For a file that is no verdict, for evidence that was changed by hand, and while another process
+            changes the folder.
         HarnessError: For a verdict that does not say PROMOTE, may not lead to a promotion, was used before, does not
             follow from its evidence by today's rules and code, or is not about these very files; without a signature of
             a trusted key where the policy requires one, or with one that is of no such key; where nothing is in
-            production; while another process changes the folder.
+            production.
     """
-    folder, file = folder or model_folder(), Path(verdict_file)
-    with locked(folder, f"promoting {model_id}"):
+    folder, file = folder or own_model_folder(), Path(verdict_file)
+    with folder_held(folder, f"promoting {model_id}", PATIENCE):
         production, models = read_production(folder), Registry.read(folder)
         if production.now is None:
             raise HarnessError("nothing is in production: name the model that is, by `harness registry begin`, first")
@@ -111,10 +114,11 @@ def rollback(folder: Path | None = None) -> Pointer:
     """Return to the model that was in production before.
 
     Raises:
-        HarnessError: When there is none or it has changed, or while another process changes the folder.
+        InputError: While another process changes the folder.
+        HarnessError: When there is none or it has changed.
     """
-    folder = folder or model_folder()
-    with locked(folder, "rolling back"):
+    folder = folder or own_model_folder()
+    with folder_held(folder, "rolling back", PATIENCE):
         production = read_production(folder)
         if len(production.stack) < 2:
             raise HarnessError("nothing to roll back to: no promotion is on record")

@@ -25,6 +25,7 @@ from harness.gate.power import foresee
 from harness.gate.text import markdown
 from harness.gate.verdict import Decision, Verdict, write_verdict
 from harness.jobs.provenance import processor_name
+from harness.locks import folder_held
 from harness.models.registry import Registry
 from harness.tables import Table
 
@@ -48,7 +49,7 @@ def run_gate(
         incumbent: What it must beat: a registry id, `production` or a path.
         candidate: The new weights, likewise.
         out: Gets `verdict.json`, `verdict.md` and, in `evidence`, the tables behind them; a second run takes up
-            whatever table it would measure again to the same.
+            whatever table it would measure again to the same, but not while the first one works.
         profile: What to measure on, as the policy names it.
         policy: The rules [default: the registry's own].
         root: The folder of corpora.
@@ -81,15 +82,16 @@ def run_gate(
         progress=progress,
     )
     context.incumbent.load()
-    _tell(context)
-    for look in looks_of(policy):
-        gather(replace(context, look=look))
-        verdict = conclude(policy, read_tables(context.evidence), context.out)
-        if verdict.look:
-            context.announce(f"{verdict.decision} at {verdict.look}")
-        if verdict.decision is not Decision.INCONCLUSIVE:
-            break
-    return verdict
+    with folder_held(context.out):
+        _tell(context)
+        for look in looks_of(policy):
+            gather(replace(context, look=look))
+            verdict = conclude(policy, read_tables(context.evidence), context.out)
+            if verdict.look:
+                context.announce(f"{verdict.decision} at {verdict.look}")
+            if verdict.decision is not Decision.INCONCLUSIVE:
+                break
+        return verdict
 
 
 def _tell(context: Context) -> None:

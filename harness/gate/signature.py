@@ -17,7 +17,7 @@ from harness.errors import HarnessError, InputError
 from harness.files import check_apart, read_text, scratch_folder, write_text
 from harness.gate.policy import Policy
 from harness.gate.verdict import Verdict, read_verdict
-from harness.models.registry import model_folder
+from harness.models.folders import model_folder
 
 NAMESPACE = "mobilesal-verdict"  # a signature made for anything else counts for nothing here
 KEYS, SUFFIX, SECTION, PROGRAM = "trusted_keys", ".sig", "signature", "ssh-keygen"
@@ -145,7 +145,7 @@ def _signer(message: bytes, path: Path, keys: Path, file: Path, at: str | None =
 def _time(at: str) -> str:
     try:
         return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y%m%d%H%M%S")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{at[:40]!r} is no time (allowed: ISO 8601)") from error
 
 

@@ -11,11 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pandas as pd
 
 from harness.errors import HarnessError, InconclusiveError, InputError
-from harness.files import read_json, write_text
+from harness.files import check_schema, read_json, write_text
 from harness.pages.page import fragment, rows_of
 from harness.sequential import over_looks
 
@@ -232,18 +231,14 @@ def digest_of(content: dict[str, Any]) -> str:
 
 def write_verdict(verdict: Verdict, path: Path) -> None:
     """Write the verdict's JSON whole or not at all, valid by its schema."""
-    jsonschema.validate(verdict.content(), read_json(SCHEMA))
+    check_schema(verdict.content(), SCHEMA, str(path))
     write_text(path, verdict.text())
 
 
 def read_verdict(path: Path) -> Verdict:
     """Read a verdict; `InputError` when it is no verdict, or was changed after it was written."""
     content = read_json(path)
-    try:
-        jsonschema.validate(content, read_json(SCHEMA))
-    except jsonschema.ValidationError as error:
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise InputError(f"{path} is not a verdict: {place}: {error.message[:200]}") from error
+    check_schema(content, SCHEMA, f"{path} is not a verdict")
     if digest_of(content) != content["digest"]:
         raise InputError(f"{path} was changed after it was written: its digest does not match its content")
     fields = {key: value for key, value in content.items() if key not in ("schema_version", "verdict", "digest")}

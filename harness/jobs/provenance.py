@@ -25,13 +25,8 @@ from harness.version import __version__
 OURS = ("harness", "corpora", "train", "benchmarks")
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds them
 PLUMBING = (
-    "harness.version",
-    "harness.errors",
-    "harness.files",
-    "harness.tables",
-    "harness.cells",
-    "harness.jobs",
-    "harness.pages",
+    *("harness.version", "harness.errors", "harness.files", "harness.locks", "harness.tables", "harness.cells"),
+    *("harness.jobs", "harness.pages"),
 )
 """Modules that carry numbers and make none: a change of theirs makes no result an old one."""
 

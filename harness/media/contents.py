@@ -17,7 +17,7 @@ from av.stream import Disposition
 
 from harness.media.ffmpeg import arguments, find_ffmpeg, url
 from harness.media.frames import ClipInfo, Look
-from harness.media.open import Clip, shown_stream
+from harness.media.open import Clip, opened, shown_stream
 
 # What the first frame or the stream may carry that is kept otherwise, refused before, or tells only of the encoder.
 _ACCOUNTED = (
@@ -75,7 +75,7 @@ def read_contents(clip: Clip) -> tuple[Clip, Contents | None]:
     if clip.demuxer or info.path.is_dir() or info.path.suffix.lower() == ".y4m":
         return clip, None
     said = _shown_by_ffmpeg(info)
-    with av.open(url(info.path)) as container:
+    with opened(info.path) as container:
         stream = shown_stream(container)
         parts = tuple(_part(each, said) for each in container.streams)
         chapters = len(container.chapters())
@@ -101,7 +101,7 @@ def _times(info: ClipInfo) -> tuple[Fraction, Fraction | None]:
 
     Also None where packets have no times of their own. No packet is decoded.
     """
-    with av.open(url(info.path)) as container:
+    with opened(info.path) as container:
         stream = shown_stream(container)
         unit = stream.time_base
         stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]

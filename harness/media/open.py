@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -175,6 +176,18 @@ def _frame_bytes(layout: av.VideoFormat) -> int:
 # Containers ----------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def opened(
+    path: Path, demuxer: str | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[av.container.InputContainer]:
+    """A file that holds video, to be taken apart; `InputError` when it holds none, or turns out to be damaged."""
+    with _open(path, demuxer, dict(options or {})) as container:
+        try:
+            yield container
+        except av.FFmpegError as error:
+            raise InputError(f"clip {path} is truncated or damaged: {error.strerror}") from error
+
+
 def _open(path: Path, demuxer: str | None, options: dict[str, str]) -> av.container.InputContainer:
     try:
         container = av.open(url(path), format=demuxer, options=options)
@@ -182,11 +195,14 @@ def _open(path: Path, demuxer: str | None, options: dict[str, str]) -> av.contai
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"clip {path} is not a video that FFmpeg can open: {reason}") from error
     kinds = sorted({stream.type for stream in container.streams})
-    # FFmpeg takes any text file for terminal art
-    if not container.streams.video or shown_stream(container).codec_context.name == "ansi":
-        container.close()
-        raise InputError(f"clip {path} holds no video stream (found: {', '.join(kinds) or 'nothing'})")
-    return container
+    context = shown_stream(container).codec_context if container.streams.video else None
+    if context and context.name != "ansi":  # FFmpeg takes any text file for terminal art
+        return container
+    unknown = container.streams.video and not context
+    container.close()
+    if unknown:
+        raise InputError(f"clip {path}: its video stream is of a codec that FFmpeg does not know")
+    raise InputError(f"clip {path} holds no video stream (found: {', '.join(kinds) or 'nothing'})")
 
 
 def shown_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -202,7 +218,7 @@ def shown_stream(container: av.container.InputContainer) -> av.VideoStream:
 def _describe_stream(
     path: Path, demuxer: str | None = None, options: dict[str, str] | None = None, frames: int | None = None
 ) -> ClipInfo:
-    with _open(path, demuxer, options or {}) as container:
+    with opened(path, demuxer, options) as container:
         stream = shown_stream(container)
         context = stream.codec_context
         if not context.pix_fmt or not context.width or not context.height:

@@ -17,12 +17,14 @@ from huggingface_hub import EvalResult, ModelCardData
 from corpora.manifest import Manifest, load_manifest, manifest_names
 from harness.cells import code_span, markdown, plain
 from harness.errors import HarnessError, InputError
-from harness.files import read_json, sha256_of, write_text
+from harness.files import read_text, sha256_of, write_text
 from harness.models.bands import locality
 from harness.models.contract import check_graph
 from harness.models.contrast import WANTED, noise_contrast
-from harness.models.registry import entries, model_folder
+from harness.models.folders import model_folder, own_model_folder
+from harness.models.registry import entries
 from harness.models.session import load_model
+from harness.models.sidecar import read_training
 from harness.tables import Table, published, read_table
 
 TEMPLATES = Path(__file__).parent
@@ -65,15 +67,15 @@ class WorkingSizes:
 
 
 def write_card(model_id: str, folder: Path | None = None, results: Path | None = None) -> Path:
-    """Write `cards/<id>.md` in the model folder and return it.
+    """Write `cards/<id>.md` in the model folder, `own_model_folder()` by default, and return it.
 
     Raises:
         InputError: For an id that is not registered, and where no results lie, as beside the models of an installed
             package: the card would lose its numbers.
     """
-    folder = folder or model_folder()
-    path = folder / "cards" / f"{model_id}.md"
-    write_text(path, card_text(model_id, folder, _results_beside(folder, results)))
+    text = card_text(model_id, folder or model_folder(), _results_beside(folder or model_folder(), results))
+    path = (folder or own_model_folder()) / "cards" / f"{model_id}.md"
+    write_text(path, text)
     return path
 
 
@@ -84,7 +86,7 @@ def check_card(model_id: str, folder: Path | None = None, results: Path | None =
     expected = card_text(model_id, folder, _results_beside(folder, results))
     if not path.exists():
         raise HarnessError(f"{model_id} has no card: {path} does not exist (run: harness card {model_id})")
-    if path.read_text(encoding="utf-8") != expected:
+    if read_text(path) != expected:
         raise HarnessError(f"{path} is older than its model or its results (run: harness card {model_id})")
     return path
 
@@ -116,7 +118,7 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         known = ", ".join(entry["id"] for entry in entries(folder))
         raise InputError(f"unknown model {model_id!r} (allowed: {known})")
     path = folder / "tiny" / entry["onnx"]
-    training = read_json(path.with_suffix(".json")).get("training") or {}
+    training = read_training(path.with_suffix(".json"))
     files = results_files(results, entry["sha256"])
     data = ModelCardData(
         model_name=model_id,
@@ -134,28 +136,32 @@ def card_text(model_id: str, folder: Path, results: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain, "code_span": code_span}
-    body = environment.get_template("card.md.j2").render(
-        entry={"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
-        facts=check_graph(path),
-        contrast=noise_contrast(load_model(path)),
-        contrast_wanted=WANTED,
-        sight=locality(onnx.load(path).graph),
-        training=training,
-        corpora=_trained_on(training),
-        printed=[(file, markdown(file.table.rows)) for file in files if file.table.kind not in UNPRINTED],
-        files=files,
-        sizes=_working_sizes(files, entry["sha256"]),
-        size_measure=SIZE_MEASURE,
-        pictures=[_relative(picture, folder / "cards") for picture in _pictures(files, results)],
-        results_name=results.name,
-    )
+    found = {
+        "entry": {"smoke": False, "notes": "", "description": "", "license": "unknown", **entry},
+        "facts": check_graph(path),
+        "contrast": noise_contrast(load_model(path)),
+        "contrast_wanted": WANTED,
+        "sight": locality(onnx.load(path).graph),
+        "training": training,
+        "corpora": _trained_on(training),
+        "printed": [(file, markdown(file.table.rows)) for file in files if file.table.kind not in UNPRINTED],
+        "files": files,
+        "sizes": _working_sizes(files, entry["sha256"]),
+        "size_measure": SIZE_MEASURE,
+        "pictures": [_relative(picture, folder / "cards") for picture in _pictures(files, results)],
+        "results_name": results.name,
+    }
+    try:
+        body = environment.get_template("card.md.j2").render(found)
+    except jinja2.UndefinedError as error:
+        raise InputError(f"{path.with_suffix('.json')}: its training is told in part only: {error}") from error
     return f"---\n{data.to_yaml()}\n---\n\n{body.strip()}\n"
 
 
 def _trained_on(training: Mapping[str, Any]) -> list[Manifest]:
     """The corpora that a sidecar names, by title; `HarnessError` for one whose terms are unknown."""
     known = {manifest.title: manifest for manifest in map(load_manifest, manifest_names())}
-    titles = training["dataset"].split(", ") if training else []
+    titles = training.get("dataset", "").split(", ") if training else []
     if unknown := [title for title in titles if title not in known]:
         raise HarnessError(
             f"trained on {unknown[0]!r}, of which no manifest gives the terms (known: {', '.join(known)})"

@@ -14,12 +14,13 @@ Pattern = tuple[str, str]  # what stands before and behind a picture's name
 PLAIN: Pattern = ("", "")
 
 
-def find_maps(folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
+def find_maps(folder: Path, wanted: Sequence[str], complete: bool = True) -> dict[str, Path]:
     """The map of every picture `split/stem` in `wanted`, by that name.
 
     A split's maps lie in the folder of its name, in whatever case, or in `folder` itself if there is one split. They
     have any suffix that `read_grey` reads, in whatever case, and one prefix and postfix in all names: `0001_sal.JPG`.
-    Raises `InputError` for pictures without a map, which it counts, and for two files that may be the map of one.
+    Raises `InputError` for pictures without a map, which it counts, unless the maps need not be `complete`; and for two
+    files that may be the map of one.
     """
     by_split: dict[str, list[str]] = {}
     for picture in wanted:
@@ -41,7 +42,7 @@ def find_maps(folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
             found.update({f"{split}/{stem}": path for path in paths})
             if not paths:
                 missing.append(f"{'' if place == folder else split + '/'}{before}{stem}{behind}.png")
-    if missing:
+    if missing and (complete or not found):
         said = f"{len(missing)} of {len(wanted)} maps are missing, the first is {missing[0]}"
         several = "" if len(by_split) == 1 else "; for several splits a folder each, named like the split"
         raise InputError(f"{folder}: {said} (allowed: any of {', '.join(PICTURE_SUFFIXES)}{several})")

@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from harness.errors import InputError
-from harness.files import read_json, write_json
+from harness.files import check_schema, read_json, write_json
 
 SCHEMA = Path(__file__).parent / "production.schema.json"
 EXTRACTOR = "mobilesal"
@@ -99,11 +97,7 @@ def read_production(folder: Path) -> Production:
     if not path.exists():
         return Production()
     content = read_json(path)
-    try:
-        jsonschema.validate(content, read_json(SCHEMA))
-    except jsonschema.ValidationError as error:
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise InputError(f"{path}: {place}: {error.message[:200]}") from error
+    check_schema(content, SCHEMA, str(path))
     if content["digest"] != _digest(content):
         raise InputError(f"{path} was changed by hand: its digest does not match its content")
     found = Production((Pointer(**content["first"]),))
@@ -125,7 +119,7 @@ def write_production(folder: Path, first: Pointer, acts: Sequence[Act] = ()) -> 
     content = {"schema_version": 2, EXTRACTOR: asdict(found.stack[-1]), "first": asdict(first)}
     content["history"] = [asdict(act) for act in acts]
     content["digest"] = _digest(content)
-    jsonschema.validate(content, read_json(SCHEMA))
+    check_schema(content, SCHEMA, str(folder / FILE))
     write_json(folder / FILE, content)
     return found
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from harness.errors import InputError
-from harness.files import read_json, whole_file, write_json
+from harness.files import read_json, schema_problem, whole_file, write_json
+from harness.locks import folder_held
 from harness.models.contract import INPUT, OUTPUT, admitted
-from harness.models.lock import locked
+from harness.models.folders import PATIENCE, model_folder, own_model_folder
 from harness.models.model_file import ModelFile
-from harness.models.place import model_folder as model_folder
 from harness.models.production import FILE, read_production
 
+SCHEMA = Path(__file__).parent / "registry.schema.json"
 PRODUCTION = "production"
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _WORDS = "centre-prior plain oracle shuffled mask reference source none incumbent candidate"
@@ -130,13 +129,15 @@ def verify(folder: Path | None = None) -> list[Finding]:
 def register(entry: dict[str, Any], sidecar: dict[str, Any], onnx: Path, folder: Path | None = None) -> Path:
     """Copy `onnx` in as `tiny/<id>.onnx`, write its sidecar and its registry entry (new or replaced); its path.
 
+    The folder is `own_model_folder()` by default.
+
     Raises:
-        InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these.
-        HarnessError: While another process changes the folder.
+        InputError: For an id that is none, or that is or was in production with other bytes: a verdict speaks of these;
+            and while another process changes the folder.
     """
-    folder = folder or model_folder()
     refuse_id(entry["id"])
-    with locked(folder, f"registering {entry['id']}"):
+    folder = folder or own_model_folder()
+    with folder_held(folder, f"registering {entry['id']}", PATIENCE):
         path = folder / "tiny" / "registry.json"
         known = [dict(other) for other in Registry.read(folder).models] if path.exists() else []
         _refuse_replacing(entry, folder)
@@ -191,16 +192,14 @@ def sidecar_for(entry: dict[str, Any], training: dict[str, Any]) -> dict[str, An
 
 def registry_schema() -> dict[str, Any]:
     """The JSON Schema of `registry.json`, written from upstream's description of the format."""
-    schema: dict[str, Any] = read_json(Path(__file__).parent / "registry.schema.json")
+    schema: dict[str, Any] = read_json(SCHEMA)
     return schema
 
 
 def _problem_of(registry: Any) -> str | None:
     """What is wrong with a registry's content: against its schema, an id twice, a file outside the folder."""
-    validator: Any = jsonschema.Draft202012Validator(registry_schema())
-    for error in validator.iter_errors(registry):
-        where = "/".join(map(str, error.absolute_path)) or "top level"
-        return f"{where}: {error.message}"
+    if problem := schema_problem(registry, SCHEMA):
+        return problem
     seen: set[str] = set()
     owners: dict[str, str] = {}
     for entry in registry["models"]:

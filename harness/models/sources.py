@@ -122,16 +122,18 @@ class MapFolder:
     sees: bool = False
 
     @classmethod
-    def named(cls, asked: str, wanted: list[str]) -> MapFolder:
+    def named(cls, asked: str, wanted: list[str], complete: bool = True) -> MapFolder:
         """The folder of `DIR` or `NAME=DIR`, as `at` finds it."""
         name, equals, folder = asked.partition("=")
         if not equals or Path(asked).is_dir():
-            return cls.at(Path(asked), wanted)
-        return cls.at(Path(folder), wanted, name)
+            return cls.at(Path(asked), wanted, complete=complete)
+        return cls.at(Path(folder), wanted, name, complete)
 
     @classmethod
-    def at(cls, folder: Path, wanted: list[str], name: str | None = None) -> MapFolder:
+    def at(cls, folder: Path, wanted: list[str], name: str | None = None, complete: bool = True) -> MapFolder:
         """Check that every picture `split/stem` in `wanted` has its map; tables call it `name` [default: the folder's].
+
+        Where the maps need not be `complete`, a map that is missing or none is an error of who wants to read it.
 
         Raises `InputError` as `find_maps` does, and for a name that tables could not tell from something else.
         """
@@ -140,17 +142,19 @@ class MapFolder:
             raise InputError(f"maps in {str(folder)!r} are called {name!r} (allowed: NAME=DIR, a name without '/')")
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of maps")
-        files = find_maps(folder, wanted)
+        files = find_maps(folder, wanted, complete)
         shas = digests_of(list(files.values()))
         listing = "\n".join(f"{picture} {sha}" for picture, sha in zip(files, shas, strict=True))
-        return cls(name, folder, hashlib.sha256(listing.encode()).hexdigest(), files, _sizes(files.values()))
+        return cls(name, folder, hashlib.sha256(listing.encode()).hexdigest(), files, _sizes(files.values(), complete))
 
     def of(self, pictures: Iterable[str]) -> MapFolder:
         """The same with the maps of these pictures alone: all that another process has to be told."""
-        return replace(self, files={picture: self.files[picture] for picture in pictures})
+        return replace(self, files={picture: self.files[picture] for picture in pictures if picture in self.files})
 
     def open(self, threads: int) -> Mapper:
         def read(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
+            if name not in self.files:
+                raise InputError(f"{self.folder}: no map of {name}")
             saliency = read_grey(self.files[name])
             (height, width), (rows, columns) = rgb.shape[:2], saliency.shape
             if (rows, columns) == (width, height) != (height, width):
@@ -161,10 +165,14 @@ class MapFolder:
         return read
 
 
-def _sizes(paths: Iterable[Path]) -> str:
+def _sizes(paths: Iterable[Path], complete: bool) -> str:
     """`320x320`, or how many sizes there are."""
     sizes = set()
     for path in paths:
-        with opened(path) as image:
-            sizes.add(image.size)
+        try:
+            with opened(path) as image:
+                sizes.add(image.size)
+        except InputError:
+            if complete:
+                raise
     return "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"of {len(sizes)} sizes"

@@ -19,6 +19,7 @@ from harness.errors import InputError
 from harness.media.contents import Contents, Part
 from harness.media.ffmpeg import BITEXACT, FFmpeg, find_ffmpeg, url
 from harness.media.frames import ClipInfo
+from harness.media.open import opened
 
 CARRIERS = (".nut", ".mkv")
 MP4, WEBM = (".mp4", ".mov"), (".webm",)
@@ -182,7 +183,7 @@ def remux(carrier: Path, info: ClipInfo, carried: Carried, out: Path) -> None:
     if carried.contents and out.suffix.lower() == ".mkv":
         for part, _ in carried.parts:
             if ATTACHED in part.dispositions:
-                with av.open(url(carried.contents.path)) as source:
+                with opened(carried.contents.path) as source:
                     cover_beside(carrier, part).write_bytes(bytes(next(source.demux(source.streams[part.index]))))
     ffmpeg = find_ffmpeg()
     ffmpeg.run(remux_command(ffmpeg, carrier, start, info, carried, codec, out))

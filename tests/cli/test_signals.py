@@ -52,12 +52,20 @@ def command(kind: str, pictures: Path, clips: Path, out: Path) -> list[str]:
             *(f"--crf={crf}" for crf in range(18, 42)),
             *("--preset", "veryslow", "--out", str(out), "--store", str(out / "jobs")),
         ],
+        "ladder": [
+            *("ladder", "--corpus", "synth-clips", "--root", str(clips), *model, "--executor", "local:2"),
+            *(f"--crf={crf}" for crf in range(18, 48)),
+            *("--preset", "veryslow", "--out", str(out), "--store", str(out / "jobs")),
+        ],
     }[kind]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("kind", ["eval", "sweep"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [(kind, how) for kind in ("eval", "sweep") for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)]
+    + [("ladder", signal.SIGINT)],
+)
 def test_no_process_outlives_a_command_that_is_ended(
     pictures: Path, clips: Path, tmp_path: Path, kind: str, how: signal.Signals
 ) -> None:

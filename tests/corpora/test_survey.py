@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,13 @@ def folder(tmp_path: Path) -> Path:
 
 def pairs_of(folder: Path) -> list[Pair]:
     return pairs_in(folder / "images", folder / "masks")
+
+
+def test_a_damaged_memory_is_not_believed(folder: Path) -> None:
+    found = survey("ecssd", pairs_of(folder))
+    with sqlite3.connect(next((folder.parent / "cache").rglob("memo.sqlite"))) as store:
+        store.execute("UPDATE looks SET value = '{\"width\": 1'")
+    assert survey("ecssd", pairs_of(folder)) == found
 
 
 def test_every_odd_kind_is_named_and_the_count_is_held_against_the_published_one(folder: Path) -> None:

@@ -18,6 +18,7 @@ from corpora.manifest import Layout, Variant, load_manifest
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
 from corpora.verify import Check, verify
 from tests.helpers import ROOT
+from tests.helpers.clips import write_video
 
 
 def check(name: str, root: Path) -> Check:
@@ -62,12 +63,14 @@ def test_faults_of_clips_are_found(clips: Path) -> None:
     assert check("synth-clips", clips).sound
     (clips / "masks/00-still/00002.png").unlink()
     video = clips / "clips/01-pan.y4m"
-    video.write_bytes(b"not a video")
     (clips / "masks/spare").mkdir()
-    found = check("synth-clips", clips)
-    assert found.mismatched == ("clips/00-still.y4m",)
-    assert found.unreadable == ("clips/01-pan.y4m",)
-    assert found.unpaired == ("masks/spare",)
+    strange = write_video(clips.parent / "a.mp4", 2).read_bytes().replace(b"avc1", b"zzzz")  # a codec that nobody knows
+    for content in (b"not a video", strange):
+        video.write_bytes(content)
+        found = check("synth-clips", clips)
+        assert found.mismatched == ("clips/00-still.y4m",)
+        assert found.unreadable == ("clips/01-pan.y4m",)
+        assert found.unpaired == ("masks/spare",)
 
 
 @pytest.mark.slow

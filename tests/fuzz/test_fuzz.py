@@ -19,7 +19,8 @@ FIRST = int(os.environ.get("FUZZ_FIRST", "0"))  # the number of the first damage
 COUNT, SLOW = 60, 20.0  # inputs of each reader in the suite, and seconds that none may take
 NAMES = [
     *"json manifest recipe policy verdict registry production libvmaf table record job harness.toml sidecar".split(),
-    *"y4m png jpeg mask zip onnx".split(),
+    *"training parity list y4m mp4 mkv contents png jpeg mask zip onnx".split(),
+    *("signature keys".split() if shutil.which("ssh-keygen") else []),
     *("run.json history best checkpoint".split() if find_spec("torch") else []),
 ]
 
@@ -60,4 +61,5 @@ def test_a_damaged_file_is_one_line(readers: dict[str, Target], tmp_path: Path, 
         assert time.monotonic() - began < SLOW, f"{name}, damage {number}"
         refused += bool(said)
         number += 1
+    print(f"{name}: {number - FIRST} damaged files, {refused} refused")  # `make fuzz` shows it
     assert refused  # damage is noticed at all

@@ -24,7 +24,7 @@ from harness.gate.policy import load_policy
 from harness.gate.promote import begin, findings, in_production, promote, rollback
 from harness.gate.recheck import Rechecked
 from harness.gate.verdict import Decision, Verdict, digest_of, read_verdict, write_verdict
-from harness.models.lock import locked
+from harness.locks import folder_held
 from harness.models.production import read_production
 from harness.models.registry import find_model
 from harness.tables import Table
@@ -356,12 +356,12 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Path) 
 
 def test_who_waits_too_long_is_told_who_holds_the_lock(models: Path) -> None:
     with (
-        locked(models, "promoting b"),
-        pytest.raises(HarnessError, match=r"is being changed by: promoting b, process \d+"),
-        locked(models, "another act", seconds=0.1),
+        folder_held(models, "promoting b"),
+        pytest.raises(HarnessError, match=r"is being written by: promoting b, process \d+"),
+        folder_held(models, "another act", seconds=0.1),
     ):
         pass
-    with locked(models, "once more", seconds=0.1):
+    with folder_held(models, "once more", seconds=0.1):
         pass
 
 

@@ -42,6 +42,12 @@ def die(number: int) -> int:
     return number
 
 
+def halves(asked: list[dict[str, int]]) -> list[int]:
+    if odd := [each["number"] for each in asked if each["number"] % 2]:
+        raise InputError(f"{odd[0]} is odd (allowed: even)")
+    return [each["number"] // 2 for each in asked]
+
+
 def jobs_of(count: int, **more: Any) -> list[Job]:
     return [Job(square, {"number": number, **more}) for number in range(count)]
 
@@ -94,7 +100,9 @@ def test_equal_jobs_run_once_and_a_rerun_computes_only_what_is_missing(tmp_path:
 
 def test_a_failed_job_stops_the_run_and_keeps_what_was_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with pytest.raises(InputError, match="number 9"):
+    with pytest.raises(
+        InputError, match=r"number 9 .*; 2 of 3 jobs are kept in .*, from where the same command goes on"
+    ):
         run_jobs([*jobs_of(2), Job(refuse, {"number": 9})], SerialExecutor, store)
     assert all(job in store for job in jobs_of(2))
 
@@ -217,13 +225,31 @@ def test_processes_give_the_same_and_a_killed_worker_is_retried(tmp_path: Path) 
     assert run_jobs(jobs_of(4), executor) == [0, 1, 4, 9]
     jobs = [Job(die_once, {"number": number, "folder": str(tmp_path)}) for number in range(4)]
     assert run_jobs(jobs, executor) == [0, 1, 2, 3]
-    assert len(opened) == 3
 
 
 @pytest.mark.slow
-def test_a_job_that_always_kills_its_worker_is_an_error() -> None:
-    with pytest.raises(HarnessError, match="lost their worker 3 times"):
-        run_jobs([Job(die, {"number": 1})], lambda: open_executor("local:2"))
+def test_who_always_kills_its_worker_is_named_and_no_other_job_is(tmp_path: Path) -> None:
+    jobs, heard = [Job(die, {"number": 7}), *jobs_of(6)], dict[int, HarnessError]()
+    assert run_jobs(jobs, lambda: open_executor("local:2"), None, None, heard.__setitem__)[1:] == [0, 1, 4, 9, 16, 25]
+    assert list(heard) == [0] and "test_jobs:die {'number': 7} lost its worker 3 times" in str(heard[0])
+    with pytest.raises(HarnessError, match=r"\{'number': 7\} lost its worker 3 times.*; \d of 7 jobs are kept in"):
+        run_jobs([*jobs[1:], jobs[0]], lambda: open_executor("local:2"), Store(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local:1", "local:2"])
+def test_a_run_that_goes_on_finishes_all_others_and_hears_of_each_failure(tmp_path: Path, executor: str) -> None:
+    """Also of those that share a call with others."""
+    bad, heard = [Job(refuse, {"number": 9}), Job(halves, {"number": 3}, batch="a")], dict[int, HarnessError]()
+    jobs = [bad[0], *jobs_of(2), Job(halves, {"number": 4}, batch="a"), bad[1], bad[0]]
+    found = run_jobs(jobs, lambda: open_executor(executor), Store(tmp_path), None, heard.__setitem__)
+    assert found == [None, 0, 1, 2, None, None]
+    assert {place: str(error) for place, error in heard.items()} == {
+        0: "number 9 (allowed: none)", 4: "3 is odd (allowed: even)", 5: "number 9 (allowed: none)",
+    }  # fmt: skip
+    assert all(isinstance(error, InputError) for error in heard.values())
+    with pytest.raises(TypeError):  # a fault of the program is none to go on after
+        run_jobs([Job(square, {"strange": 1})], lambda: open_executor(executor), None, None, heard.__setitem__)
 
 
 @pytest.mark.parametrize("text", ["gpu", "local:0", "local:x", "dask:host", ""])

@@ -17,7 +17,8 @@ from PIL import Image
 from harness.errors import HarnessError, InputError
 from harness.files import sha256_of
 from harness.models.card import card_text, check_card, check_cards, write_card
-from harness.models.registry import entries, entry_for, model_folder, register, sidecar_for
+from harness.models.folders import model_folder
+from harness.models.registry import entries, entry_for, register, sidecar_for
 from harness.tables import Table, read_table, write_table
 from tests.helpers import ROOT
 from tests.helpers.models import write_student

@@ -10,7 +10,7 @@ from onnx import helper
 
 from harness.models.card import card_text
 from harness.models.contrast import noise_contrast
-from harness.models.registry import model_folder
+from harness.models.folders import model_folder
 from harness.models.session import load_model
 from tests.helpers import ROOT
 from tests.helpers.models import write_graph

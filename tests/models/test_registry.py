@@ -125,7 +125,7 @@ def test_an_entry_without_id_is_named(models: Path) -> None:
     content = read_json(models / "tiny" / "registry.json")
     del content["models"][1]["id"]
     write_json(models / "tiny" / "registry.json", content)
-    with pytest.raises(InputError, match=r"registry.json: models/1: 'id' is a required property"):
+    with pytest.raises(InputError, match=r"registry.json: models.1: 'id' is a required property"):
         registry.entries(models)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from corpora.loader import load_pairs, pairs_in
 from corpora.synth import ImageOptions, write_images
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from train.data import decoded_set
 
 
@@ -62,3 +62,14 @@ def test_a_run_is_not_resumed_on_masks_that_were_repaired(tmp_path: Path) -> Non
     pairs[0].mask.write_bytes(content)
     with pytest.raises(InputError, match=r"cannot resume, its content_sha256"):
         train(recipe, pairs, tmp_path / "run", tmp_path / "cache", "cpu", resume=True, threads=1)
+
+
+def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
+    write_pair(tmp_path, left=True)
+    pairs, cache = pairs_in(tmp_path / "images", tmp_path / "masks"), tmp_path / "cache"
+    decoded_set(pairs, 48, cache)
+    for name, content in (("rgb", b"short"), ("json", b"{}"), ("json", b'{"heights": [1')):
+        (file,) = cache.glob(f"*.{name}")
+        file.write_bytes(content)
+        with pytest.raises(HarnessError, match=rf"{file.name} is damaged, delete it"):
+            decoded_set(pairs, 48, cache)

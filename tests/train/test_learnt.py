@@ -42,7 +42,8 @@ def test_such_a_run_is_not_published(tmp_path: Path) -> None:
 
     facts = {"epoch": 1, "loss": 0.1, "val_iou": 1.0, "val_iou_per_image": 1.0}
     rest = {"lr": 0.001, "images_per_second": 1.0, "seconds": 1.0}
-    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"epochs": 1, "limit": None, "student": "v1"}}))
+    recipe = {"epochs": 1, "limit": None, "student": "v1"}
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe, "machine": {"threads": 1}}))
     (tmp_path / "history.jsonl").write_text(json.dumps(facts | rest) + "\n")
     with pytest.raises(InputError, match=r"cannot have learnt: its IoU on the fold is exactly 1"):
         publish(tmp_path, "saliency_student_x", tmp_path / "model")

@@ -27,12 +27,14 @@ def runs(
     need_torch()
     from harness.files import whole_file
     from harness.jobs.provenance import this_command
+    from harness.locks import folder_held
     from harness.tables import write_table
     from train.publish import compare_runs
 
-    for path in write_table(compare_runs(folders, this_command()), out):
-        typer.echo(f"wrote {path}")
-    for folder in folders:
-        for name, suffix in (("curve.png", ".png"), ("history.jsonl", ".jsonl")):
-            with whole_file(out / f"{folder.name}{suffix}") as part:
-                part.write_bytes((folder / name).read_bytes())
+    with folder_held(out):
+        for path in write_table(compare_runs(folders, this_command()), out):
+            typer.echo(f"wrote {path}")
+        for folder in folders:
+            for name, suffix in (("curve.png", ".png"), ("history.jsonl", ".jsonl")):
+                with whole_file(out / f"{folder.name}{suffix}") as part:
+                    part.write_bytes((folder / name).read_bytes())

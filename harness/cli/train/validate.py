@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -36,6 +37,7 @@ def validate(
     """
     from corpora.loader import cache_folder, load_pairs
     from harness.jobs.provenance import this_command
+    from harness.locks import folder_held
     from harness.media.pictures import FOREGROUND
     from harness.models.registry import PRODUCTION
     from harness.models.session import load_model
@@ -44,13 +46,13 @@ def validate(
 
     loaded = [load_model(name) for name in models or [PRODUCTION]]
     pairs = load_pairs(corpus, root)
-    with stages() as report:
+    with folder_held(out) if out else nullcontext(), stages() as report:
         look_over({corpus: pairs}, FOREGROUND, check, report)
         rows = validation_rows(loaded, pairs, views or ["crop"], cache_folder().parent / "decoded", corpus, report)
+        if out:
+            for path in write_table(validation_table(rows, loaded, corpus, pairs, this_command()), out):
+                remark(f"wrote {path}")
     if as_json:
         print_json({"rows": json_records(rows)})
     else:
         print_rows(rows, ".5f")
-    if out:
-        for path in write_table(validation_table(rows, loaded, corpus, pairs, this_command()), out):
-            remark(f"wrote {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from harness.errors import InputError
 from harness.files import check_writable
 from harness.jobs import open_executor
 from harness.jobs.provenance import command_line
+from harness.locks import folder_held
 from harness.models.sources import MapFolder, find_source
 from harness.studies.eval.compare import with_intervals
 from harness.studies.eval.options import EvalOptions, refuse_repeats
@@ -30,7 +32,7 @@ from harness.studies.eval.report import (
 from harness.studies.eval.result import Evaluation
 from harness.studies.eval.run import evaluate_pairs, usual_workers
 from harness.studies.eval.tools import find_tool
-from harness.tables import Table
+from harness.tables import Table, left_out_notes
 
 OwnSets = Mapping[str, tuple[Path, Path]]
 """Sets of one's own by name: their folders of pictures and of masks."""
@@ -84,6 +86,7 @@ def evaluate(
     notes: Sequence[str] = (),
     look: Callable[[Mapping[str, Sequence[Pair]]], None] = lambda sets: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> Evaluated:
     """Measure saliency maps against human masks.
 
@@ -100,18 +103,21 @@ def evaluate(
         workers: Processes, which change no number; else as many as the images are worth.
         executor: Where jobs run instead: `local:WORKERS`, `dask://HOST:PORT` or `slurm`; it changes no number either.
         save_maps: Folder for every map, as PNG.
-        out: Folder for tables, per-image rows, figures and `report.html`; a run that was stopped is taken up there.
+        out: Folder for tables, per-image rows, figures and `report.html`; a run that was stopped is taken up there, and
+            no other run may write there at the same time.
         sheet: Also write a sheet of best, median and worst images, which shows the corpus's pictures.
         notes: Printed under the tables.
         look: Sees the sets, as far as they are measured, when all else is found to be right.
         progress: Hears (images done, all).
+        failed: Hears the name, as `ecssd/0012` or a model's, and the reason of what cannot be measured; it is left out,
+            which the tables say, and the others go on [default: the first one ends the run].
 
     Returns:
         Numbers with 95 % intervals and paired differences; equal input gives equal numbers.
 
     Raises:
         InputError: For an unknown or refused model, an absent corpus, a picture that cannot be measured (none is
-            skipped), or a sheet or notes without `out`.
+            skipped unless `failed` hears of it), or a sheet or notes without `out`.
     """
     own = own or {}
     refuse_repeats("corpus", [name.lower() for name in (*corpora, *own)])
@@ -124,36 +130,53 @@ def evaluate(
         if given and not out:
             raise InputError(f"{name} needs --out, the folder that it goes to")
     pairs = sets_of(corpora, root, own)
-    folders = _folders(maps, pairs, limit)
+    folders = _folders(maps, pairs, limit, complete=failed is None)
     sources = [*map(find_source, models), *folders]
     if out:
         check_writable(out / PARTS)
-    look({name: found[:limit] for name, found in pairs.items()})
-    evaluation = evaluate_pairs(
-        sources,
-        pairs,
-        options,
-        limit=limit,
-        workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
-        executor=None if executor == LOCAL else lambda: open_executor(executor),
-        store=out / PARTS if out else None,
-        save_maps=save_maps,
-        progress=progress,
-    )
-    numbers, paired = with_intervals(evaluation)
-    command = repeat_command(models, corpora, options, maps, root, limit, out, sheet, notes, own, as_tool)
-    stated = {f"maps of {folder.name}": folder.sizes for folder in folders} | ({"as": as_tool} if as_tool else {})
-    names = tool.names if tool else None
-    tables = tuple(report_tables(evaluation, numbers, paired, command, notes, names=names, stated=stated))
-    found = Evaluated(evaluation, numbers, paired, tables, {**options.described(), **stated}, names)
-    if out is None:
-        return found
-    written = write_report(evaluation, numbers, tables, out)
-    if sheet:
-        written += write_sheet(evaluation, {name: found[:limit] for name, found in pairs.items()}, sources, out)
-    written.append(write_page(evaluation, tables, written, out))
-    shutil.rmtree(out / PARTS, ignore_errors=True)
-    return replace(found, written=tuple(written))
+    with folder_held(out) if out else nullcontext():
+        look({name: found[:limit] for name, found in pairs.items()})
+        lost: dict[str, str] = {}
+
+        def hear(name: str, reason: str) -> None:
+            assert failed
+            lost[name] = reason
+            failed(name, reason)
+
+        evaluation = evaluate_pairs(
+            sources,
+            pairs,
+            options,
+            limit=limit,
+            workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
+            executor=None if executor == LOCAL else lambda: open_executor(executor),
+            store=out / PARTS if out else None,
+            save_maps=save_maps,
+            progress=progress,
+            failed=hear if failed else None,
+        )
+        numbers, paired = with_intervals(evaluation)
+        command = repeat_command(
+            models, corpora, options, maps, root, limit, out, sheet, notes, own, as_tool, failed is not None
+        )  # fmt: skip
+        stated = {f"maps of {folder.name}": folder.sizes for folder in folders} | ({"as": as_tool} if as_tool else {})
+        names = tool.names if tool else None
+        said = [*notes, *left_out_notes(lost)]
+        tables = tuple(report_tables(evaluation, numbers, paired, command, said, names=names, stated=stated))
+        found = Evaluated(evaluation, numbers, paired, tables, {**options.described(), **stated}, names)
+        if out is None:
+            return found
+        written = write_report(evaluation, numbers, tables, out)
+        if sheet:
+            sources = [source for source in sources if source.name not in lost]
+            shown = {
+                name: [pair for pair in some[:limit] if f"{name}/{pair.name}" not in lost]
+                for name, some in pairs.items()
+            }
+            written += write_sheet(evaluation, shown, sources, out)
+        written.append(write_page(evaluation, tables, written, out))
+        shutil.rmtree(out / PARTS, ignore_errors=True)
+        return replace(found, written=tuple(written))
 
 
 def sets_of(corpora: Sequence[str], root: Path | None = None, own: OwnSets | None = None) -> dict[str, list[Pair]]:
@@ -176,6 +199,7 @@ def repeat_command(
     notes: Sequence[str] = (),
     own: OwnSets | None = None,
     as_tool: str | None = None,
+    keep_going: bool = False,
 ) -> str:
     """The `harness eval` that makes the same tables, with everything that decides them."""
     usual = replace(options, minmax=False, by_maximum=False, truth_threshold=EvalOptions().truth_threshold)
@@ -199,12 +223,15 @@ def repeat_command(
             "--truth-threshold": [chosen.truth_threshold] if chosen.truth_threshold != usual.truth_threshold else [],
             "--limit": [limit],
             "--sheet": sheet,
+            "--keep-going": keep_going,
             "--out": [out],
             "--note": notes,
         },
     )
 
 
-def _folders(maps: Sequence[str], pairs: Mapping[str, Sequence[Pair]], limit: int | None) -> list[MapFolder]:
+def _folders(
+    maps: Sequence[str], pairs: Mapping[str, Sequence[Pair]], limit: int | None, complete: bool
+) -> list[MapFolder]:
     wanted = [f"{name}/{pair.name}" for name, found in pairs.items() for pair in found[:limit]]
-    return [MapFolder.named(asked, wanted) for asked in maps]
+    return [MapFolder.named(asked, wanted, complete) for asked in maps]

@@ -15,7 +15,7 @@ from corpora.loader import ClipPair, clip_digest
 from harness import stats
 from harness.errors import InconclusiveError
 from harness.files import scratch_folder
-from harness.jobs import Job, Store, run_jobs
+from harness.jobs import Job, Store, run_groups
 from harness.models.sources import CENTRE_PRIOR, ModelSource
 from harness.models.working_size import WorkingSize
 from harness.quality.bdrate import bd_rate
@@ -25,7 +25,7 @@ from harness.roi.proof import probe
 from harness.studies.roi.arm import FirstFrames, KeptMaps, Ladder, Masks, measure_arm, source_of
 from harness.studies.roi.budgets import COSTS, Budget, Point, at_budget, search
 from harness.studies.roi.plan import MASK, METRICS, ORACLE, PLAIN, CostPlan, metrics_of, models_of
-from harness.tables import Code, Table
+from harness.tables import Code, Table, left_out_notes
 
 GAIN = "psnr_y@mask"  # the quality in the region that a gain is in
 
@@ -109,11 +109,13 @@ def encode_at_costs(
     executor: Callable[[], Executor],
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> pd.DataFrame:
     """Every clip by every arm under every law, at the strengths that the budgets ask for.
 
     Returns:
-        A row per encode: clip, encoder, arm, law, strength and CRF; bytes, kbit/s and `metrics_of`.
+        A row per encode: clip, encoder, arm, law, strength and CRF; bytes, kbit/s and `metrics_of`. Clips of which
+        `failed` hears, by name and why, have none.
 
     Raises:
         HarnessError: An encoder does not follow a map.
@@ -133,10 +135,10 @@ def encode_at_costs(
     ]
     arms = [arm for law in plan.laws for arm in _arms(models, law, plan.oracle)] + [(CENTRE_PRIOR, str(MAP), {})]
     total = len(plain) * (1 + len(arms))
-    anchors = run_jobs(plain, executor, store, lambda done, _: told(done, total))
-    jobs = list(_searches(clips, plan, arms, anchors))
-    found = run_jobs(jobs, executor, store, lambda done, _: told(len(plain) + done, total))
-    rows = pd.DataFrame(row for result in [*anchors, *found] for row in result)
+    anchors = run_groups(plain, executor, store, lambda done, _: told(done, total), failed)
+    jobs = list(_searches([clip for clip in clips if clip.name in anchors], plan, arms, anchors))
+    found = run_groups(jobs, executor, store, lambda done, _: told(len(plain) + done, total), failed)
+    rows = pd.DataFrame(row for own in (anchors, found) for clip in found for result in own[clip] for row in result)
     return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
 
 
@@ -169,12 +171,11 @@ def _with_finer(plan: CostPlan) -> list[float]:
 
 
 def _searches(
-    clips: Sequence[ClipPair], plan: CostPlan, arms: Sequence[Arm], anchors: Sequence[list[dict[str, Any]]]
+    clips: Sequence[ClipPair], plan: CostPlan, arms: Sequence[Arm], anchors: Mapping[str, list[Any]]
 ) -> Iterator[Job]:
-    plain = iter(anchors)
     for clip in clips:
-        for encoder in plan.encoders:
-            anchor = _Anchor.of(next(plain), plan.crfs)
+        for encoder, plain in zip(plan.encoders, anchors[clip.name], strict=True):
+            anchor = _Anchor.of(plain, plan.crfs)
             common = _common(clip, encoder, plan) | {"budgets": list(plan.budgets)}
             common |= {"anchor": dict(anchor.values), "planned": list(anchor.planned)}
             for arm, law, more in arms:
@@ -258,7 +259,7 @@ def cost_tables(
         f"gain_%: per cent fewer bits for the same PSNR-Y in the region ({where}); low, high: 95 % bounds over clips.",
         "vs_*: paired difference to the centre prior at the same budget, above 0 beats it; vs_p: its p-value.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",
-        *(f"Left out: {clip} ({reason})." for clip, reason in left_out.items()),
+        *left_out_notes(left_out),
         *remarks,
     )
     by_clip = at_costs(rows, plan)

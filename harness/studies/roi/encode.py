@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.errors import HarnessError, InputError
 from harness.files import check_apart, check_writable, scratch_folder, whole_file
+from harness.locks import file_held
 from harness.media.contents import read_contents
 from harness.media.encode import Written
 from harness.media.frames import Frame
@@ -130,6 +131,14 @@ def roi_encode(
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
     _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
     check_tuning(able, settings, steering.budget, target)
+    with file_held(out):
+        return _proven(clip, source, out, able, settings, steering, target, preview, export, progress)
+
+
+def _proven(
+    clip: Clip, source: MapSource, out: Path, able: Encoder, settings: Settings, steering: Steering,
+    target: Target | None, preview: Path | None, export: tuple[str, Path] | None, progress: Progress,
+) -> Steered:  # fmt: skip
     clip, carried = prepare(clip, out, able, settings)
     mapper, law, found, tuned = source.open(threads=0), steering.law, None, None
     if steering.budget or target:

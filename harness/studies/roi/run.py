@@ -86,6 +86,7 @@ def roi_sweep(
     name: str = "sweep",
     progress: Callable[[int, int], None] | None = None,
     announce: Callable[[str], None] = lambda line: None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> Swept:
     """Encode clips at several rates, steered by every arm, and compare the rates at equal quality.
 
@@ -97,6 +98,8 @@ def roi_sweep(
         name: First part of the names of tables and pictures.
         progress: Hears (arms done, all).
         announce: Hears, before the first encode, of every clip that is left out.
+        failed: Hears the name of a clip that fails and why; it is left out, which the tables say, and the others go on
+            [default: the first one ends the run].
 
     Returns:
         Rows and tables, the same wherever the jobs ran; `harness.write_sweep` writes and draws them.
@@ -109,10 +112,11 @@ def roi_sweep(
         >>> plan = SweepPlan(("saliency_student_v3",), frames=24)
         >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
     """
-    ready = _ready(plan, clips, store, announce)
-    rows = sweep(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress)
-    tables = sweep_tables(rows, ready.plan, name, command=repeat_command(plan, clips, name), **ready.told)
-    return Swept(name, ready.plan, tuple(ready.able), rows, tables, ready.left_out)
+    ready = _ready(plan, clips, store, announce, failed)
+    rows = sweep(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress, ready.hear)
+    command = repeat_command(plan, clips, name, failed is not None)
+    tables = sweep_tables(rows, ready.plan, name, command=command, **ready.told)
+    return Swept(name, ready.plan, tuple(ready.measured), rows, tables, ready.left_out)
 
 
 def roi_at_cost(
@@ -124,6 +128,7 @@ def roi_at_cost(
     name: str = "sweep",
     progress: Callable[[int, int], None] | None = None,
     announce: Callable[[str], None] = lambda line: None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> tuple[Table, ...]:
     """Compare arms where each pays the same: on every clip, the strength of each is sought by real encodes.
 
@@ -135,6 +140,7 @@ def roi_at_cost(
         name: First part of the tables' names.
         progress: Hears (arms done, all).
         announce: Hears of every clip that is left out.
+        failed: Hears of every clip that fails, as for `roi_sweep`.
 
     Returns:
         Gains over clips by budget, by clip, and all encodes; the same wherever the jobs ran.
@@ -147,9 +153,10 @@ def roi_at_cost(
         >>> plan = CostPlan(("saliency_student_v3",), frames=24)
         >>> roi_at_cost(plan, Clips(names=("libby", "dog")))[0].rows  # doctest: +SKIP
     """
-    ready = _ready(plan, clips, store, announce)
-    rows = encode_at_costs(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress)
-    return cost_tables(rows, ready.plan, name, command=repeat_command(plan, clips, name), **ready.told)
+    ready = _ready(plan, clips, store, announce, failed)
+    rows = encode_at_costs(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress, ready.hear)
+    command = repeat_command(plan, clips, name, failed is not None)
+    return cost_tables(rows, ready.plan, name, command=command, **ready.told)
 
 
 P = TypeVar("P", bound=SweepPlan)
@@ -157,51 +164,90 @@ P = TypeVar("P", bound=SweepPlan)
 
 @dataclass(frozen=True)
 class _Ready(Generic[P]):
-    """A plan whose models and clips are found; `told` is what its tables say of them."""
+    """A plan whose models and clips are found; `left_out` grows by those that `hear` is told of, if they may fail."""
 
     plan: P
     able: list[ClipPair]
-    left_out: Mapping[str, str]
-    told: Mapping[str, Any]
+    left_out: dict[str, str]
+    known: Mapping[str, Any]
+    digests: Mapping[str, tuple[str, str]]
+    failed: Callable[[str, str], None] | None
+
+    @property
+    def hear(self) -> Callable[[str, str], None] | None:
+        """What is told of a clip that fails."""
+        return self._hear if self.failed else None
+
+    def _hear(self, clip: str, reason: str) -> None:
+        assert self.failed
+        self.left_out[clip] = reason
+        self.failed(clip, reason)
+
+    @property
+    def measured(self) -> list[ClipPair]:
+        """The clips that did not fail."""
+        return [clip for clip in self.able if clip.name not in self.left_out]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What its tables say of models and clips."""
+        data = dict(self.digests[clip.name] for clip in self.measured)
+        return {**self.known, "data": data | self.known["data"], "left_out": self.left_out}
 
 
-def _ready(plan: P, clips: Clips, store: Path, announce: Callable[[str], None]) -> _Ready[P]:
+def _ready(
+    plan: P,
+    clips: Clips,
+    store: Path,
+    announce: Callable[[str], None],
+    failed: Callable[[str, str], None] | None,
+) -> _Ready[P]:
+    lost: dict[str, str] = {}
+
+    def hear(clip: str, reason: str) -> None:
+        assert failed
+        lost[clip] = reason
+        failed(clip, reason)
+
     models = models_of(plan)
     plan = replace(plan, models=tuple(models), region=REFERENCE if clips.videos else MASK)
     if clips.videos:
         assert clips.reference is not None
         judge = find_source(clips.reference)
         where, corpus, working = _where(judge, models), "none", WorkingSize.parse(plan.working)
-        found = clips_with_regions(clips.videos, judge, working, store / "regions", plan.frames)
+        regions = store / "regions"
+        found = clips_with_regions(clips.videos, judge, working, regions, plan.frames, hear if failed else None)
     else:
         where, corpus, found = (
             "inside the human mask alone",
             clips.corpus,
             load_clips(clips.corpus, clips.root, clips.names),
         )
-    able, left_out = measurable(found, plan)
-    for clip, reason in left_out.items():
-        announce(f"{clip} is left out: {reason}")
+    able, unfit = measurable(found, plan, hear if failed else None)
+    left_out = {**lost, **unfit}
+    for clip, reason in unfit.items():
+        if clip not in lost:
+            announce(f"{clip} is left out: {reason}")
     if not able:
         raise InputError(f"no clip can be measured ({'; '.join(f'{clip}: {why}' for clip, why in left_out.items())})")
     if clips.videos:
-        data = {f"video {clip.name}": sha256_of(clip.frames) for clip in able}
-        data[f"reference {judge.name}"] = judge.digest
+        digests = {clip.name: (f"video {clip.name}", sha256_of(clip.frames)) for clip in able}
+        data = {f"reference {judge.name}": judge.digest}
     else:
-        data = {f"{corpus}/{clip.name}": clip_digest(clip) for clip in able}
-    told = {
+        digests = {clip.name: (f"{corpus}/{clip.name}", clip_digest(clip)) for clip in able}
+        data = {}
+    known = {
         "where": where,
         "corpus": corpus,
         "models": {source.name: source.digest for source in models},
         "data": data,
         "code": code_of(__name__),
-        "left_out": left_out,
         "remarks": unsteady_note(plan.encoders, Settings(preset=plan.preset)),
     }
-    return _Ready(plan, able, left_out, told)
+    return _Ready(plan, able, left_out, known, digests, failed)
 
 
-def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
+def repeat_command(plan: SweepPlan, clips: Clips, name: str, keep_going: bool = False) -> str:
     """The `harness roi-sweep` that makes the same tables, with everything that decides them."""
     return command_line(
         "roi-sweep",
@@ -221,6 +267,7 @@ def repeat_command(plan: SweepPlan, clips: Clips, name: str) -> str:
             "--preset": [plan.preset],
             "--working-size": [plan.working],
             "--frames": [plan.frames],
+            "--keep-going": keep_going,
             "--name": [name],
         },
     )

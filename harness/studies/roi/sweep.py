@@ -10,7 +10,7 @@ import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest
 from harness.errors import HarnessError, InputError
-from harness.jobs import Job, Store, run_jobs
+from harness.jobs import Job, Store, run_groups
 from harness.media.open import open_clip
 from harness.models.sources import CENTRE_PRIOR, ModelSource
 from harness.roi.encoders import Settings, find_encoder
@@ -26,11 +26,13 @@ def sweep(
     executor: Callable[[], Executor],
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> pd.DataFrame:
     """Encode and measure every clip with every arm.
 
     Returns:
         One row per clip, encoder, arm, strength and CRF: bytes, kbit/s and `metrics_of`; strength is NaN for plain.
+        Clips of which `failed` hears, by name and why, have none.
 
     Raises:
         InputError: a clip cannot be measured, which is found before the first encode (`measurable` sorts such out).
@@ -45,18 +47,29 @@ def sweep(
     models = models_of(plan)
     others = [*clips[1:], clips[0]]
     jobs = [job for clip, other in zip(clips, others, strict=True) for job in _jobs(clip, other, plan, models)]
-    results = run_jobs(jobs, executor, store, progress)
-    rows: pd.DataFrame = pd.DataFrame(row for result in results for row in result)
+    found = run_groups(jobs, executor, store, progress, failed)
+    rows: pd.DataFrame = pd.DataFrame(row for results in found.values() for result in results for row in result)
     _refuse_ignored_maps(rows)
     return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
 
 
-def measurable(clips: Sequence[ClipPair], plan: SweepPlan) -> tuple[list[ClipPair], dict[str, str]]:
+def measurable(
+    clips: Sequence[ClipPair], plan: SweepPlan, failed: Callable[[str, str], None] | None = None
+) -> tuple[list[ClipPair], dict[str, str]]:
     """The clips that every arm can be measured on, and by name why each of the others cannot; nothing is encoded.
 
-    Raises `InputError` for what is no clip or no mask at all.
+    Raises `InputError` for what is no clip or no mask at all, unless `failed` hears of it by name.
     """
-    reasons = {clip.name: reason for clip in clips if (reason := _refusal(clip, plan))}
+    reasons: dict[str, str] = {}
+    for clip in clips:
+        try:
+            if reason := _refusal(clip, plan):
+                reasons[clip.name] = reason
+        except InputError as error:
+            if failed is None:
+                raise
+            reasons[clip.name] = str(error)
+            failed(clip.name, str(error))
     return [clip for clip in clips if clip.name not in reasons], reasons
 
 

@@ -12,7 +12,7 @@ from harness.errors import InconclusiveError
 from harness.models.sources import CENTRE_PRIOR
 from harness.quality.bdrate import bd_rate
 from harness.studies.roi.plan import METRICS, PLAIN, SweepPlan
-from harness.tables import Code, Table
+from harness.tables import Code, Table, left_out_notes
 
 
 def bd_rates(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def sweep_tables(
         "vs_*: paired difference to the centre prior, below 0 beats it; vs_p: its p-value against 0.",
         f"@{plan.region}: {where}; vmaf@{plan.region}: everything outside replaced by the original.",
         "Offsets have a zero mean over each frame's area; no smoothing over time.",
-        *(f"Left out: {clip} ({reason})." for clip, reason in left_out.items()),
+        *left_out_notes(left_out),
         *remarks,
     )
     rates = bd_rates(rows)

@@ -16,7 +16,7 @@ import pandas as pd
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
-from harness.jobs import Job, Store, run_jobs
+from harness.jobs import Job, Store, run_groups
 from harness.media.encode import encoder_options
 from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
 from harness.media.open import Clip, open_clip
@@ -50,7 +50,7 @@ class LadderPlan:
 class LadderRows:
     """Tidy rows: `encodes` one per clip, encode and frame; `references` one per clip and frame of the source.
 
-    `weights` holds each model's SHA-256, `data` each clip's digest.
+    `weights` holds each model's SHA-256, `data` each clip's digest, `left_out` why a clip has no rows.
     """
 
     encodes: pd.DataFrame
@@ -59,6 +59,7 @@ class LadderRows:
     ladder: LadderPlan = LadderPlan()
     weights: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_ladder(
@@ -68,11 +69,13 @@ def run_ladder(
     executor: Callable[[], Executor],
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> LadderRows:
     """Encode and score every clip at every CRF as content-hashed jobs; what `store` holds is not computed again.
 
     Raises `InputError` before any work when a model does not load, FFmpeg's encoder does not take the preset and every
-    CRF, libvmaf does not know a VMAF model or a metric, or a name repeats.
+    CRF, libvmaf does not know a VMAF model or a metric, or a name repeats. A clip that fails ends the run, unless
+    `failed` hears its name and why: then it has no rows.
     """
     names = check_ladder(models, ladder)
     weights = {model.name: load_model(model).sha256 for model in models}
@@ -84,12 +87,18 @@ def run_ladder(
         jobs.append(Job(reference_rows, {**place, "masks": str(clip.masks)}, inputs))
         settings = {key: value for key, value in asdict(ladder).items() if key not in ("crfs", "fps")}
         jobs += [Job(encode_rows, {**place, **settings, "crf": crf}, inputs) for crf in ladder.crfs]
-    found = run_jobs(jobs, executor, store, progress)
-    step = 1 + len(ladder.crfs)
-    references = [row for place, rows in enumerate(found) if place % step == 0 for row in rows]
-    encodes = [row for place, rows in enumerate(found) if place % step for row in rows]
-    data = {clip.name: clip_digest(clip) for clip in clips}
-    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, weights, data)
+    left_out: dict[str, str] = {}
+
+    def hear(name: str, reason: str) -> None:
+        assert failed
+        left_out[name] = reason
+        failed(name, reason)
+
+    found = run_groups(jobs, executor, store, progress, hear if failed else None)
+    references = [row for source, *_ in found.values() for row in source]
+    encodes = [row for _, *encoded in found.values() for rows in encoded for row in rows]
+    data = {clip.name: clip_digest(clip) for clip in clips if clip.name in found}
+    return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, weights, data, left_out)
 
 
 def check_ladder(models: Sequence[ModelFile], ladder: LadderPlan) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import check_apart, whole_file
+from harness.locks import file_held
 from harness.media.map_files import map_writer, overlay_writer
 from harness.media.open import Clip
 from harness.saliency.colour import true_rgb
@@ -43,6 +44,8 @@ class ScoreOutputs:
         """All of them ready to be written, so that an unwritable place fails before the work; absent if that fails."""
         rate = clip.info.frame_rate
         with ExitStack() as files:
+            for path in filter(None, (self.log, self.maps, self.overlay)):
+                files.enter_context(file_held(path))
             log = files.enter_context(whole_file(self.log)) if self.log else None
             maps = files.enter_context(map_writer(self.maps, rate)) if self.maps else None
             overlay = files.enter_context(overlay_writer(self.overlay, rate)) if self.overlay else None

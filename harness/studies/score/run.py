@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.loader import load_clips
 from harness.jobs import Store, open_executor
 from harness.jobs.provenance import command_line
+from harness.locks import folder_held
 from harness.models.registry import find_model
 from harness.studies.score.ladder import LadderPlan, LadderRows, run_ladder
 from harness.studies.score.tables import ROWS, ladder_tables
@@ -44,6 +46,7 @@ def ladder(
     store: Path | None = None,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    failed: Callable[[str, str], None] | None = None,
 ) -> Laddered:
     """Encode every clip of a set at every CRF, score all, and say how `saliency_mean` behaves along the ladder.
 
@@ -55,8 +58,10 @@ def ladder(
         clips: Only these clips of it.
         executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm`.
         store: Folder of finished jobs, so that a rerun computes only what is missing.
-        out: Folder for the tables.
+        out: Folder for the tables; no other run may write there at the same time.
         progress: Hears (jobs done, all).
+        failed: Hears the name of a clip that fails and why; it is left out, which the tables say, and the others go on
+            [default: the first one ends the run].
 
     Returns:
         Tables of agreement between models, with VMAF, with the source and with the masks, and of flicker.
@@ -66,14 +71,22 @@ def ladder(
     """
     files = [find_model(model) for model in models]
     chosen = load_clips(corpus, root, clips)
-    rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), Store(store), progress)
-    tables = tuple(ladder_tables(rows, repeat_command(models, corpus, plan, root, clips, out), corpus))
-    written = [path for table in tables if out for path in write_table(table, out)]
+    with folder_held(out) if out else nullcontext():
+        rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), Store(store), progress, failed)
+        command = repeat_command(models, corpus, plan, root, clips, out, failed is not None)
+        tables = tuple(ladder_tables(rows, command, corpus))
+        written = [path for table in tables if out for path in write_table(table, out)]
     return Laddered(rows, tables, tuple(written))
 
 
 def repeat_command(
-    models: Sequence[str], corpus: str, plan: LadderPlan, root: Path | None, clips: Sequence[str], out: Path | None
+    models: Sequence[str],
+    corpus: str,
+    plan: LadderPlan,
+    root: Path | None,
+    clips: Sequence[str],
+    out: Path | None,
+    keep_going: bool = False,
 ) -> str:
     """The `harness ladder` that makes the same tables, with everything that decides them."""
     usual = LadderPlan()
@@ -91,6 +104,7 @@ def repeat_command(
             "--every": [plan.every] if plan.every != usual.every else [],
             "--vmaf-model": plan.vmaf_models,
             "--metric": plan.metrics or ["none"],
+            "--keep-going": keep_going,
             "--out": [out],
         },
     )

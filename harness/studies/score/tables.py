@@ -14,7 +14,7 @@ from harness.metrics.drift import relative_drift
 from harness.stats import USUAL, Estimate, mean_of, pearson_by_group, spearman
 from harness.studies.score.ladder import LadderRows
 from harness.studies.score.parity import Case
-from harness.tables import Table
+from harness.tables import Table, left_out_notes
 
 ROWS, ROW_DIGITS = ("encodes", "references"), 8  # tables of all frames, and how exact their files are
 
@@ -33,6 +33,7 @@ def ladder_tables(rows: LadderRows, command: str, corpus: str = "clips") -> list
         notes.append(f"Bounds over {len(names)} clips are Student's (jackknife); one clip has none.")
     if ladder.every > 1:
         notes.append(f"Encodes scored on every {ladder.every}th frame.")
+    notes += left_out_notes(rows.left_out)
     kinds = [
         ("models", "saliency_mean of one model against another, on the encodes", model_agreement(rows)),
         ("vmaf", "saliency_mean against VMAF over the ladder", quality_agreement(rows)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,29 @@ def test_an_encoder_that_does_not_repeat_is_said_in_the_notes(
     found = run.roi_sweep(PLAN, run.Clips(root=root), executor="local:1", store=root / "jobs", name="small")
     says = f"{' and '.join(PLAN.encoders)} did not give the same bytes for the same input: a rerun may differ."
     assert {table.notes for table in found.tables} == {(*swept[0].tables[0].notes, says)}
+
+
+def test_a_clip_that_fails_ends_a_sweep_or_is_left_out_of_all_tables(
+    swept: tuple[Swept, list[str]], root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("jobs"))
+    draw_clip(tmp_path, "third", 7)
+    sorted((tmp_path / "DAVIS-2016/Annotations/480p/third").iterdir())[-1].write_bytes(b"no mask")
+    words = ["roi-sweep", "--root", tmp_path, "--model", MODEL, "--preset", "ultrafast", "--executor", "local:1"]
+    words += ["--store", tmp_path / "jobs", "--out", tmp_path / "out", "--name", "small"]
+    stopped = type_in(*words)
+    assert "third" in str(stopped.exception) and not (tmp_path / "out").exists()
+    for more, name in (((), "bdrate"), (("--budget", "vmaf=1", "--no-oracle"), "at_cost")):
+        done = type_in(*words, *more, "--keep-going")
+        assert done.exit_code == 1 and "harness: third is left out: " in done.stderr, done.output
+        table = read_table(tmp_path / f"out/small_{name}.csv")
+        assert any(note.startswith("Left out: third (") for note in table.notes) and "--keep-going" in table.command
+        assert table.data.keys() == {"davis-2016/first", "davis-2016/second"}
+    rows = read_table(tmp_path / "out/small_points.csv").rows
+    assert set(rows["clip"]) == {"first", "second"}
+    mine = rows[rows["arm"] != "shuffled"].reset_index(drop=True)  # their partners are others
+    same = swept[0].rows[swept[0].rows["arm"] != "shuffled"].reset_index(drop=True)
+    assert mine["bytes"].tolist() == same["bytes"].tolist()
 
 
 def test_a_sweep_of_no_clip_that_can_be_measured_encodes_nothing(root: Path, tmp_path: Path) -> None:

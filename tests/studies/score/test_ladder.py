@@ -1,6 +1,7 @@
 """The ladder on small generated clips: real encodes, resumed jobs, and tables that say what the rows say."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,22 @@ def test_finished_jobs_are_not_computed_again(clips, rows, monkeypatch):
     monkeypatch.setattr("harness.jobs.job.Job.run", lambda job: pytest.fail(f"{job.name} ran again"))
     again = run_ladder(clips, [TINY], ladder, lambda: open_executor("local:1"), store)
     pd.testing.assert_frame_equal(again.encodes, found.encodes)
+
+
+@pytest.mark.slow
+def test_a_clip_that_fails_ends_a_ladder_or_has_no_rows(clips, rows, tmp_path):
+    found, store, ladder = rows
+    bad = ClipPair("c", shutil.copytree(clips[0].frames, tmp_path / "c"), clips[0].masks)
+    (bad.frames / "00003.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=rf"00003.png.*; \d+ of 9 jobs are kept in {store.folder}"):
+        run_ladder([*clips, bad], [TINY], ladder, lambda: open_executor("local:1"), store)
+    heard = {}
+    again = run_ladder([bad, *clips], [TINY], ladder, lambda: open_executor("local:1"), store, None, heard.__setitem__)
+    pd.testing.assert_frame_equal(again.encodes, found.encodes)
+    assert list(heard) == ["c"] and again.left_out == heard and set(again.data) == {"a", "b"}
+    assert all(f"Left out: c ({heard['c']})." in table.notes for table in ladder_tables(again, "harness ladder …"))
+    with pytest.raises(HarnessError, match=r"none of 1 could be measured, the first is c: .*00003.png"):
+        run_ladder([bad], [TINY], ladder, lambda: open_executor("local:1"), None, None, heard.__setitem__)
 
 
 @pytest.mark.slow
