@@ -1,4 +1,7 @@
-"""Which model folder is read, and which one is written: what an installed package ships is never changed."""
+"""Which model folder is read, and which one is written: what an installed package ships is never changed.
+
+A module of its own, so that it is known before anything heavy is imported.
+"""
 
 from __future__ import annotations
 

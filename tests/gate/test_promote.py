@@ -389,7 +389,7 @@ def test_a_lock_that_is_a_link_leads_nowhere(models: Path, tmp_path: Path) -> No
     precious.write_text("mine")
     (models / ".lock").unlink(missing_ok=True)
     (models / ".lock").symlink_to(precious)
-    with pytest.raises(InputError, match="cannot change"):
+    with pytest.raises(InputError, match="cannot write"):
         promote("b", tmp_path / "verdict.json", models)
     assert precious.read_text() == "mine"
 
