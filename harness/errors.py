@@ -19,3 +19,7 @@ class InconclusiveError(HarnessError):
     """The work ran, but its evidence decides nothing either way."""
 
     exit_code = 3
+
+
+class LostError(HarnessError):
+    """The place where work was done is gone; what was done stands."""

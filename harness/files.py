@@ -21,10 +21,11 @@ MOST_BYTES = 1 << 30  # of a text file: a film's libvmaf log has a tenth of that
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway.
+    Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway,
+    and with `anew` `FileExistsError` when another was first to put a file there.
     """
     path = Path(path)
     try:
@@ -40,11 +41,27 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary.chmod(0o666 & ~_umask())
     try:
         yield temporary
-        temporary.replace(path)
+        if not (anew and _linked(temporary, path)):
+            temporary.replace(path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    """Give the file its name unless that is taken; false where a file system knows no second name for a file."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        if path.exists():
+            raise FileExistsError(path) from None
+        return False
+    return True
 
 
 @contextmanager

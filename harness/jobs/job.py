@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.jobs.provenance import code_digest, library_versions
+from harness.jobs.provenance import made_by
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,14 @@ class Job:
             "function": self.name,
             "arguments": dict(self.arguments),
             "inputs": dict(self.inputs),
-            "code": code_digest(self.function.__module__),
-            "versions": library_versions(),
+            **self.made_by,
         }
+
+    @cached_property
+    def made_by(self) -> Mapping[str, Any]:
+        """Of the content, what the process that made the job brings along: the code's digest and versions; a worker
+        keeps it."""
+        return made_by(self.function.__module__)
 
     @cached_property
     def key(self) -> str:

@@ -25,6 +25,15 @@ class _Terminated(BaseException):
 class Pool(ProcessPoolExecutor):
     """Processes that stop at once, taking their files along, when the work is given up."""
 
+    def __init__(self, workers: int | None, *how: Any) -> None:
+        super().__init__(workers, *how)
+        self._count = workers or os.cpu_count() or 1
+
+    @property
+    def window(self) -> int:
+        """Calls that may wait here: enough that no process does, few enough that a million need no memory."""
+        return 64 * self._count
+
     def submit(self, function: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
         """As an executor does it."""
         return super().submit(_call, function, *given, **named)

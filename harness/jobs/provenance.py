@@ -9,13 +9,16 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import os
 import platform
 import shlex
 import subprocess
 import sys
+import time
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.errors import InputError
 from harness.media.ffmpeg import find_ffmpeg
@@ -134,8 +137,28 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+def made_by(module: str) -> Mapping[str, Any]:
+    """What decides a result beside its job: the module's digest and the libraries' versions, one object for many."""
+    return _made_by(module, *_now())
+
+
+@functools.lru_cache(maxsize=16)
+def _made_by(module: str, named: tuple[str | None, ...], second: int) -> Mapping[str, Any]:
+    return {"code": code_digest(module), "versions": dict(_versions_with(named, second))}
+
+
 def library_versions() -> dict[str, str]:
     """Versions of everything that can move a number, the FFmpeg that would be called among them."""
+    return dict(_versions_with(*_now()))
+
+
+def _now() -> tuple[tuple[str | None, ...], int]:
+    return (os.environ.get("HARNESS_FFMPEG"), os.environ.get("PATH")), int(time.monotonic())
+
+
+@functools.lru_cache(maxsize=1)
+def _versions_with(named: tuple[str | None, ...], second: int) -> dict[str, str]:
+    """Looked up once a second: for every job of many it would take most of the time that a job's key takes."""
     found = {"harness": __version__, "python": platform.python_version(), **_packages()}
     with contextlib.suppress(InputError):  # most numbers need no FFmpeg
         found["ffmpeg"] = find_ffmpeg().version

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.jobs.job import Job, in_batches, run_batch
+from harness.errors import HarnessError, InputError
+from harness.jobs.job import Job, in_batches
 from harness.jobs.store import Store
 from harness.jobs.watch import follow, submitted
+from harness.jobs.worker import Kept, Unbegun, work
 
 TRIES = 3
 _LOST_WORKER = ("KilledWorker", "UncompletedJobError")  # dask's and submitit's, known by name: both are optional
@@ -46,13 +49,15 @@ def stream_jobs(
     Args:
         jobs: What to do.
         executor: Makes an executor, anew after workers died; it is asked only when something has to be computed.
-        store: Where results are kept, each as soon as it is there, and looked for first.
+        store: Where workers keep results, each as soon as it is there, and where they are looked for first.
         progress: Hears (done, all), counting equal jobs once.
         failed: Hears the place of each job that fails, and why, while the others go on [default: the first ends all].
 
     Raises:
         HarnessError: When a job's worker dies `TRIES` times; in a pool that breaks, only those count that it died of
-            while it had nothing else to do.
+            while it had nothing else to do. When the executor is lost, a worker has other code or other libraries, or
+            the store cannot be used.
+        InputError: For a store that the executor's workers would not see.
         Exception: What the first job raised that failed; what was done by then is stored. Faults of the program, which
             are no `HarnessError`, `failed` does not hear of.
     """
@@ -60,21 +65,23 @@ def stream_jobs(
     places: dict[str, list[int]] = {}
     for place, job in enumerate(jobs):
         places.setdefault(job.key, []).append(place)
-    waiting = {key: jobs[own[0]] for key, own in places.items() if jobs[own[0]] not in store}
-    report(len(places) - len(waiting), len(places))
-    for key, own in places.items():
-        if key in waiting:
-            continue
-        if found := store.load(jobs[own[0]]):
-            yield from ((place, found.result) for place in own)
-        else:
-            waiting[key] = jobs[own[0]]
+    waiting = {key: jobs[own[0]] for key, own in places.items()}
+    present = store.present(waiting.values())
+    report(len(present), len(places))
+
+    def found(jobs: list[Job]) -> Iterator[tuple[int, Any]]:
+        for job, stored in store.load_all(jobs):
+            del waiting[job.key]
+            yield from ((place, stored.result) for place in places[job.key])
+
+    yield from found([job for key, job in waiting.items() if key in present])
+    if waiting:
+        store.check()
     left, losses = set[str](), Counter[str]()
 
     def run(batches: list[list[Job]], ended: _Ended) -> Iterator[tuple[int, Any]]:
         try:
-            for job, result in _attempt(batches, executor(), ended):
-                store.save(job, result)
+            for job, result in _kept(_attempt(batches, _able(executor(), store), store, ended), store):
                 del waiting[job.key]
                 report(len(places) - len(waiting) - len(left), len(places))
                 yield from ((place, result) for place in places[job.key])
@@ -83,6 +90,8 @@ def stream_jobs(
 
     def kept() -> str:
         done = len(places) - len(waiting) - len(left)
+        with suppress(HarnessError):
+            done += len(store.present(waiting.values()))  # what workers kept and could not tell
         where = f"; {done} of {len(places)} jobs are kept in {store.folder}, from where the same command goes on"
         return where if store.folder and done else ""
 
@@ -112,6 +121,7 @@ def stream_jobs(
         for job in [job for key, job in waiting.items() if losses[key] >= TRIES]:
             said = f"{job.name} {dict(job.arguments)} lost its worker {TRIES} times (out of memory?)"
             leave(job, HarnessError(said))
+        yield from found(list(waiting.values()))  # what workers kept that were lost afterwards
 
 
 @dataclass
@@ -127,9 +137,27 @@ class _Ended:
     suspects: list[list[Job]] = field(default_factory=list)
 
 
-def _attempt(batches: list[list[Job]], executor: Executor, ended: _Ended) -> Iterator[tuple[Job, Any]]:
+def _able(executor: Executor, store: Store) -> Executor:
+    """`InputError` where the executor's workers would not see the store."""
+    if store.across or getattr(executor, "alone", False):
+        return executor
+    executor.shutdown(wait=False)
+    raise InputError(f"store {store.folder} is of one process (allowed with others: a folder, s3://BUCKET/PREFIX …)")
+
+
+def _kept(found: Iterable[tuple[Job, Kept]], store: Store) -> Iterator[tuple[Job, Any]]:
+    """Results that are kept by now: a worker may have been unable to, or have a folder of that name to itself."""
+    for job, (result, kept) in found:
+        if not kept or (store.at_hand and job not in store):
+            result = store.save(job, result)
+        yield job, result
+
+
+def _attempt(batches: list[list[Job]], executor: Executor, store: Store, ended: _Ended) -> Iterator[tuple[Job, Kept]]:
     """Jobs with their results, as they finish; all others go to `ended` or, if they never began, stay missing."""
-    pending: dict[Future[list[Any]], list[Job]] = {}
+    pending: dict[Future[list[Kept]], list[Job]] = {}
+    ready: SimpleQueue[Future[list[Kept]]] = SimpleQueue()
+    elsewhere, window = getattr(executor, "elsewhere", False), getattr(executor, "window", len(batches) + 1)
     broken: list[list[Job]] = []
     finished = False
     follow(pending, executor)
@@ -137,18 +165,20 @@ def _attempt(batches: list[list[Job]], executor: Executor, ended: _Ended) -> Ite
         try:
             for batch in batches:
                 submitted(batch)
-                future = executor.submit(run_batch, batch)
+                future = executor.submit(work, batch, store, elsewhere)
                 pending[future] = batch
-                if future.done():  # as in this process: kept at once, whatever comes after
-                    yield from _outcome(future, pending, ended, broken)
+                future.add_done_callback(ready.put)
+                while pending and (len(pending) >= window or not ready.empty()):
+                    yield from _outcome(ready.get(), pending, ended, broken)
         except BrokenProcessPool:
             pass  # those submitted say so themselves, the others stay missing
-        for future in as_completed(list(pending)):
-            yield from _outcome(future, pending, ended, broken)
+        getattr(executor, "flush", lambda: None)()
+        while pending:
+            yield from _outcome(ready.get(), pending, ended, broken)
         finished = True
     finally:
         follow({}, None)
-        for future in pending:
+        for future in list(pending):
             future.cancel()
         executor.shutdown(wait=finished)
     if len(batches) == 1:
@@ -160,13 +190,15 @@ def _attempt(batches: list[list[Job]], executor: Executor, ended: _Ended) -> Ite
 
 
 def _outcome(
-    future: Future[list[Any]], pending: dict[Future[list[Any]], list[Job]], ended: _Ended, broken: list[list[Job]]
-) -> Iterator[tuple[Job, Any]]:
+    future: Future[list[Kept]], pending: dict[Future[list[Kept]], list[Job]], ended: _Ended, broken: list[list[Job]]
+) -> Iterator[tuple[Job, Kept]]:
     batch, error = pending.pop(future), future.exception()
     if error is None:
         yield from zip(batch, future.result(), strict=True)
     elif isinstance(error, BrokenProcessPool):
         broken.append(batch)
+    elif isinstance(error, Unbegun):
+        pass
     elif type(error).__name__ in _LOST_WORKER:
         ended.lost.append(batch)
     elif ended.going_on and isinstance(error, HarnessError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import tracemalloc
 from concurrent.futures import Executor
 from pathlib import Path
@@ -14,42 +12,9 @@ import pytest
 
 from harness.errors import HarnessError, InputError
 from harness.jobs import Job, Store, open_executor, run_jobs, stream_jobs
-from harness.jobs.executors import SerialExecutor, SubmititExecutor
+from harness.jobs.executors import SerialExecutor
 from harness.jobs.provenance import code_digest
-from tests.helpers import ROOT
-
-
-def square(number: int, calls: str | None = None) -> int:
-    if calls:
-        (Path(calls) / f"{number}.{os.getpid()}.{os.urandom(4).hex()}").touch()
-    return number * number
-
-
-def refuse(number: int) -> int:
-    raise InputError(f"number {number} (allowed: none)")
-
-
-def die_once(number: int, folder: str) -> int:
-    mark = Path(folder) / f"died-{number}"
-    if number == 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def die(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def halves(asked: list[dict[str, int]]) -> list[int]:
-    if odd := [each["number"] for each in asked if each["number"] % 2]:
-        raise InputError(f"{odd[0]} is odd (allowed: even)")
-    return [each["number"] // 2 for each in asked]
-
-
-def jobs_of(count: int, **more: Any) -> list[Job]:
-    return [Job(square, {"number": number, **more}) for number in range(count)]
+from tests.helpers.jobs import die, die_once, halves, jobs_of, refuse, square
 
 
 def test_keys_follow_content_not_order() -> None:
@@ -166,8 +131,10 @@ def test_no_altered_record_is_taken_for_a_result(tmp_path: Path, caplog: pytest.
 def test_a_record_of_another_job_is_not_taken(tmp_path: Path) -> None:
     store, (first, second) = Store(tmp_path), jobs_of(2)
     store.save(first, 0)
-    store._path(second).parent.mkdir(exist_ok=True)
-    store._path(first).rename(store._path(second))
+    (written,) = tmp_path.rglob("*.json")
+    other = tmp_path / second.key[:2] / f"{second.key}.json"
+    other.parent.mkdir(exist_ok=True)
+    written.rename(other)
     assert run_jobs([second], SerialExecutor, store) == [1]
 
 
@@ -231,7 +198,7 @@ def test_processes_give_the_same_and_a_killed_worker_is_retried(tmp_path: Path) 
 def test_who_always_kills_its_worker_is_named_and_no_other_job_is(tmp_path: Path) -> None:
     jobs, heard = [Job(die, {"number": 7}), *jobs_of(6)], dict[int, HarnessError]()
     assert run_jobs(jobs, lambda: open_executor("local:2"), None, None, heard.__setitem__)[1:] == [0, 1, 4, 9, 16, 25]
-    assert list(heard) == [0] and "test_jobs:die {'number': 7} lost its worker 3 times" in str(heard[0])
+    assert list(heard) == [0] and "helpers.jobs:die {'number': 7} lost its worker 3 times" in str(heard[0])
     with pytest.raises(HarnessError, match=r"\{'number': 7\} lost its worker 3 times.*; \d of 7 jobs are kept in"):
         run_jobs([*jobs[1:], jobs[0]], lambda: open_executor("local:2"), Store(tmp_path))
 
@@ -250,43 +217,3 @@ def test_a_run_that_goes_on_finishes_all_others_and_hears_of_each_failure(tmp_pa
     assert all(isinstance(error, InputError) for error in heard.values())
     with pytest.raises(TypeError):  # a fault of the program is none to go on after
         run_jobs([Job(square, {"strange": 1})], lambda: open_executor(executor), None, None, heard.__setitem__)
-
-
-@pytest.mark.parametrize("text", ["gpu", "local:0", "local:x", "dask:host", ""])
-def test_unknown_executors_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="allowed: local"):
-        open_executor(text)
-
-
-def test_slurm_without_slurm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("submitit")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="sbatch"):
-        open_executor("slurm")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("cluster", ["debug", "local"])
-def test_submitit_gives_the_same(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("submitit")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT))))
-    assert run_jobs(jobs_of(2), lambda: SubmititExecutor(cluster, tmp_path, timeout_min=2)) == [0, 1]
-
-
-@pytest.mark.slow
-def test_dask_with_two_workers_gives_the_same_and_retries_a_killed_one(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-    ) as cluster:
-        address = cluster.scheduler_address.replace("tcp://", "dask://")
-        jobs = [Job(die_once, {"number": number, "folder": str(tmp_path)}) for number in range(4)]
-        assert run_jobs([*jobs_of(3), *jobs], lambda: open_executor(address)) == [0, 1, 4, 0, 1, 2, 3]
-
-
-@pytest.mark.slow
-def test_dask_without_a_scheduler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed")
-    monkeypatch.setattr("harness.jobs.executors.ANSWER_SECONDS", 1)
-    with pytest.raises(HarnessError, match="no dask scheduler"):
-        open_executor("dask://127.0.0.1:9")
