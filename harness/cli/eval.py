@@ -21,6 +21,7 @@ from harness.cli.options import (
     KeepGoing,
     Limit,
     MapModels,
+    OptionalStore,
     Root,
     Workers,
     WorkingSizes,
@@ -78,6 +79,7 @@ def run(
     limit: Limit = None,
     workers: Workers = None,
     executor: Executor = "local",
+    store: OptionalStore = None,
     save_maps: Annotated[Path | None, typer.Option("--save-maps", help="Write every map there as PNG.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write tables, per-image rows, curves there; a killed run resumes.")
@@ -111,7 +113,7 @@ def run(
         found = harness.evaluate(
             models or ([] if maps else [PRODUCTION]), corpora or (), options,
             maps=maps or (), own=own, as_tool=as_tool, root=root, limit=limit, workers=workers, executor=executor,
-            save_maps=save_maps, out=out, sheet=sheet, notes=note or (),
+            store=store, save_maps=save_maps, out=out, sheet=sheet, notes=note or (),
             look=lambda sets: look_over(sets, threshold, check, report, keep_going),
             progress=partial(report, "measuring"), failed=failures.hear,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from rich.text import Text
 import harness
 from harness.cli import complete
 from harness.cli.events import long
-from harness.cli.options import AsJson, Policy, Root, Workers
+from harness.cli.options import EXECUTORS, AsJson, Policy, Root, Workers
 from harness.cli.progress import remark, stages
 from harness.cli.terminal import terminal
 from harness.errors import InputError
@@ -57,6 +57,9 @@ def gate(
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for verdict, evidence and report.")] = Path("runs/gate"),
     workers: Workers = None,
+    executor: Annotated[
+        str | None, typer.Option("--executor", help=f"Where jobs run, in place of --workers: {EXECUTORS}.")
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", help="What to print: text, markdown, github (annotations) or junit (XML).")
     ] = TEXT,
@@ -93,6 +96,7 @@ def gate(
                 policy=rules,
                 root=root,
                 workers=workers,
+                executor=executor,
                 announce=remark,
                 progress=report,
             )

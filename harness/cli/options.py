@@ -14,9 +14,15 @@ import typer
 from harness.cli import complete
 from harness.errors import InputError
 
-STORE = Path(".harness-jobs")
+
+class PathOrUrl(str):
+    """A folder, or a place that fsspec opens; relative ones of a project file are relative to that."""
+
+
+STORE = PathOrUrl(".harness-jobs")
 
 _MODEL = "Registry id, production, or a path to an .onnx"
+EXECUTORS = "local, local:WORKERS, dask://HOST:PORT or slurm[:NAME=VALUE,…]"
 _SIZES = "native, N, short:N or WxH: what the model sees"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -41,7 +47,7 @@ Encoder = Annotated[
     ),
 ]
 Every = Annotated[int, typer.Option("--every", min=1, help="Score every N-th frame.")]
-Executor = Annotated[str, typer.Option("--executor", help="local, local:WORKERS, dask://HOST:PORT or slurm.")]
+Executor = Annotated[str, typer.Option("--executor", help=f"{EXECUTORS}.")]
 Fps = Annotated[str | None, typer.Option("--fps", help="Frame rate of raw YUV and folders of pictures.")]
 KeepGoing = Annotated[
     bool,
@@ -86,7 +92,17 @@ Root = Annotated[
     typer.Option("--root", help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache]."),
 ]
 Size = Annotated[str | None, typer.Option("--size", help="WxH of raw YUV.")]
-Store = Annotated[Path, typer.Option("--store", help="Finished jobs: a rerun computes only what is missing.")]
+_STORE = "Finished jobs, in a folder or at s3://BUCKET/PREFIX: a rerun computes only what is missing"
+Store = Annotated[PathOrUrl, typer.Option("--store", help=f"{_STORE}.", parser=PathOrUrl, metavar="PATH|URL")]
+OptionalStore = Annotated[
+    PathOrUrl | None,
+    typer.Option(
+        "--store",
+        help=f"{_STORE} [default: in --out, until all is done].",
+        parser=PathOrUrl,
+        metavar="PATH|URL",
+    ),
+]
 TrustedKeys = Annotated[
     Path | None, typer.Option("--keys", help="Whom to trust [default: trusted_keys in the model folder].")
 ]

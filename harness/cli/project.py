@@ -146,8 +146,12 @@ def _typed(value: Any, hint: str, folder: Path) -> Any:
     if "list[" in hint and not isinstance(value, list):
         value = [value]
     if "Path" in hint:
-        return [str(folder / one) for one in value] if isinstance(value, list) else str(folder / value)
+        return [_found(one, folder) for one in value] if isinstance(value, list) else _found(value, folder)
     return value
+
+
+def _found(path: str, folder: Path) -> str:
+    return path if "://" in path else str(folder / path)
 
 
 def _listed(names: typing.Iterable[str]) -> str:

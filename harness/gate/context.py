@@ -63,6 +63,8 @@ class Context:
     registry: Registry = field(default_factory=Registry.read)
     workers: int = 1
     look: int | None = None
+    executor: str | None = None
+    """Where jobs run, in place of `workers` here."""
     announce: Callable[[str], None] = field(default=print, repr=False)
     progress: Callable[[str, int, int], None] | None = field(default=None, repr=False)
     looked_up: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)

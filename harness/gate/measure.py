@@ -20,7 +20,7 @@ from harness.gate.groups.accuracy import SAMPLE
 from harness.gate.groups.base import Tables, Wanted
 from harness.gate.groups.contract import HELD
 from harness.gate.pair import pair_table
-from harness.jobs import Store, open_executor
+from harness.jobs import Store, executor_maker
 from harness.jobs.provenance import code_of
 from harness.models.facts import facts_of
 from harness.models.sources import ModelSource
@@ -82,6 +82,7 @@ def _paired(context: Context, wanted: Wanted) -> Iterator[Table]:
         {corpus: pairs},
         EvalOptions((working,)),
         workers=context.workers,
+        executor=executor_maker(context.executor) if context.executor else None,
         store=context.out / "jobs" / "eval",
         progress=_told(context, f"images of {corpus}"),
     )
@@ -120,7 +121,7 @@ def _feature(context: Context, wanted: Wanted) -> Iterator[Table]:
         chosen_clips(context),
         context.files,
         _feature_plan(wanted, every=wanted.settings["every"]),
-        lambda: open_executor("local", context.workers),
+        executor_maker(_executor(context)),
         Store(context.out / "jobs" / "feature"),
         _told(context, "clips encoded and read"),
     )
@@ -155,7 +156,7 @@ def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
     tables = roi_at_cost(
         plan,
         Clips(wanted.data, context.corpora if generated else context.root, rows["clip"]),
-        executor=f"local:{context.workers}",
+        executor=_executor(context),
         store=context.out / "jobs" / "roi",
         name="roi",
         progress=_told(context, "arms encoded and measured"),
@@ -163,6 +164,10 @@ def _roi(context: Context, wanted: Wanted) -> Iterator[Table]:
     )
     for table in tables:
         yield replace(table, command=f"{table.command} {shlex.join(['--out', str(context.out / 'repeat' / 'roi')])}")
+
+
+def _executor(context: Context) -> str:
+    return context.executor or f"local:{context.workers}"
 
 
 def _times(context: Context, wanted: Wanted) -> Iterator[Table]:

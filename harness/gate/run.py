@@ -24,6 +24,7 @@ from harness.gate.policy import Policy, load_policy
 from harness.gate.power import foresee
 from harness.gate.text import markdown
 from harness.gate.verdict import Decision, Verdict, write_verdict
+from harness.jobs import executor_maker
 from harness.jobs.provenance import processor_name
 from harness.locks import folder_held
 from harness.models.registry import Registry
@@ -40,6 +41,7 @@ def run_gate(
     root: Path | None = None,
     models: Path | None = None,
     workers: int | None = None,
+    executor: str | None = None,
     announce: Callable[[str], None] = print,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Verdict:
@@ -55,6 +57,7 @@ def run_gate(
         root: The folder of corpora.
         models: The model folder.
         workers: Processes [default: one a core].
+        executor: Where jobs run instead, as for `harness.evaluate`; times and memory are measured here all the same.
         announce: Hears what is being done.
         progress: Hears (what, done, all) of images, clips and arms [default: each tenth is announced].
 
@@ -65,6 +68,10 @@ def run_gate(
         InputError: For an unknown model, profile, root or name in the policy, an incumbent that does not load, or
             evidence that was changed by hand. What merely cannot be measured ends as INCONCLUSIVE checks.
     """
+    if executor:
+        executor_maker(executor)  # refused before anything is measured
+        if workers:
+            raise InputError(f"{workers} workers with executor {executor} (allowed: one of the two)")
     policy = policy or load_policy(models=models)
     chosen, registry = policy.profile(profile), Registry.read(models)
     refuse_unknown(policy, chosen)
@@ -78,6 +85,7 @@ def run_gate(
         root=root,
         registry=registry,
         workers=workers or os.cpu_count() or 1,
+        executor=executor,
         announce=announce,
         progress=progress,
     )

@@ -149,7 +149,8 @@ class MapFolder:
 
     def of(self, pictures: Iterable[str]) -> MapFolder:
         """The same with the maps of these pictures alone: all that another process has to be told."""
-        return replace(self, files={picture: self.files[picture] for picture in pictures if picture in self.files})
+        chosen = {picture: self.files[picture].absolute() for picture in pictures if picture in self.files}
+        return replace(self, files=chosen)
 
     def open(self, threads: int) -> Mapper:
         def read(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:

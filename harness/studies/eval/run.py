@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -11,10 +12,11 @@ from pathlib import Path
 
 from corpora.loader import Pair, content_digest
 from corpora.manifest import published_count
+from corpora.memo import digests_of
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
-from harness.jobs import Job, Store, open_executor, run_jobs, stream_jobs
-from harness.models.sources import MapFolder, MapSource, find_source
+from harness.jobs import Job, Store, executor_maker, run_jobs, stream_jobs
+from harness.models.sources import MapFolder, MapSource, ModelSource, find_source
 from harness.studies.eval.options import Arm, EvalOptions, arms_of
 from harness.studies.eval.part import Part, measure
 from harness.studies.eval.result import Evaluation, Gathered
@@ -42,7 +44,7 @@ def evaluate_pairs(
     limit: int | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
-    store: Path | None = None,
+    store: Path | str | None = None,
     save_maps: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     failed: Callable[[str, str], None] | None = None,
@@ -72,7 +74,7 @@ def evaluate_pairs(
     if empty := [split for split, pairs in chosen.items() if not pairs]:
         raise InputError(f"split {empty[0]} holds no images")
     threads = 0 if workers == 1 and executor is None else 1
-    where = executor or (lambda: open_executor("local", workers))
+    where = executor or executor_maker("local", workers)
     parts = {split: [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)] for split, pairs in chosen.items()}
     with scratch_folder() if failed and store is None else nullcontext(store) as place:
         while True:
@@ -178,19 +180,28 @@ def _job(split: str, pairs: list[Pair], arm: Arm, options: EvalOptions, threads:
     source = arm.source
     if isinstance(source, MapFolder):
         source = source.of(f"{split}/{pair.name}" for pair in pairs)
+    elif isinstance(source, ModelSource):
+        source = replace(source, file=replace(source.file, path=source.path.absolute()))
     arguments = {
-        "split": split,
         "working": working,
         "distortion": distortion,
         "colour": options.colour,
         "minmax": options.minmax,
         "by_maximum": options.by_maximum,
         "truth_threshold": options.truth_threshold,
-        "maps": str(save_maps.joinpath(*arm.folders, split)) if save_maps else None,
+        "maps": str(save_maps.resolve().joinpath(*arm.folders, split)) if save_maps else None,
     }
-    inputs = {"maps": source.digest, "images": content_digest(pairs)}
-    aside = {"source": source, "pairs": pairs, "threads": threads}
+    inputs = {"maps": source.digest, "images": _pictures_digest(pairs)}
+    lie = [Pair(pair.name, pair.image.absolute(), pair.mask.absolute()) for pair in pairs]
+    aside = {"split": split, "source": source, "pairs": lie, "threads": threads}
     return Job(measure, arguments, inputs, aside, batch=f"{split} {pairs[0].name}")
+
+
+def _pictures_digest(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over the names and the content of pairs, whatever their folders are called."""
+    shas = digests_of([path for pair in pairs for path in (pair.image, pair.mask)])
+    lines = (f"{pair.name} {image} {mask}\n" for pair, image, mask in zip(pairs, shas[::2], shas[1::2], strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _refuse_duplicates(names: list[str]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from corpora.loader import Pair, load_pairs, pairs_in
 from harness.errors import InputError
 from harness.files import check_writable
-from harness.jobs import open_executor
+from harness.jobs import executor_maker
 from harness.jobs.provenance import command_line
 from harness.locks import folder_held
 from harness.models.sources import MapFolder, find_source
@@ -80,6 +80,7 @@ def evaluate(
     limit: int | None = None,
     workers: int | None = None,
     executor: str = LOCAL,
+    store: Path | str | None = None,
     save_maps: Path | None = None,
     out: Path | None = None,
     sheet: bool = False,
@@ -101,7 +102,9 @@ def evaluate(
         root: Where the corpora lie; else `HARNESS_CORPORA`, then the cache.
         limit: Only the first so many images of each corpus.
         workers: Processes, which change no number; else as many as the images are worth.
-        executor: Where jobs run instead: `local:WORKERS`, `dask://HOST:PORT` or `slurm`; it changes no number either.
+        executor: Where jobs run instead: `local:WORKERS`, `dask://HOST:PORT` or `slurm[:NAME=VALUE,…]`; it changes no
+            number either.
+        store: Folder or URL of finished jobs that is kept; else they are in `out` until all is done.
         save_maps: Folder for every map, as PNG.
         out: Folder for tables, per-image rows, figures and `report.html`; a run that was stopped is taken up there, and
             no other run may write there at the same time.
@@ -123,6 +126,7 @@ def evaluate(
     refuse_repeats("corpus", [name.lower() for name in (*corpora, *own)])
     if workers and executor != LOCAL:
         raise InputError(f"{workers} workers with executor {executor} (allowed: one of the two, as local:{workers})")
+    maker = executor_maker(executor)
     tool = find_tool(as_tool) if as_tool else None
     if tool:
         options = replace(options, minmax=tool.minmax, by_maximum=tool.by_maximum, truth_threshold=tool.truth_threshold)
@@ -149,8 +153,8 @@ def evaluate(
             options,
             limit=limit,
             workers=workers or usual_workers(max(len(found[:limit]) for found in pairs.values())),
-            executor=None if executor == LOCAL else lambda: open_executor(executor),
-            store=out / PARTS if out else None,
+            executor=None if executor == LOCAL else maker,
+            store=store or (out / PARTS if out else None),
             save_maps=save_maps,
             progress=progress,
             failed=hear if failed else None,

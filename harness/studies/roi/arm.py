@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from corpora.loader import images_in
+from corpora.loader import ClipPair, images_in
 from harness.errors import InputError
 from harness.files import scratch_folder
+from harness.jobs import Job
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import open_clip
@@ -33,6 +34,7 @@ from harness.roi.proof import stream_digest
 from harness.saliency.colour import true_rgb
 from harness.studies.roi.plan import ORACLE, SHUFFLED
 
+MODEL = "model"  # an arm's name in jobs, whatever tables call the model: that decides no number
 SURE_QP = 2.0  # from here on an offset must change the stream: x264 skips a single step from block to block
 
 
@@ -62,6 +64,28 @@ def measure_arm(
         source = None if strength is None else source_of(arm, truth, model, sha256, other)
         ladder = Ladder(name, clip, truth, find_encoder(encoder), crfs, preset, WorkingSize.parse(working), scratch)
         return ladder.encode(arm, source, strength)
+
+
+def places_of(clip: ClipPair) -> dict[str, str]:
+    """Where a job finds a clip, beside the digest of what it is."""
+    return {"frames": str(clip.frames.absolute()), "masks": str(clip.masks.absolute())}
+
+
+def weights_of(source: ModelSource) -> tuple[dict[str, str], dict[str, str]]:
+    """Which model steers, for a job's inputs, and where it finds it."""
+    return {"model": source.digest}, {"model": str(source.path.absolute()), "sha256": source.digest}
+
+
+def labelled(
+    work: Sequence[tuple[Job, str]], found: Mapping[str, Sequence[list[dict[str, Any]]]]
+) -> Iterator[dict[str, Any]]:
+    """The rows that jobs gave, by clip in the order of `work`, under the names that tables have for their arms."""
+    labels: dict[str, list[str]] = {}
+    for job, label in work:
+        labels.setdefault(job.arguments["name"], []).append(label)
+    for clip, results in found.items():
+        for label, rows in zip(labels[clip], results, strict=True):
+            yield from (row | {"arm": label} for row in rows)
 
 
 @dataclass(frozen=True)

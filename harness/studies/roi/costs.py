@@ -22,7 +22,18 @@ from harness.quality.bdrate import bd_rate
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.laws import MAP, Law
 from harness.roi.proof import probe
-from harness.studies.roi.arm import FirstFrames, KeptMaps, Ladder, Masks, measure_arm, source_of
+from harness.studies.roi.arm import (
+    MODEL,
+    FirstFrames,
+    KeptMaps,
+    Ladder,
+    Masks,
+    labelled,
+    measure_arm,
+    places_of,
+    source_of,
+    weights_of,
+)
 from harness.studies.roi.budgets import COSTS, Budget, Point, at_budget, search
 from harness.studies.roi.plan import MASK, METRICS, ORACLE, PLAIN, CostPlan, metrics_of, models_of
 from harness.tables import Code, Table, left_out_notes
@@ -129,32 +140,35 @@ def encode_at_costs(
             measure_arm,
             {**_common(clip, encoder, plan), "crfs": _with_finer(plan), "arm": PLAIN, "strength": None},
             {"clip": clip_digest(clip)},
+            places_of(clip),
         )
         for clip in clips
         for encoder in plan.encoders
     ]
-    arms = [arm for law in plan.laws for arm in _arms(models, law, plan.oracle)] + [(CENTRE_PRIOR, str(MAP), {})]
+    arms = [arm for law in plan.laws for arm in _arms(models, law, plan.oracle)]
+    arms.append((CENTRE_PRIOR, CENTRE_PRIOR, str(MAP), {}, {}))
     total = len(plain) * (1 + len(arms))
     anchors = run_groups(plain, executor, store, lambda done, _: told(done, total), failed)
-    jobs = list(_searches([clip for clip in clips if clip.name in anchors], plan, arms, anchors))
+    searches = list(_searches([clip for clip in clips if clip.name in anchors], plan, arms, anchors))
+    jobs = [job for job, _ in searches]
     found = run_groups(jobs, executor, store, lambda done, _: told(len(plain) + done, total), failed)
-    rows = pd.DataFrame(row for own in (anchors, found) for clip in found for result in own[clip] for row in result)
+    own = [row for clip in found for result in anchors[clip] for row in result]
+    rows = pd.DataFrame([*own, *labelled(searches, found)])
     return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
 
 
-Arm = tuple[str, str, dict[str, str]]
+Arm = tuple[str, str, str, dict[str, str], dict[str, str]]
+"""An arm as jobs and as tables call it, its law, what a job reads for it and where that lies."""
 
 
 def _arms(models: Sequence[ModelSource], law: str, oracle: bool) -> list[Arm]:
-    own: list[Arm] = [(source.name, law, {"model": str(source.path), "sha256": source.digest}) for source in models]
-    return [*own, (ORACLE, law, {})] if oracle else own
+    own: list[Arm] = [(MODEL, source.name, law, *weights_of(source)) for source in models]
+    return [*own, (ORACLE, ORACLE, law, {}, {})] if oracle else own
 
 
 def _common(clip: ClipPair, encoder: str, plan: CostPlan) -> dict[str, Any]:
     return {
         "name": clip.name,
-        "frames": str(clip.frames),
-        "masks": str(clip.masks),
         "encoder": encoder,
         "crfs": list(plan.crfs),
         "preset": plan.preset,
@@ -172,14 +186,15 @@ def _with_finer(plan: CostPlan) -> list[float]:
 
 def _searches(
     clips: Sequence[ClipPair], plan: CostPlan, arms: Sequence[Arm], anchors: Mapping[str, list[Any]]
-) -> Iterator[Job]:
+) -> Iterator[tuple[Job, str]]:
     for clip in clips:
         for encoder, plain in zip(plan.encoders, anchors[clip.name], strict=True):
             anchor = _Anchor.of(plain, plan.crfs)
             common = _common(clip, encoder, plan) | {"budgets": list(plan.budgets)}
             common |= {"anchor": dict(anchor.values), "planned": list(anchor.planned)}
-            for arm, law, more in arms:
-                yield Job(measure_at_costs, {**common, "arm": arm, "law": law, **more}, {"clip": clip_digest(clip)})
+            for arm, label, law, read, at in arms:
+                asked, inputs = {**common, "arm": arm, "law": law}, {"clip": clip_digest(clip), **read}
+                yield Job(measure_at_costs, asked, inputs, {**places_of(clip), **at}), label
 
 
 def at_costs(rows: pd.DataFrame, plan: CostPlan) -> pd.DataFrame:

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from corpora.loader import ClipPair
+from corpora.memo import digests_of
 from harness.errors import HarnessError, InputError
-from harness.files import sha256_of, whole_folder
+from harness.files import whole_folder
 from harness.jobs import Job
 from harness.locks import file_held
 from harness.media.open import Clip, open_clip
@@ -52,7 +53,7 @@ def clips_with_regions(
 
 def _masks(video: Path, reference: MapSource, working: WorkingSize, folder: Path, frames: int | None) -> Path:
     clip = open_clip(video)
-    inputs = {"video": sha256_of(video), "reference": reference.digest}
+    inputs = {"video": digests_of([video])[0], "reference": reference.digest}
     job = Job(clips_with_regions, {"working": str(working), "frames": frames}, inputs)
     done = folder / f"{video.stem}-{job.key[:16]}"
     if done.is_dir():

@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 
 from corpora.loader import ClipPair, clip_digest, load_clips
+from corpora.memo import digests_of
 from harness.errors import InputError
-from harness.files import sha256_of
-from harness.jobs import Store, open_executor
+from harness.jobs import Store, executor_maker
+from harness.jobs.places import is_url
 from harness.jobs.provenance import code_of, command_line
 from harness.models.sources import CentrePrior, MapSource, find_source
 from harness.models.working_size import WorkingSize
@@ -27,6 +28,8 @@ from harness.studies.roi.sheets import mappers_of, sheet_figure
 from harness.studies.roi.sweep import measurable, sweep
 from harness.studies.roi.tables import bd_rates, sweep_tables
 from harness.tables import Table
+
+JOBS = Path(".harness-jobs")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def roi_sweep(
     clips: Clips = Clips(),
     *,
     executor: str = "local",
-    store: Path = Path(".harness-jobs"),
+    store: Path | str = JOBS,
     name: str = "sweep",
     progress: Callable[[int, int], None] | None = None,
     announce: Callable[[str], None] = lambda line: None,
@@ -93,8 +96,8 @@ def roi_sweep(
     Args:
         plan: Encoders, CRFs, strengths and models; its `region` is set by what `clips` are.
         clips: What to encode.
-        executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm`.
-        store: Folder of finished jobs, so that a rerun computes only what is missing.
+        executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm[:NAME=VALUE,…]`.
+        store: Folder or URL of finished jobs, so that a rerun computes only what is missing.
         name: First part of the names of tables and pictures.
         progress: Hears (arms done, all).
         announce: Hears, before the first encode, of every clip that is left out.
@@ -112,8 +115,8 @@ def roi_sweep(
         >>> plan = SweepPlan(("saliency_student_v3",), frames=24)
         >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
     """
-    ready = _ready(plan, clips, store, announce, failed)
-    rows = sweep(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress, ready.hear)
+    maker, ready = executor_maker(executor), _ready(plan, clips, store, announce, failed)
+    rows = sweep(ready.able, ready.plan, maker, Store(store), progress, ready.hear)
     command = repeat_command(plan, clips, name, failed is not None)
     tables = sweep_tables(rows, ready.plan, name, command=command, **ready.told)
     return Swept(name, ready.plan, tuple(ready.measured), rows, tables, ready.left_out)
@@ -124,7 +127,7 @@ def roi_at_cost(
     clips: Clips = Clips(),
     *,
     executor: str = "local",
-    store: Path = Path(".harness-jobs"),
+    store: Path | str = JOBS,
     name: str = "sweep",
     progress: Callable[[int, int], None] | None = None,
     announce: Callable[[str], None] = lambda line: None,
@@ -136,7 +139,7 @@ def roi_at_cost(
         plan: Encoders, CRFs, budgets, laws and models; its `region` is set by what `clips` are.
         clips: What to encode.
         executor: Where jobs run, as for `roi_sweep`.
-        store: Folder of finished jobs.
+        store: Folder or URL of finished jobs.
         name: First part of the tables' names.
         progress: Hears (arms done, all).
         announce: Hears of every clip that is left out.
@@ -153,8 +156,8 @@ def roi_at_cost(
         >>> plan = CostPlan(("saliency_student_v3",), frames=24)
         >>> roi_at_cost(plan, Clips(names=("libby", "dog")))[0].rows  # doctest: +SKIP
     """
-    ready = _ready(plan, clips, store, announce, failed)
-    rows = encode_at_costs(ready.able, ready.plan, lambda: open_executor(executor), Store(store), progress, ready.hear)
+    maker, ready = executor_maker(executor), _ready(plan, clips, store, announce, failed)
+    rows = encode_at_costs(ready.able, ready.plan, maker, Store(store), progress, ready.hear)
     command = repeat_command(plan, clips, name, failed is not None)
     return cost_tables(rows, ready.plan, name, command=command, **ready.told)
 
@@ -198,7 +201,7 @@ class _Ready(Generic[P]):
 def _ready(
     plan: P,
     clips: Clips,
-    store: Path,
+    store: Path | str,
     announce: Callable[[str], None],
     failed: Callable[[str, str], None] | None,
 ) -> _Ready[P]:
@@ -215,7 +218,7 @@ def _ready(
         assert clips.reference is not None
         judge = find_source(clips.reference)
         where, corpus, working = _where(judge, models), "none", WorkingSize.parse(plan.working)
-        regions = store / "regions"
+        regions = _regions(store)
         found = clips_with_regions(clips.videos, judge, working, regions, plan.frames, hear if failed else None)
     else:
         where, corpus, found = (
@@ -231,7 +234,8 @@ def _ready(
     if not able:
         raise InputError(f"no clip can be measured ({'; '.join(f'{clip}: {why}' for clip, why in left_out.items())})")
     if clips.videos:
-        digests = {clip.name: (f"video {clip.name}", sha256_of(clip.frames)) for clip in able}
+        shas = digests_of([clip.frames for clip in able])
+        digests = {clip.name: (f"video {clip.name}", sha256) for clip, sha256 in zip(able, shas, strict=True)}
         data = {f"reference {judge.name}": judge.digest}
     else:
         digests = {clip.name: (f"{corpus}/{clip.name}", clip_digest(clip)) for clip in able}
@@ -245,6 +249,11 @@ def _ready(
         "remarks": unsteady_note(plan.encoders, Settings(preset=plan.preset)),
     }
     return _Ready(plan, able, left_out, known, digests, failed)
+
+
+def _regions(store: Path | str) -> Path:
+    """Where masks of regions are kept: a folder, wherever jobs are."""
+    return (JOBS if is_url(store) else Path(store)) / "regions"
 
 
 def repeat_command(plan: SweepPlan, clips: Clips, name: str, keep_going: bool = False) -> str:

@@ -15,7 +15,7 @@ from harness.media.open import open_clip
 from harness.models.sources import CENTRE_PRIOR, ModelSource
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.proof import probe
-from harness.studies.roi.arm import Masks, measure_arm
+from harness.studies.roi.arm import MODEL, Masks, labelled, measure_arm, places_of, weights_of
 from harness.studies.roi.plan import METRICS, ORACLE, PLAIN, REFERENCE, SHUFFLED, SweepPlan, metrics_of, models_of
 from harness.studies.roi.reference import ABOVE
 
@@ -46,9 +46,9 @@ def sweep(
         probe(find_encoder(encoder), Settings(crf=plan.crfs[0], preset=plan.preset))
     models = models_of(plan)
     others = [*clips[1:], clips[0]]
-    jobs = [job for clip, other in zip(clips, others, strict=True) for job in _jobs(clip, other, plan, models)]
-    found = run_groups(jobs, executor, store, progress, failed)
-    rows: pd.DataFrame = pd.DataFrame(row for results in found.values() for result in results for row in result)
+    work = [each for clip, other in zip(clips, others, strict=True) for each in _jobs(clip, other, plan, models)]
+    found = run_groups([job for job, _ in work], executor, store, progress, failed)
+    rows: pd.DataFrame = pd.DataFrame(labelled(work, found))
     _refuse_ignored_maps(rows)
     return rows.rename(columns=dict(zip(METRICS, metrics_of(plan.region), strict=True)))
 
@@ -98,25 +98,25 @@ def _refuse_ignored_maps(rows: pd.DataFrame) -> None:
             raise HarnessError(f"{encoder} ignored the map: {arm} on {clip} gave the plain streams")
 
 
-def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan, models: Sequence[ModelSource]) -> Iterator[Job]:
-    inputs = {"clip": clip_digest(clip)}
-    arms: list[tuple[str, dict[str, str], dict[str, str]]] = [
-        (source.name, {"model": str(source.path), "sha256": source.digest}, {}) for source in models
-    ]
-    arms += [(CENTRE_PRIOR, {}, {}), (ORACLE, {}, {})]
+def _jobs(clip: ClipPair, other: ClipPair, plan: SweepPlan, models: Sequence[ModelSource]) -> Iterator[tuple[Job, str]]:
+    """Jobs, each with what tables call its arm."""
+    inputs, lies = {"clip": clip_digest(clip)}, places_of(clip)
+    arms = [(MODEL, source.name, *weights_of(source)) for source in models]
+    arms += [(CENTRE_PRIOR, CENTRE_PRIOR, {}, {}), (ORACLE, ORACLE, {}, {})]
     if other is not clip:
-        arms.append((SHUFFLED, {**arms[0][1], "other": str(other.frames)}, {"other": clip_digest(other)}))
+        read, at = weights_of(models[0])
+        read, at = {**read, "other": clip_digest(other)}, {**at, "other": str(other.frames.absolute())}
+        arms.append((SHUFFLED, SHUFFLED, read, at))
     for encoder in plan.encoders:
         common = {
             "name": clip.name,
-            "frames": str(clip.frames),
-            "masks": str(clip.masks),
             "encoder": encoder,
             "crfs": list(plan.crfs),
             "preset": plan.preset,
             "working": plan.working,
             "limit": plan.frames,
         }
-        yield Job(measure_arm, {**common, "arm": PLAIN, "strength": None}, inputs)
-        for strength, (arm, more, read) in itertools.product(plan.strengths, arms):
-            yield Job(measure_arm, {**common, "arm": arm, "strength": strength, **more}, {**inputs, **read})
+        yield Job(measure_arm, {**common, "arm": PLAIN, "strength": None}, inputs, lies), PLAIN
+        for strength, (arm, label, read, at) in itertools.product(plan.strengths, arms):
+            asked = {**common, "arm": arm, "strength": strength}
+            yield Job(measure_arm, asked, {**inputs, **read}, {**lies, **at}), label

@@ -77,18 +77,22 @@ def feature_rows(
         InputError: For two models of one name, or a file that does not load.
     """
     check_names([model.name for model in models])
-    weights = {model.name: load_model(model).sha256 for model in models}
-    chosen = [[model.name, str(model.path), weights[model.name]] for model in models]
+    for model in models:
+        load_model(model)
+    slots = {f"model {place}": model for place, model in enumerate(models)}  # a name decides no number
+    loaded = [[slot, str(model.path.absolute()), model.sha256] for slot, model in slots.items()]
     settings = {**asdict(plan), "crfs": list(plan.crfs)}
     jobs = [
         Job(
             measure_clip,
-            {"name": clip.name, "frames_of": str(clip.frames), "models": chosen, **settings},
-            {"clip": clip_digest(clip), **weights},
+            {"name": clip.name, **settings},
+            {"clip": clip_digest(clip), **{slot: sha256 for slot, _, sha256 in loaded}},
+            {"frames_of": str(clip.frames.absolute()), "models": loaded},
         )
         for clip in clips
     ]
-    return pd.DataFrame([row for rows in run_jobs(jobs, executor, store, progress) for row in rows])
+    found = run_jobs(jobs, executor, store, progress)
+    return pd.DataFrame([row | {"model": slots[row["model"]].name} for rows in found for row in rows])
 
 
 def measure_clip(

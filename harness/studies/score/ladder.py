@@ -79,14 +79,15 @@ def run_ladder(
     """
     names = check_ladder(models, ladder)
     weights = {model.name: load_model(model).sha256 for model in models}
-    chosen = [(model.name, str(model.path), model.sha256) for model in models]
+    loaded = [(_slot(place), str(model.path.absolute()), model.sha256) for place, model in enumerate(models)]
+    shas = {slot: sha256 for slot, _, sha256 in loaded}
     jobs = []
     for clip in clips:
-        inputs = {"clip": clip_digest(clip), "ffmpeg": find_ffmpeg().version, **weights}
-        place = {"name": clip.name, "frames": str(clip.frames), "models": chosen, "fps": ladder.fps}
-        jobs.append(Job(reference_rows, {**place, "masks": str(clip.masks)}, inputs))
+        inputs = {"clip": clip_digest(clip), "ffmpeg": find_ffmpeg().version, **shas}
+        named, lies = {"name": clip.name, "fps": ladder.fps}, {"frames": str(clip.frames.absolute()), "models": loaded}
+        jobs.append(Job(reference_rows, named, inputs, {**lies, "masks": str(clip.masks.absolute())}))
         settings = {key: value for key, value in asdict(ladder).items() if key not in ("crfs", "fps")}
-        jobs += [Job(encode_rows, {**place, **settings, "crf": crf}, inputs) for crf in ladder.crfs]
+        jobs += [Job(encode_rows, {**named, **settings, "crf": crf}, inputs, lies) for crf in ladder.crfs]
     left_out: dict[str, str] = {}
 
     def hear(name: str, reason: str) -> None:
@@ -95,8 +96,8 @@ def run_ladder(
         failed(name, reason)
 
     found = run_groups(jobs, executor, store, progress, hear if failed else None)
-    references = [row for source, *_ in found.values() for row in source]
-    encodes = [row for _, *encoded in found.values() for rows in encoded for row in rows]
+    references = [row for source, *_ in found.values() for row in _with_names(source, names)]
+    encodes = [row for _, *encoded in found.values() for rows in encoded for row in _with_names(rows, names)]
     data = {clip.name: clip_digest(clip) for clip in clips if clip.name in found}
     return LadderRows(pd.DataFrame(encodes), pd.DataFrame(references), tuple(names), ladder, weights, data, left_out)
 
@@ -110,6 +111,21 @@ def check_ladder(models: Sequence[ModelFile], ladder: LadderPlan) -> list[str]:
         raise InputError("no model to score with (allowed: one or more)")
     check_names(names)
     return names
+
+
+def _slot(place: int) -> str:
+    """What a job calls a model: by what name tables call it decides no number."""
+    return f"model {place}"
+
+
+def _with_names(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    called = {_slot(place): name for place, name in enumerate(names)}
+
+    def column(key: str) -> str:
+        what, at, slot = key.partition("@")
+        return f"{what}{at}{called.get(slot, slot)}"
+
+    return [{column(key): value for key, value in row.items()} for row in rows]
 
 
 def reference_rows(name: str, frames: str, models: list[list[str]], fps: str, masks: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.loader import load_clips
-from harness.jobs import Store, open_executor
+from harness.jobs import Store, executor_maker
 from harness.jobs.provenance import command_line
 from harness.locks import folder_held
 from harness.models.registry import find_model
@@ -43,7 +43,7 @@ def ladder(
     root: Path | None = None,
     clips: Sequence[str] = (),
     executor: str = "local",
-    store: Path | None = None,
+    store: Path | str | None = None,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     failed: Callable[[str, str], None] | None = None,
@@ -56,8 +56,8 @@ def ladder(
         plan: Encoder, preset, CRFs, and how encodes are scored.
         root: Where the set lies; else `HARNESS_CORPORA`, then the cache.
         clips: Only these clips of it.
-        executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm`.
-        store: Folder of finished jobs, so that a rerun computes only what is missing.
+        executor: Where jobs run: `local`, `local:WORKERS`, `dask://HOST:PORT` or `slurm[:NAME=VALUE,…]`.
+        store: Folder or URL of finished jobs, so that a rerun computes only what is missing.
         out: Folder for the tables; no other run may write there at the same time.
         progress: Hears (jobs done, all).
         failed: Hears the name of a clip that fails and why; it is left out, which the tables say, and the others go on
@@ -69,10 +69,11 @@ def ladder(
     Raises:
         InputError: Before any work, for an unknown or refused model, clip, encoder setting or metric.
     """
+    maker = executor_maker(executor)
     files = [find_model(model) for model in models]
     chosen = load_clips(corpus, root, clips)
     with folder_held(out) if out else nullcontext():
-        rows = run_ladder(chosen, files, plan, lambda: open_executor(executor), Store(store), progress, failed)
+        rows = run_ladder(chosen, files, plan, maker, Store(store), progress, failed)
         command = repeat_command(models, corpus, plan, root, clips, out, failed is not None)
         tables = tuple(ladder_tables(rows, command, corpus))
         written = [path for table in tables if out for path in write_table(table, out)]
