@@ -18,12 +18,12 @@ quick: $(VENV)/dev.done
 # its packages' newest versions are (PYTHON=python3.13 make newer): each in an environment of its own.
 oldest:
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dask,slurm]' pytest pytest-timeout hypothesis psutil
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dask,slurm,s3]' pytest pytest-timeout hypothesis psutil
 	.venv-oldest/bin/python -m pytest -m "not slow"
 
 newer:
 	$(PYTHON) -m venv .venv-newer
-	.venv-newer/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,dask,slurm,fast]'
+	.venv-newer/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,dask,slurm,s3,fast]'
 	.venv-newer/bin/python -m pytest -m "not slow"
 
 fuzz: $(VENV)/dev.done
@@ -46,7 +46,7 @@ $(VENV)/base.done: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm,fast]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm,s3,fast]'
 	touch $@ $(VENV)/base.done
 
 clean:

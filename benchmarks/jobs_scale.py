@@ -74,8 +74,8 @@ def maker_of(executor: str) -> Callable[[], Executor]:
 
 def ran(count: int, executor: str, store: str, kill_at: int = 0) -> tuple[float, dict[str, Any]]:
     """A coordinator in a process of its own: wall seconds, and what it said, nothing where it was killed."""
-    words = [sys.executable, "-m", "benchmarks.jobs_scale", "--child", "--jobs", str(count)]
-    words += ["--executor", executor, "--store", store, "--kill-at", str(kill_at)]
+    call = f"coordinate({count}, {executor!r}, {store!r}, {kill_at})"  # no job is of `__main__`: a worker has another
+    words = [sys.executable, "-c", f"from benchmarks.jobs_scale import coordinate; {call}"]
     began = time.monotonic()
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, -signal.SIGKILL):
@@ -97,12 +97,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--executor", default="local:2")
     parser.add_argument("--store")
-    parser.add_argument("--kill-at", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.child:
-        coordinate(asked.jobs, asked.executor, asked.store, asked.kill_at)
-        return
     with tempfile.TemporaryDirectory() as scratch:
         store, half = asked.store or str(Path(scratch, "store")), asked.jobs // 2
         wall, _ = ran(asked.jobs, asked.executor, store, half)

@@ -30,7 +30,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def test_the_oldest_versions_are_the_lower_bounds() -> None:
     extras = PROJECT["optional-dependencies"]
-    bounds = [BOUND.match(one) for one in (*PROJECT["dependencies"], *extras["dask"], *extras["slurm"])]
+    bounds = [BOUND.match(one) for one in (*PROJECT["dependencies"], *extras["dask"], *extras["slurm"], *extras["s3"])]
     allowed = {_plain(bound[1]): _numbers(bound[2]) for bound in bounds if bound}
     assert len(allowed) == len(bounds)  # every dependency has a lower bound
     assert {name: _numbers(version) for name, version in _pins("constraints-oldest.txt").items()} == allowed

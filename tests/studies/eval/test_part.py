@@ -133,7 +133,7 @@ class Deadly:
 
 @pytest.mark.slow
 def test_a_worker_that_dies_is_said_in_one_line(pairs) -> None:
-    with pytest.raises(HarnessError, match=r"part:measure .*'discs'.* lost its worker 3 times \(out of memory\?\)"):
+    with pytest.raises(HarnessError, match=r"part:measure .* lost its worker 3 times \(out of memory\?\)"):
         evaluate_pairs([Deadly()], pairs, workers=2)
 
 

@@ -201,8 +201,8 @@ def test_all_cores_are_used_unless_told_otherwise_and_change_no_number(command, 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     assert [workflow.usual_workers(images) for images in (1, 3, 4, 1000)] == [1, 1, 2, 2]
     asked = []
-    real = workflow.open_executor
-    monkeypatch.setattr(workflow, "open_executor", lambda *a: asked.append(a) or real(*a))
+    real = workflow.executor_maker
+    monkeypatch.setattr(workflow, "executor_maker", lambda *a: asked.append(a) or real(*a))
     usual, alone = (run(*command, "--json", *more).stdout for more in ([], ["--workers", "1"]))
     assert asked == [("local", 2), ("local", 1)]
     assert json.loads(usual) == json.loads(alone)
