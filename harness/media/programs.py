@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import functools
 import os
 import selectors
 import shutil
@@ -16,8 +16,6 @@ from pathlib import Path
 
 from harness.errors import InputError
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 ANSWER_SECONDS, ANSWER_BYTES = 15.0, 4 << 20  # of a program that is asked what it is
 
 
@@ -30,17 +28,17 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child with `env` on top of this environment, nothing on stdin and, unless told otherwise, a pipe on stderr.
 
-    It leads a process group of its own; on any way out of the `with`, Ctrl-C included, the whole group is gone.
-    Raises `OSError` when it does not start.
+    It leads a process group of its own; on any way out of the `with`, Ctrl-C included, the whole group is gone, and
+    where `setpriv` is at hand it dies with a harness that is killed outright. Raises `OSError` when it does not start.
     """
+    words = [str(word) for word in command]
     child = subprocess.Popen(
-        [str(word) for word in command],
+        [*_dying_with_parent(words[0]), *words],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         env={**os.environ, **env} if env else None,
         start_new_session=True,
-        preexec_fn=_die_with_parent if _libc else None,
     )
     try:
         yield child
@@ -96,7 +94,35 @@ def kill(child: subprocess.Popen[bytes]) -> None:
             stream.close()
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: a harness killed outright takes it along."""
-    assert _libc
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _dying_with_parent(program: str) -> list[str]:
+    """Words before a command that start it so; none for what would not start, whose `OSError` says why.
+
+    Code of our own in the forked child, `preexec_fn`, would free there what other threads hold: a scaler of FFmpeg's
+    then waits for threads that the child has not.
+    """
+    if (setpriv := _setpriv()) is None or not _starts(program):
+        return []
+    return [setpriv, "--pdeathsig", "KILL", "--"]
+
+
+@functools.cache
+def _setpriv() -> str | None:
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    if found is None:
+        return None
+    try:
+        told = subprocess.run([found, "--help"], stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found if b"--pdeathsig" in told.stdout else None
+
+
+def _starts(program: str) -> bool:
+    """Whether the system would start a file: it may be run, and is of a form that begins as programs do."""
+    path = shutil.which(program)
+    try:
+        with Path(path or program).open("rb") as stream:
+            head = stream.read(4)
+    except OSError:
+        return False
+    return bool(path) and (head.startswith(b"#!") or head == b"\x7fELF")
