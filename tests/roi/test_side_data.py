@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type as SideData
 
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import open_clip
@@ -31,7 +33,9 @@ def test_every_picture_carries_exactly_its_own_grid() -> None:
         luma, chroma = rng.integers(0, 255, (120, 200)).astype(np.uint8), np.full((60, 100), 90 + index, np.uint8)
         picture = side_data.picture(Frame(index, 0, luma, chroma, chroma, "yuv420p", 8, "420"), offsets)
         assert np.array_equal(picture.to_ndarray()[:120], luma)
-        rows = [row for side in picture.side_data for row in np.frombuffer(bytes(side), REGION)]
+        sides: Any = picture.side_data  # in PyAV 19 a mapping, before that a list that takes keys
+        held = [kind for kind in SideData if sides.get(kind) is not None]
+        rows = [row for kind in held for row in np.frombuffer(bytes(sides[kind]), REGION)]
         regions = [
             Region(
                 r["left"], r["top"], r["right"] - r["left"], r["bottom"] - r["top"], r["numerator"] / r["denominator"]
