@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type as SideData
@@ -24,6 +25,12 @@ from harness.roi.side_data import REGION, OffsetsAsSideData
 from tests.helpers.clips import write_clip
 
 
+def sides_of(picture: av.VideoFrame) -> list[bytes]:
+    """The bytes of all of a picture's side data: in PyAV 19 a mapping, before that a list that takes keys."""
+    sides: Any = picture.side_data
+    return [bytes(sides[kind]) for kind in SideData if sides.get(kind) is not None]
+
+
 def test_every_picture_carries_exactly_its_own_grid() -> None:
     rng = np.random.default_rng(3)
     info = ClipInfo(Path("drawn"), 200, 120, "yuv420p", 8, "420", Fraction(25), None)
@@ -33,9 +40,7 @@ def test_every_picture_carries_exactly_its_own_grid() -> None:
         luma, chroma = rng.integers(0, 255, (120, 200)).astype(np.uint8), np.full((60, 100), 90 + index, np.uint8)
         picture = side_data.picture(Frame(index, 0, luma, chroma, chroma, "yuv420p", 8, "420"), offsets)
         assert np.array_equal(picture.to_ndarray()[:120], luma)
-        sides: Any = picture.side_data  # in PyAV 19 a mapping, before that a list that takes keys
-        held = [kind for kind in SideData if sides.get(kind) is not None]
-        rows = [row for kind in held for row in np.frombuffer(bytes(sides[kind]), REGION)]
+        rows = [row for side in sides_of(picture) for row in np.frombuffer(side, REGION)]
         regions = [
             Region(
                 r["left"], r["top"], r["right"] - r["left"], r["bottom"] - r["top"], r["numerator"] / r["denominator"]
@@ -62,5 +67,5 @@ def test_an_encoder_of_few_rectangles_and_packed_pixels_gets_what_it_takes(tmp_p
     assert 2 <= min(counts) < max(counts) <= 12
     side_data = OffsetsAsSideData(clip.info, able)
     for (frame, plan), count in zip(planned, counts, strict=True):
-        assert sum(len(bytes(side)) for side in side_data.picture(frame, plan.offsets).side_data) == 28 * count
+        assert sum(map(len, sides_of(side_data.picture(frame, plan.offsets)))) == 28 * count
     assert probe(able, Settings(preset="veryfast")).favoured > probe(able, Settings(preset="veryfast")).plain

@@ -17,7 +17,7 @@ from harness import metrics
 from harness.gate.policy import Policy, policy_of
 from harness.gate.run import judge_folders, run_gate
 from harness.gate.verdict import Decision, Outcome, Verdict
-from harness.jobs import job, provenance
+from harness.jobs import provenance
 from harness.metrics import Sample
 from harness.tables import read_table
 from tests.helpers.commands import run
@@ -153,8 +153,10 @@ def test_a_rerun_after_a_library_upgrade_measures_again(
     """And the verdict's versions are those of its rows, never of the process that prints them."""
     first = gate(students, ("fair", "good"), pictures, tmp_path / "out")
     now = provenance.library_versions()
-    for module in (provenance, job):
-        monkeypatch.setattr(module, "library_versions", lambda: {**now, "onnxruntime": "99.0"})
+    packages = {**provenance._packages(), "onnxruntime": "99.0"}
+    monkeypatch.setattr(provenance, "_packages", lambda: packages)
+    for kept in (provenance._versions_with, provenance._made_by):  # looked up once a second
+        kept.cache_clear()
     again = judge_folders([tmp_path / "out" / "evidence"], policy=policy())
     assert again.versions == first.versions and again.versions["onnxruntime"] == now["onnxruntime"]
     read: list[Sample] = []
@@ -164,6 +166,8 @@ def test_a_rerun_after_a_library_upgrade_measures_again(
     assert later.versions["onnxruntime"] == "99.0" and len(read) == 2 * COUNT
     gate(students, ("fair", "good"), pictures, tmp_path / "out")
     assert len(read) == 2 * COUNT
+    for kept in (provenance._versions_with, provenance._made_by):
+        kept.cache_clear()
 
 
 @pytest.mark.slow
