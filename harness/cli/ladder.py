@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
 import harness
 from harness.cli.events import long
@@ -65,6 +64,7 @@ def ladder(
 
     Example: `harness ladder --corpus davis-2016 --crf 22 --crf 27 --crf 32 --crf 37 --model saliency_student_v2`
     """
+    from rich.markdown import Markdown
 
     from harness.cells import markdown
     from harness.models.registry import PRODUCTION

@@ -15,17 +15,18 @@ from harness.files import scratch_folder
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import ClipInfo
 from harness.media.open import Clip
-from harness.models.sources import Mapper
+from harness.models.sources import Mapper, MapSource
 from harness.models.working_size import WorkingSize
 from harness.quality.libvmaf import DEFAULT_VMAF, check_size
 from harness.roi.encoders import Encoder, Settings
 from harness.roi.laws import Law
 from harness.roi.offsets import Shots, Strength
 from harness.roi.offsets_file import program_of
+from harness.studies.roi.arm import KeptMaps
 from harness.studies.roi.budgets import COSTS, WEAKEST, Budget, Point, at_budget, enclose, next_strength
-from harness.studies.roi.probes import Prober, Probes, remembering
+from harness.studies.roi.probes import Prober, Probes
 from harness.studies.roi.samples import runs_of
-from harness.studies.roi.shots import asked_alone, shots_of, stretches
+from harness.studies.roi.shots import asked_alone, fewest_frames, shots_of, stretches
 
 MOST_TRIED = 2  # strengths, once two enclose the budget
 NEAR = 0.1  # VMAF by which a CRF may be finer than its target asks for
@@ -168,7 +169,7 @@ def planned_probes(
 
 def tune(
     clip: Clip,
-    mapper: Mapper,
+    source: MapSource,
     able: Encoder,
     settings: Settings,
     *,
@@ -186,7 +187,7 @@ def tune(
 
     Args:
         clip: The clip, opened.
-        mapper: Where maps come from.
+        source: Where maps come from; each is made once.
         able: The encoder.
         settings: Those of the encode.
         working: The size at which the model sees a frame.
@@ -210,7 +211,8 @@ def tune(
     began, crf = time.monotonic(), usual_crf(able, settings)
     with scratch_folder() as folder:
         prober = Prober(clip, able, settings, Path(folder), progress)
-        shots = stretches(shots_of(clip, lambda done: progress("shots", done))) if budget else []
+        long = info.frames is None or info.frames >= fewest_frames()
+        shots = stretches(shots_of(clip, lambda done: progress("shots", done))) if budget and long else []
         alone = asked_alone(shots)
         whole = prober.of() if target or not alone else None
         if target and whole:
@@ -218,7 +220,8 @@ def tune(
         strength = paid = None
         bound, found = "", []
         if budget:
-            seek = _Seek(able, crf, working, weight, law, budget, remembering(mapper, Path(folder)))
+            mapper = KeptMaps(source, Path(folder) / "maps").open(threads=0)
+            seek = _Seek(able, crf, working, weight, law, budget, mapper)
             if whole and not alone:
                 strength, paid, bound = seek.strength(whole)
             else:
@@ -275,7 +278,7 @@ class _Seek:
 
     def by_shot(self, shots: Sequence[range], alone: Sequence[range], prober: Prober) -> list[OfShot]:
         """What every shot has: its own strength where it is asked for one, else the weakest of those."""
-        asked = {shot: self.strength(prober.of(shot)) for shot in alone}
+        asked = {shot: self.strength(probes) for shot, probes in zip(alone, prober.of_shots(alone), strict=True)}
         weakest = min(strength for strength, _, _ in asked.values())
         rest: tuple[float, float | None, str] = (weakest, None, "")
         return [OfShot(shot.start, len(shot), *asked.get(shot, rest)) for shot in shots]

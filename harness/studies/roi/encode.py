@@ -144,7 +144,7 @@ def _proven(
     if steering.budget or target:
         found = probe(able, settings)  # before the many that are in vain where this one fails
         tuned = tune(
-            clip, mapper, able, settings, working=steering.working, weight=steering.weight, law=law,
+            clip, source, able, settings, working=steering.working, weight=steering.weight, law=law,
             budget=steering.budget, target=target, progress=progress,
         )  # fmt: skip
         knob = steering.knob if tuned.knob is None else tuned.knob

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from harness.errors import InconclusiveError
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.frames import Frame
 from harness.media.open import Clip
 from harness.media.pairing import Input
-from harness.models.sources import Mapper
-from harness.models.working_size import WorkingSize
 from harness.quality.libvmaf import PairedInput, measure
 from harness.roi.encode import encode
 from harness.roi.encoders import Encoder, Settings
@@ -63,14 +59,23 @@ class Prober:
         self.clip, self.able, self.settings, self.scratch, self.progress = clip, able, settings, scratch, progress
         self.made: list[Probes] = []
 
-    def of(self, shot: range | None = None) -> Probes:
-        """Those of a shot, or of the whole clip."""
-        raw = self.scratch / f"samples{len(self.made)}.y4m"
-        samples = Samples.of(self.clip, raw, lambda done: self.progress("sample", done), shot)
-        before = sum(probes.encodes * probes.samples.count for probes in self.made)
-        heard = lambda done: self.progress(PROBE, before + done)  # noqa: E731
-        self.made.append(Probes(samples, self.able, self.settings, self.scratch, heard))
+    def of(self) -> Probes:
+        """Those of the whole clip."""
+        return self._keep(Samples.of(self.clip, self.scratch / "samples.y4m", self._sampled))
+
+    def of_shots(self, shots: Sequence[range]) -> list[Probes]:
+        """Those of each of some shots, which are decoded by one pass."""
+        return [self._keep(samples) for samples in Samples.of_shots(self.clip, self.scratch, shots, self._sampled)]
+
+    def _keep(self, samples: Samples) -> Probes:
+        self.made.append(Probes(samples, self.able, self.settings, self.scratch, self._probed))
         return self.made[-1]
+
+    def _sampled(self, done: int) -> None:
+        self.progress("sample", done)
+
+    def _probed(self, done: int) -> None:
+        self.progress(PROBE, done + sum(probes.encodes * probes.samples.count for probes in self.made))
 
 
 class Probes:
@@ -106,25 +111,12 @@ class Probes:
         return cost_of(steered, here, self.plain(crf - BESIDE if finer else crf + BESIDE))
 
     def _made(self, crf: float, frames: Iterable[tuple[Frame, FrameOffsets | None]]) -> Probed:
-        samples, before = self.samples, self.encodes * self.samples.count
+        samples = self.samples
         settings = replace(self.settings, crf=crf)
-        made = encode(samples.info, frames, self.able, settings, self.out, lambda done: self.heard(before + done))
+        made = encode(samples.info, frames, self.able, settings, self.out, self.heard)
         paired = PairedInput(Input(samples.raw), Input(self.out), 0, 0, samples.count, samples.info.frame_rate)
         threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
         log = measure(find_ffmpeg(), paired, metrics=(), threads=threads)
         self.out.unlink()
         self.encodes += 1
         return Probed(made.bytes, float(log.column("vmaf").mean()))
-
-
-def remembering(mapper: Mapper, folder: Path) -> Mapper:
-    """The same maps, each made once."""
-
-    def remembered(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-        path = folder / f"{name}.npy"
-        if not path.exists():
-            np.save(path, mapper(name, rgb, working))
-        kept: np.ndarray = np.load(path)
-        return kept
-
-    return remembered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -44,32 +44,36 @@ class Samples:
     info: ClipInfo
     raw: Path
     runs: tuple[range, ...]
+    shot: range | None = None
 
     @classmethod
-    def of(
-        cls, clip: Clip, raw: Path, heard: Callable[[int], None] = lambda done: None, shot: range | None = None
-    ) -> Samples:
-        """Those of `runs_of` the clip, or one `shot` of it; where the clip ends before it says, it is counted first."""
-        if shot is None:
-            runs = runs_of(clip.info.frames or survey(clip).frames)
-        else:
-            runs = [range(shot.start + run.start, shot.start + run.stop) for run in runs_of(len(shot))]
-        info = clip.info
-        shape, siting = info.pixel_shape, info.siting
-        while True:
-            frames = _within(clip, runs, heard)
-            count = write_y4m(raw, frames, info.frame_rate, pixel_shape=shape, siting=siting)
-            if count == sum(map(len, runs)):
-                break
+    def of(cls, clip: Clip, raw: Path, heard: Callable[[int], None] = lambda done: None) -> Samples:
+        """Those of `runs_of` the clip; where it ends before it says, it is counted first."""
+        runs = runs_of(clip.info.frames or survey(clip).frames)
+        while _write(clip, raw, _within(clip, runs, heard)) != sum(map(len, runs)):
             runs = runs_of(survey(clip).frames)
-        zero = Fraction(0)
-        steady = replace(info, frames=count, variable_rate=False, tick=None, start=zero, begins=zero)
-        return cls(steady, raw, tuple(runs))
+        return cls(_steady(clip.info, runs), raw, tuple(runs))
+
+    @classmethod
+    def of_shots(
+        cls, clip: Clip, folder: Path, shots: Sequence[range], heard: Callable[[int], None] = lambda done: None
+    ) -> list[Samples]:
+        """Those of each of some shots, in order, by one pass over the clip."""
+        runs = {
+            shot: [range(shot.start + run.start, shot.start + run.stop) for run in runs_of(len(shot))] for shot in shots
+        }
+        frames = _within(clip, list(itertools.chain.from_iterable(runs.values())), heard)
+        found = []
+        for shot, own in itertools.groupby(frames, lambda frame: next(shot for shot in shots if frame.index in shot)):
+            raw = folder / f"from{shot.start}.y4m"
+            _write(clip, raw, own)
+            found.append(cls(_steady(clip.info, runs[shot]), raw, tuple(runs[shot]), shot))
+        return found
 
     @property
     def where(self) -> str:
-        """Which frames of the clip they are among, in words; empty for the first on."""
-        return f" from frame {self.runs[0].start} to {self.runs[-1].stop - 1}" if len(self.runs) > 1 else ""
+        """Which shot of the clip they are of, in words; empty for the whole."""
+        return f" from frame {self.shot.start} to {self.shot.stop - 1}" if self.shot else ""
 
     @property
     def count(self) -> int:
@@ -88,6 +92,17 @@ class Samples:
         """Frames with their offsets; nothing is averaged from one run to the next."""
         for run in self.runs:
             yield from offsets_of_frames(_Run(self, run), mapper, working, knob, able, weight, law)
+
+
+def _write(clip: Clip, raw: Path, frames: Iterable[Frame]) -> int:
+    info = clip.info
+    return write_y4m(raw, frames, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
+
+
+def _steady(info: ClipInfo, runs: Sequence[range]) -> ClipInfo:
+    """What is known of runs of a clip that follow each other at its rate."""
+    zero = Fraction(0)
+    return replace(info, frames=sum(map(len, runs)), variable_rate=False, tick=None, start=zero, begins=zero)
 
 
 def _within(clip: Clip, runs: Sequence[range], heard: Callable[[int], None]) -> Iterator[Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from harness.media.open import Clip
@@ -11,6 +12,11 @@ from harness.studies.roi.samples import RUN_FRAMES, RUNS
 LEAST = 2 * RUNS * RUN_FRAMES  # frames of a shot with a strength of its own: at most half of it is sampled
 WORTH = 230  # frames that could be encoded at x264's medium in the time of one shot's probes
 SHARE = 0.25  # of an encode's time that probes of shots may take
+
+
+def fewest_frames() -> int:
+    """Of a clip with shots that are asked for a strength each: two of them, at `SHARE` of its time."""
+    return math.ceil(2 * WORTH / SHARE)
 
 
 def shots_of(clip: Clip, heard: Callable[[int], None] = lambda done: None) -> list[range]:

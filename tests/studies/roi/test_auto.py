@@ -48,7 +48,7 @@ def soft_clip(path: Path, frames: int = 10) -> Clip:
 def tuned(clip: Clip, settings: Settings = FASTEST, encoder: str = "libx264", **asked: Any) -> Tuned:
     how: dict[str, Any] = {"working": NATIVE, "weight": 1.0, "law": MAP, "progress": lambda stage, done: None}
     how |= {"budget": None, "target": None} | asked
-    return tune(clip, CentrePrior().open(1), find_encoder(encoder), settings, **how)
+    return tune(clip, CentrePrior(), find_encoder(encoder), settings, **how)
 
 
 def test_runs_are_spread_and_never_overlap() -> None:
