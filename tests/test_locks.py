@@ -61,6 +61,17 @@ def test_who_waits_gets_its_turn_though_the_file_that_it_waited_for_is_gone(tmp_
     assert turns == ["first", "second"] and not any(tmp_path.glob("out/*"))
 
 
+def test_who_waits_too_long_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+    with (
+        folder_held(tmp_path, "promoting b"),
+        pytest.raises(InputError, match=r"is being written by: promoting b, process \d+"),
+        folder_held(tmp_path, "another act", seconds=0.1),
+    ):
+        pass
+    with folder_held(tmp_path, "once more", seconds=0.1):
+        pass
+
+
 @pytest.mark.slow
 def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as child:

@@ -64,12 +64,7 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
 @commands.command()
 @long
 def fetch(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
-        ),
-    ],
+    name: SetName,
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder to put the set in; the user's cache by default.")
     ] = None,
@@ -98,12 +93,7 @@ def fetch(
 @commands.command()
 @long
 def verify(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A corpus of `harness corpora list`, or a manifest *.toml.", autocompletion=complete.corpora
-        ),
-    ],
+    name: SetName,
     root: Root = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that decode and hash.")] = 2,
     as_json: AsJson = False,

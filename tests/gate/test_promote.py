@@ -24,7 +24,6 @@ from harness.gate.policy import load_policy
 from harness.gate.promote import begin, findings, in_production, promote, rollback
 from harness.gate.recheck import Rechecked
 from harness.gate.verdict import Decision, Verdict, digest_of, read_verdict, write_verdict
-from harness.locks import folder_held
 from harness.models.production import read_production
 from harness.models.registry import find_model
 from harness.tables import Table
@@ -352,17 +351,6 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Path) 
     (lost,) = (text for text in said if text not in verdicts)
     assert "is stale: it compares with a, in production is" in lost
     assert len(read_production(models).acts) == 1
-
-
-def test_who_waits_too_long_is_told_who_holds_the_lock(models: Path) -> None:
-    with (
-        folder_held(models, "promoting b"),
-        pytest.raises(HarnessError, match=r"is being written by: promoting b, process \d+"),
-        folder_held(models, "another act", seconds=0.1),
-    ):
-        pass
-    with folder_held(models, "once more", seconds=0.1):
-        pass
 
 
 def test_a_verdict_is_not_one_of_the_previous_format(models: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small clips with masks, steered encodes, and a map that asks for nothing."""
+"""Small clips with masks, steered encodes, and maps that ask for nothing or move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from corpora.loader import ClipPair
 from harness.models.sources import CentrePrior, Mapper
-from harness.models.working_size import NATIVE
+from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encoders import Settings
 from harness.roi.laws import MAP
 from harness.roi.offsets import Strength
@@ -30,6 +30,23 @@ class FlatMap:
 
     def open(self, threads: int) -> Mapper:
         return lambda name, rgb, working: np.full(rgb.shape[:2], 0.5, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wandering:
+    """A bright spot that moves on with every frame, so that smoothing matters."""
+
+    name: str = "wandering"
+    digest: str = "wandering"
+    sees: bool = False
+
+    def open(self, threads: int) -> Mapper:
+        def spot(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
+            saliency = np.zeros(rgb.shape[:2], np.float32)
+            saliency[32:64, 16 * int(name) : 16 * int(name) + 32] = 1
+            return saliency
+
+        return spot
 
 
 def run(clip: Path, out: Path, encoder: str = "libx264", source: Any = None, **more: Any) -> Steered:

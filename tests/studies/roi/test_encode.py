@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
@@ -18,40 +17,19 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from harness.errors import HarnessError, InconclusiveError, InputError
+from harness.errors import InconclusiveError, InputError
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.open import open_clip
-from harness.media.y4m import write_y4m
-from harness.models.sources import Mapper
-from harness.models.working_size import NATIVE, WorkingSize
+from harness.models.working_size import NATIVE
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
-from harness.roi.frame_offsets import offsets_of_frames
-from harness.roi.laws import MAP, Law
+from harness.roi.laws import Law
 from harness.roi.offsets import Share, Strength
-from harness.roi.preview import Panels
 from harness.studies.roi.encode import Steering, parse_share, roi_encode
 from tests.helpers import ROOT
 from tests.helpers.clips import write_clip
 from tests.helpers.containers import ff, packed
-from tests.helpers.roi import FlatMap, run
-
-
-def test_the_map_alone_is_written_where_svtav1s_program_is_absent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    clip, wanted = write_clip(tmp_path / "clip.y4m", size=(320, 192), frames=4), tmp_path / "map.txt"
-    export = ("svtav1", wanted)
-    with pytest.raises(HarnessError, match=r"written .for a CRF \d+ below .*but no .* made: no program") as failed:
-        run(clip, tmp_path / "out.mkv", "SvtAv1EncApp", settings=Settings(), export=export)
-    assert failed.value.exit_code == 1
-    assert {len(line.split()) for line in wanted.read_text().splitlines()} == {1 + 5 * 3}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.y4m", "map.txt"]
-    wanted.unlink()
-    with pytest.raises(InconclusiveError, match="flat"):
-        run(clip, tmp_path / "out.mkv", "SvtAv1EncApp", FlatMap(), settings=Settings(), export=export)
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+from tests.helpers.roi import FlatMap, Wandering, run
 
 
 @pytest.mark.slow
@@ -199,16 +177,6 @@ def test_a_share_of_the_centre_prior_steers_where_it_is_asked_for(tmp_path: Path
     assert first.saliency == bare.saliency and first.offset_qp > bare.offset_qp
 
 
-def test_the_svtav1_export_follows_the_law_too(tmp_path: Path) -> None:
-    clip, grids = write_clip(tmp_path / "clip.y4m", frames=1), []
-    for law in (MAP, Law("centre", 1)):
-        out = tmp_path / f"{law.kind}.txt"
-        run(clip, tmp_path / "out.mkv", source=Wandering(), law=law, export=("svtav1", out))
-        grids.append(np.reshape([int(word) for word in out.read_text().split()[1:]], (2, 3)))
-    assert np.unravel_index(grids[0].argmin(), (2, 3)) == (0, 0)
-    assert np.unravel_index(grids[1].argmin(), (2, 3)) == (0, 1)
-
-
 def test_share_knob_and_bitrate_target_work(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
     result = run(clip, tmp_path / "o.mkv", knob=Share(0.25, 0.4), settings=Settings(bitrate=3000, preset="veryfast"))
@@ -307,50 +275,6 @@ def processes_on(folder: Path) -> list[str]:
 def test_bad_shares_are_refused(bad: str) -> None:
     with pytest.raises(InputError, match="allowed"):
         parse_share(bad)
-
-
-@dataclasses.dataclass(frozen=True)
-class Wandering:
-    """A bright spot that moves on with every frame, so that smoothing matters."""
-
-    name: str = "wandering"
-    digest: str = "wandering"
-    sees: bool = False
-
-    def open(self, threads: int) -> Mapper:
-        def spot(name: str, rgb: np.ndarray, working: WorkingSize) -> np.ndarray:
-            saliency = np.zeros(rgb.shape[:2], np.float32)
-            saliency[32:64, 16 * int(name) : 16 * int(name) + 32] = 1
-            return saliency
-
-        return spot
-
-
-@pytest.mark.parametrize("name", ["look.png", "look.mp4"])
-def test_a_preview_shows_the_map_that_steered(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smoothed over time and block by block: not one worked out anew for the picture."""
-    shown: list[Panels] = []
-    monkeypatch.setattr("harness.studies.roi.encode.write_preview", lambda path, panels, titles: shown.append(panels))
-    monkeypatch.setattr(
-        "harness.studies.roi.encode.write_preview_video", lambda path, frames, *more: shown.extend(frames)
-    )
-    soft = (replace(frame, y=frame.y // 6 + 90) for frame in open_clip(write_clip(tmp_path / "hard.y4m")))  # no cuts
-    write_y4m(tmp_path / "clip.y4m", soft, Fraction(25))
-    clip = open_clip(tmp_path / "clip.y4m")
-    settings, steering = Settings(preset="veryfast"), Steering(NATIVE, Strength(8), 0.5, MAP)
-    roi_encode(
-        clip, Wandering(), tmp_path / "out.mkv", settings=settings, steering=steering, preview=tmp_path / name
-    )  # fmt: skip
-    asked = [
-        each
-        for _, each in offsets_of_frames(clip, Wandering().open(1), NATIVE, Strength(8), find_encoder("libx264"), 0.5)
-    ]
-    if name == "look.png":
-        asked = asked[4:5]
-    assert len(shown) == len(asked)
-    for panels, each in zip(shown, asked, strict=True):
-        assert np.allclose(panels.saliency, each.means) and np.array_equal(panels.offsets, each.offsets)
-    assert 0.4 < shown[-1].of_pixels(shown[-1].saliency).max() < 1
 
 
 @pytest.mark.slow
