@@ -134,15 +134,14 @@ def dry_ladder(
 def rung_of(clip: ClipPair, plan: LadderPlan) -> DryRung:
     """What a ladder would do with one clip; a container is decoded once, to count its frames."""
     source = open_clip(clip.frames, fps=plan.fps if clip.frames.is_dir() else None)
-    count = survey(source).frames
-    video, out = video_of(source), Path("encode.mkv")
+    seen = survey(source)
+    shown, out = upright(source, seen.turn), Path("encode.mkv")
     program = str(find_ffmpeg().path)
-    words = [encode_words(video, plan.encoder, plan.preset, crf, out) for crf in plan.crfs]
-    shown = upright(source, survey(source).turn)
-    paired = PairedInput(as_input(shown, None), Input(out), 0, 0, count, source.info.frame_rate, plan.every)
+    words = [encode_words(video_of(shown), plan.encoder, plan.preset, crf, out) for crf in plan.crfs]
+    paired = PairedInput(as_input(shown, None), Input(out), 0, 0, seen.frames, source.info.frame_rate, plan.every)
     chains = paired.chains()
     commands = tuple(shlex.join([program, *encode]) for encode in words)
-    return DryRung(clip.name, _picture(shown), count, commands, chains["reference"], chains["distorted"])
+    return DryRung(clip.name, _picture(shown), seen.frames, commands, chains["reference"], chains["distorted"])
 
 
 def _side(clip: Clip, first: int, seen: Survey, chain: str) -> Side:

@@ -20,7 +20,7 @@ from harness.jobs import Job, Store, run_groups
 from harness.media.encode import encoder_options
 from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
 from harness.media.open import Clip, open_clip
-from harness.media.pairing import as_input, survey
+from harness.media.pairing import as_input
 from harness.media.pictures import read_mask
 from harness.media.upright import upright
 from harness.media.y4m import write_y4m
@@ -175,7 +175,7 @@ def encode_rows(
             write_y4m(lossless, source, info.frame_rate, pixel_shape=info.pixel_shape, siting=info.siting)
             source = open_clip(lossless)
         encoded = Path(scratch, "encode.mkv")
-        _encode(video_of(source), encoder, preset, crf, encoded)
+        _encode(video_of(_upright(source)), encoder, preset, crf, encoded)
         plan = ScorePlan(vmaf_models=tuple(vmaf_models), metrics=tuple(metrics), backend="embedded", every=every)
         result = score(source, open_clip(encoded), loaded, plan)
         seconds = result.provenance["pairs"] / float(source.info.frame_rate)
@@ -188,9 +188,15 @@ def encode_rows(
     ]
 
 
-def video_of(source: Clip) -> Stream:
+def video_of(shown: Clip) -> Stream:
     """A clip as FFmpeg is to encode it: the stream that is shown, cropped and turned as players show it."""
-    return as_input(upright(source, survey(source).turn), None).video()
+    return as_input(shown, None).video()
+
+
+def _upright(source: Clip) -> Clip:
+    """The clip as its first frame says that it is shown; what counts its frames says nothing of that."""
+    first = None if source.info.counted else next(iter(source), None)
+    return upright(source, first.turn if first else 0)
 
 
 def _check_encodes(ladder: LadderPlan) -> None:
