@@ -65,8 +65,7 @@ def foresee(policy: Policy, rules: Iterable[Rule], spreads: Mapping[str, float] 
         if rule.kind is Kind.FACT or spread is None or truth is None:
             continue
         items = int(_match(given.get("items", {}), rule.key) or rule.whole or 0)
-        in_logs = any(fnmatchcase(rule.key, pattern) for pattern in given.get("log", ()))
-        asked = abs(math.log(truth / rule.threshold)) if in_logs else abs(truth - rule.threshold)
+        asked = abs(_apart(truth, rule, given))
         level, how = float(given["level"]), at_look(policy, None).statistics  # at the last look all of the data is in
         smallest, needed = smallest_effect(spread, items, level, how), items_needed(asked, spread, level, how)
         found.append(Foreseen(rule, items, spread, smallest, asked, needed))
@@ -94,12 +93,12 @@ def refuse_undecidable(policy: Policy, profile: Profile, rules: Sequence[Rule]) 
 def spreads_of(verdict: Verdict) -> dict[str, float]:
     """How far single items lay apart in a verdict's data: their standard deviation by key, of ratios in logarithms."""
     policy = at_look(policy_of(dict(verdict.policy["content"])), verdict.look.number if verdict.look else None)
-    logs = policy.content.get(SECTION, {}).get("log", ())
+    given: Mapping[str, Any] = policy.content.get(SECTION, {})
     found = {}
     for item in verdict.measurements:
         if item.low is None or item.high is None or not item.count or item.high <= item.low:
             continue
-        if any(fnmatchcase(item.key, pattern) for pattern in logs):
+        if _in_logs(item.key, given):
             found[item.key] = spread_within(math.log(item.low), math.log(item.high), item.count, policy.one_sided)
         else:
             found[item.key] = spread_within(item.low, item.high, item.count, policy.statistics)
@@ -119,12 +118,12 @@ def analysis(verdict: Verdict, policy: Policy | None = None) -> pd.DataFrame:
     """
     policy = policy or policy_of(dict(verdict.policy["content"]))
     profile, measured = policy.profile(verdict.profile), {item.key: item for item in verdict.measurements}
+    given: Mapping[str, Any] = policy.content.get(SECTION, {})
     rows = []
     for each in foresee(policy, rules_in(policy, profile), spreads_of(verdict)):
-        item, logs = measured.get(each.rule.key), policy.content[SECTION].get("log", ())
-        in_logs = any(fnmatchcase(each.rule.key, pattern) for pattern in logs)
-        apart = None if item is None else _apart(item.value, each.rule, in_logs)
-        level, how = float(policy.content[SECTION]["level"]), at_look(policy, None).statistics
+        item = measured.get(each.rule.key)
+        apart = None if item is None else _apart(item.value, each.rule, given)
+        level, how = float(given["level"]), at_look(policy, None).statistics
         again = "" if not apart or apart < 0 else _many(items_needed(apart, each.spread, level, how))
         rows.append(
             {"check": each.rule.name, "items": each.items, "spread": each.spread, "smallest effect": each.smallest}
@@ -134,10 +133,15 @@ def analysis(verdict: Verdict, policy: Policy | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _apart(value: float, rule: Rule, in_logs: bool) -> float:
-    """How far a value lies on the passing side of a threshold."""
-    gain = math.log(value / rule.threshold) if in_logs else value - rule.threshold
+def _apart(value: float, rule: Rule, given: Mapping[str, Any]) -> float:
+    """How far a value lies on the passing side of a threshold; ratios in logarithms."""
+    gain = math.log(value / rule.threshold) if _in_logs(rule.key, given) else value - rule.threshold
     return -gain if rule.kind is Kind.AT_MOST else gain
+
+
+def _in_logs(key: str, given: Mapping[str, Any]) -> bool:
+    """Whether what a key names is a ratio, by the policy's section `power`."""
+    return any(fnmatchcase(key, pattern) for pattern in given.get("log", ()))
 
 
 def _many(items: int | None) -> str:
