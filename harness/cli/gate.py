@@ -144,7 +144,7 @@ def power(
 
     By the verdict's own policy, or with --policy by another one, before anything is measured by that.
 
-    Example: `harness gate power results/gate/v1-v4/verdict.json --policy docs/policy-3.toml`
+    Example: `harness gate power results/gate/policy-2/v1-v4/verdict.json`
     """
     from harness.cli.output import print_json, print_rows
     from harness.gate.power import analysis

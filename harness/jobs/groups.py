@@ -12,6 +12,24 @@ from harness.jobs.run import run_jobs
 from harness.jobs.store import Store
 
 
+class LeftOut(dict[str, str]):
+    """Why something failed, by its name; `hear` is None where the first failure is to end the run."""
+
+    def __init__(self, failed: Callable[[str, str], None] | None) -> None:
+        super().__init__()
+        self._failed = failed
+
+    @property
+    def hear(self) -> Callable[[str, str], None] | None:
+        """What is told of a failure: it is kept here, and `failed` hears of it."""
+        return self._hear if self._failed else None
+
+    def _hear(self, name: str, reason: str) -> None:
+        assert self._failed
+        self[name] = reason
+        self._failed(name, reason)
+
+
 def run_groups(
     jobs: Sequence[Job],
     executor: Callable[[], Executor],
@@ -26,13 +44,11 @@ def run_groups(
     [default: the first failure ends the run]. Raises `HarnessError` when no group is left.
     """
     names = [str(job.arguments[group]) for job in jobs]
-    lost: dict[str, str] = {}
+    lost = LeftOut(failed)
 
     def hear(place: int, error: HarnessError) -> None:
-        assert failed
-        if names[place] not in lost:
-            lost[names[place]] = str(error)
-            failed(names[place], str(error))
+        if lost.hear and names[place] not in lost:
+            lost.hear(names[place], str(error))
 
     found: dict[str, list[Any]] = {}
     for name, result in zip(names, run_jobs(jobs, executor, store, progress, hear if failed else None), strict=True):

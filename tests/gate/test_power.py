@@ -15,7 +15,6 @@ from harness.gate.policy import Policy, load_policy, policy_of
 from harness.gate.power import analysis, foresee, spreads_of
 from harness.gate.verdict import write_verdict
 from harness.stats import items_needed, mean_of, spread_within
-from tests.helpers import ROOT
 from tests.helpers.commands import run
 from tests.helpers.gate import POLICY, winning_tables, with_policy
 
@@ -54,16 +53,9 @@ def test_what_cannot_be_decided_is_refused_by_name_with_what_it_needs() -> None:
     with pytest.raises(InputError, match=says):
         refuse_unknown(policy_of(content), FULL)
     wider = changed_policy(spread=POLICY.content["power"]["spread"] | {"roi.gain.*": 20.0})
-    with pytest.raises(InputError, match=r"roi.gain.vmaf=0 cannot be decided"):
+    with pytest.raises(InputError, match=r"roi.gain.vmaf=1 cannot be decided"):
         judge(wider, winning_tables(policy=wider))
     refuse_unknown(wider, wider.profile("demo"))  # promotes nothing, and may be as small as it likes
-
-
-def test_the_draft_of_a_third_policy_can_decide_all_that_it_asks() -> None:
-    draft = load_policy(ROOT / "docs" / "policy-3.toml")
-    refuse_unknown(draft, draft.profile("full"))
-    found = {each.rule.key: each for each in foresee(draft, rules_of(draft, draft.profile("full")))}
-    assert found["roi.gain.vmaf=1"].items == 50 and all(each.decidable for each in found.values())
 
 
 def test_the_demonstrations_own_rules_can_decide_all_that_they_ask_and_promote_nothing() -> None:
@@ -83,12 +75,14 @@ def test_an_analysis_takes_spreads_from_a_verdict_and_rules_from_a_policy() -> N
     rows = analysis(verdict).set_index("check")
     own = rows.loc["gain at vmaf=1"]
     assert own["spread"] == pytest.approx(spread) and own["was"] == pytest.approx(measured.value)
-    assert int(own["needs"]) == items_needed(4.0, spread)
-    strict = with_policy(power={"truth": {**POLICY.content["power"]["truth"], "roi.gain.*": -2.9}})
+    assert int(own["needs"]) == items_needed(9.0, spread)
+    strict = with_policy(power={"truth": {**POLICY.content["power"]["truth"], "roi.gain.*": -8.9}})
     assert analysis(verdict, strict).set_index("check").loc["gain at vmaf=1", "needs"] == str(items_needed(0.1, spread))
 
 
 def test_the_command_shows_it(tmp_path: Path) -> None:
     write_verdict(judge(POLICY, winning_tables()), tmp_path / "verdict.json")
-    done = run("gate", "power", tmp_path / "verdict.json", "--policy", ROOT / "docs" / "policy-3.toml", "--json")
-    assert {"gain at vmaf=3", "drift under compression"} <= {row["check"] for row in json.loads(done.stdout)["checks"]}
+    (tmp_path / "wider.toml").write_text("[roi]\nallowance = 12.0\n")
+    done = run("gate", "power", tmp_path / "verdict.json", "--policy", tmp_path / "wider.toml", "--json")
+    rows = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
+    assert rows["gain at vmaf=3"]["effect to be decided"] == 12.0 and "drift under compression" in rows

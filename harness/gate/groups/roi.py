@@ -33,7 +33,7 @@ class Settings:
 
     `frames` are encoded of each clip, no more than the profile has. `budgets` are what steering may cost, such as
     `vmaf=1`; at those of `primary` the candidate must beat the centre prior, at the others lose no more than
-    `allowance` to it.
+    `allowance` to it: one for all budgets, or one for each.
     """
 
     encoder: str
@@ -43,13 +43,18 @@ class Settings:
     weights: str
     budgets: tuple[str, ...]
     primary: tuple[str, ...]
-    allowance: float
+    allowance: float | tuple[float, ...]
     centre_margin: float
 
     @classmethod
     def of(cls, policy: Policy) -> Settings:
         """The policy's section."""
         return policy.section(cls, NAME)
+
+    def allowed_at(self, budget: str) -> float:
+        """Points of gain that may be lost at a budget."""
+        each = self.allowance
+        return each[self.budgets.index(budget)] if isinstance(each, tuple) else each
 
 
 def check(policy: Policy, profile: Profile) -> None:
@@ -63,6 +68,9 @@ def check(policy: Policy, profile: Profile) -> None:
         named("roi.budgets", Budget.parse, budget)
     if strange := sorted(set(settings.primary) - set(settings.budgets)):
         raise InputError(f"policy: roi.primary: {strange[0]} (allowed: {', '.join(settings.budgets)})")
+    if isinstance(settings.allowance, tuple) and len(settings.allowance) != len(settings.budgets):
+        many = f"{len(settings.allowance)} for {len(settings.budgets)} budgets"
+        raise InputError(f"policy: roi.allowance: {many} (allowed: one number for all, or one for each)")
 
 
 def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
@@ -74,12 +82,12 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
 
     found = [Rule(NAME, "map moves the bits", "roi.effect", Kind.FACT, whole=clips, unit="fact", items="clips")]
     for budget in settings.budgets:
-        found.append(rule(f"gain at {budget}", f"roi.gain.{budget}", Kind.AT_LEAST, -settings.allowance))
+        found.append(rule(f"gain at {budget}", f"roi.gain.{budget}", Kind.AT_LEAST, -settings.allowed_at(budget)))
         what, key = f"gain over the centre prior at {budget}", f"roi.centre_gain.{budget}"
         if budget in settings.primary:
             found.append(rule(what, key, Kind.SUPERIOR, settings.centre_margin, primary=True))
         else:
-            found.append(rule(what, key, Kind.AT_LEAST, -settings.allowance))
+            found.append(rule(what, key, Kind.AT_LEAST, -settings.allowed_at(budget)))
     return found
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from corpora.loader import Pair, load_pairs, pairs_in
 from harness.errors import InputError
 from harness.files import check_writable
-from harness.jobs import executor_maker
+from harness.jobs import LeftOut, executor_maker
 from harness.jobs.provenance import command_line
 from harness.locks import folder_held
 from harness.models.sources import MapFolder, find_source
@@ -140,13 +140,7 @@ def evaluate(
         check_writable(out / PARTS)
     with folder_held(out) if out else nullcontext():
         look({name: found[:limit] for name, found in pairs.items()})
-        lost: dict[str, str] = {}
-
-        def hear(name: str, reason: str) -> None:
-            assert failed
-            lost[name] = reason
-            failed(name, reason)
-
+        lost = LeftOut(failed)
         evaluation = evaluate_pairs(
             sources,
             pairs,
@@ -157,7 +151,7 @@ def evaluate(
             store=store or (out / PARTS if out else None),
             save_maps=save_maps,
             progress=progress,
-            failed=hear if failed else None,
+            failed=lost.hear,
         )
         numbers, paired = with_intervals(evaluation)
         command = repeat_command(

@@ -16,7 +16,7 @@ import pandas as pd
 from corpora.loader import ClipPair, clip_digest, images_in
 from harness.errors import HarnessError, InputError
 from harness.files import scratch_folder
-from harness.jobs import Job, Store, run_groups
+from harness.jobs import Job, LeftOut, Store, run_groups
 from harness.media.encode import encoder_options
 from harness.media.ffmpeg import Stream, arguments, find_ffmpeg, url
 from harness.media.open import Clip, open_clip
@@ -88,14 +88,8 @@ def run_ladder(
         jobs.append(Job(reference_rows, named, inputs, {**lies, "masks": str(clip.masks.absolute())}))
         settings = {key: value for key, value in asdict(ladder).items() if key not in ("crfs", "fps")}
         jobs += [Job(encode_rows, {**named, **settings, "crf": crf}, inputs, lies) for crf in ladder.crfs]
-    left_out: dict[str, str] = {}
-
-    def hear(name: str, reason: str) -> None:
-        assert failed
-        left_out[name] = reason
-        failed(name, reason)
-
-    found = run_groups(jobs, executor, store, progress, hear if failed else None)
+    left_out = LeftOut(failed)
+    found = run_groups(jobs, executor, store, progress, left_out.hear)
     references = [row for source, *_ in found.values() for row in _with_names(source, names)]
     encodes = [row for _, *encoded in found.values() for rows in encoded for row in _with_names(rows, names)]
     data = {clip.name: clip_digest(clip) for clip in clips if clip.name in found}
