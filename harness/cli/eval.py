@@ -25,6 +25,7 @@ from harness.cli.options import (
     Root,
     Workers,
     WorkingSizes,
+    readable,
 )  # fmt: skip
 from harness.cli.output import print_json
 from harness.cli.progress import remark, stages
@@ -49,9 +50,17 @@ def register(app: typer.Typer) -> None:
 def run(
     corpora: Corpora = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="A set of your own: its pictures; masks of the same names: --masks.")
+        Path | None,
+        typer.Option(
+            "--images",
+            help="A set of your own: its pictures; masks of the same names: --masks.",
+            parser=readable,
+            metavar="PATH|URL",
+        ),
     ] = None,
-    masks: Annotated[Path | None, typer.Option("--masks", help="Its masks.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", help="Its masks.", parser=readable, metavar="PATH|URL")
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="What tables call it [default: its folder's name].")
     ] = None,

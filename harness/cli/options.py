@@ -19,6 +19,19 @@ class PathOrUrl(str):
     """A folder, or a place that fsspec opens; relative ones of a project file are relative to that."""
 
 
+def readable(text: str) -> Path:
+    """A path; of a URL, that of its copy, which is made where it is not here yet."""
+    from harness.jobs.places import is_url
+
+    if not is_url(text):
+        return Path(text)
+    from corpora.loader import cache_folder
+    from harness.cli.output import say
+    from harness.jobs.copies import local_copy
+
+    return local_copy(text, cache_folder().parent / "copies", lambda line: say(f"harness: {line}", to_stderr=True))
+
+
 STORE = PathOrUrl(".harness-jobs")
 
 _MODEL = "Registry id, production, or a path to an .onnx"
@@ -89,7 +102,12 @@ Progress = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only results, warnings and errors.")]
 Root = Annotated[
     Path | None,
-    typer.Option("--root", help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache]."),
+    typer.Option(
+        "--root",
+        help="The set's folder or one that holds it [default: HARNESS_CORPORA, then the cache].",
+        parser=readable,
+        metavar="PATH|URL",
+    ),
 ]
 Size = Annotated[str | None, typer.Option("--size", help="WxH of raw YUV.")]
 _STORE = "Finished jobs, in a folder or at s3://BUCKET/PREFIX: a rerun computes only what is missing"

@@ -23,6 +23,7 @@ from harness.cli.options import (
     Size,
     WorkingSize,
     parse_size,
+    readable,
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import stages
@@ -40,7 +41,8 @@ def register(app: typer.Typer) -> None:
 
 def roi_encode(
     clips: Annotated[
-        list[Path] | None, typer.Argument(help="Containers, y4m, .yuv, folders of pictures, a FIFO; - is a pipe.")
+        list[Path] | None,
+        typer.Argument(help="Containers, y4m, .yuv, folders of pictures, a FIFO, URLs; - is a pipe.", parser=readable),
     ] = None,
     model: MapModel = None,
     out: Annotated[
@@ -136,7 +138,7 @@ def roi_encode(
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
-    wanted = [*(clips or []), *(read_list(clip_list) if clip_list else [])]
+    wanted = [*(clips or []), *(map(readable, read_list(clip_list)) if clip_list else [])]
     outs = pair_up(wanted, encoder, out, out_dir)
     if len(wanted) > 1 and (preview or export):
         raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")

@@ -23,6 +23,7 @@ from harness.cli.options import (
     Root,
     Store,
     WorkingSize,
+    readable,
 )  # fmt: skip
 from harness.cli.output import say
 from harness.cli.progress import progress, remark
@@ -41,7 +42,12 @@ def roi_sweep(
     clips: Clips = None,
     videos: Annotated[
         list[Path] | None,
-        typer.Option("--video", help="A clip without masks, instead of a corpus; needs --reference; repeatable."),
+        typer.Option(
+            "--video",
+            help="A clip without masks, instead of a corpus; needs --reference; repeatable.",
+            parser=readable,
+            metavar="PATH|URL",
+        ),
     ] = None,
     reference: Annotated[
         str | None,

@@ -25,6 +25,7 @@ from harness.cli.options import (
     VmafModels,
     parse_metrics,
     parse_size,
+    readable,
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import progress
@@ -45,8 +46,12 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    reference: Annotated[Path, typer.Argument(help="Reference clip: container, y4m, .yuv or folder of pictures.")],
-    distorted: Annotated[Path, typer.Argument(help="Distorted clip, the one whose saliency is taken.")],
+    reference: Annotated[
+        Path, typer.Argument(help="Reference clip: container, y4m, .yuv or folder of pictures.", parser=readable)
+    ],
+    distorted: Annotated[
+        Path, typer.Argument(help="Distorted clip, the one whose saliency is taken.", parser=readable)
+    ],
     models: Models = None,
     vmaf_models: VmafModels = None,
     metrics: Metrics = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +120,35 @@ class Folder:
         return str(self.folder / name)
 
 
+def open_url(url: str, what: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL and the path in it; `InputError` where it names nothing, or needs a package."""
+    from fsspec.core import url_to_fs
+
+    kind = url.partition("://")[0]
+    try:
+        system, root = url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        means = "pip install 'mobilesal-harness[s3]'" if kind in ("s3", "http", "https") else str(error)
+        raise InputError(f"{what} {url}: {kind}:// needs a package that is not here ({means})") from error
+    except ValueError as error:
+        raise InputError(f"{what} {url}: {error} (allowed: a folder, s3://BUCKET/PREFIX …)") from error
+    if not root.strip("/"):
+        raise InputError(f"{what} {url} names no place (allowed: {kind}://BUCKET/PREFIX)")
+    return system, root.rstrip("/")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Whatever a file system raises, as one line."""
+    try:
+        yield
+    except (HarnessError, GeneratorExit):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise HarnessError(f"{what}: {said}") from error
+
+
 @dataclass(frozen=True)
 class Remote:
     """What fsspec opens: `s3://`, `gs://`, `sftp://` and others, with credentials from where each looks for them."""
@@ -132,19 +161,7 @@ class Remote:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
-
-        kind = self.url.partition("://")[0]
-        try:
-            system, root = url_to_fs(self.url, use_listings_cache=False)
-        except ImportError as error:
-            means = "pip install 'mobilesal-harness[s3]'" if kind == "s3" else str(error)
-            raise InputError(f"store {self.url}: {kind}:// needs a package that is not here ({means})") from error
-        except ValueError as error:
-            raise InputError(f"store {self.url}: {error} (allowed: a folder, s3://BUCKET/PREFIX …)") from error
-        if not root.strip("/"):
-            raise InputError(f"store {self.url} names no place (allowed: {kind}://BUCKET/PREFIX)")
-        return system, root.rstrip("/")
+        return open_url(self.url, "store")
 
     def check(self) -> None:
         system, root = self._opened
@@ -202,16 +219,8 @@ class Remote:
     def shown(self, name: str) -> str:
         return f"{self.url.rstrip('/')}/{name}"
 
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Whatever a file system raises, as one line."""
-        try:
-            yield
-        except (HarnessError, GeneratorExit):
-            raise
-        except Exception as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise HarnessError(f"{what} store {self.url}: {said}") from error
+    def _told(self, what: str) -> AbstractContextManager[None]:
+        return told(f"{what} store {self.url}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url}  # a connection stays where it is

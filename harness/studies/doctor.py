@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +101,9 @@ def _libvmaf(ffmpeg: FFmpeg) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _encoders(ffmpeg: FFmpeg, ask_repeats: bool) -> tuple[EncoderFact, ...]:
-    with ThreadPoolExecutor() as pool:
-        facts = list(pool.map(lambda encoder: _encoder(encoder, ffmpeg), ENCODERS.values()))
+    facts = [
+        _encoder(encoder, ffmpeg) for encoder in ENCODERS.values()
+    ]  # one by one: PyAV closes encoders under the GIL
     steady = repeats(fact.name for fact in facts if fact.obeys) if ask_repeats else {}
     return tuple(replace(fact, repeats=steady.get(fact.name)) for fact in facts)
 

@@ -61,9 +61,9 @@ def pair_up(clips: Sequence[Path], encoder: str, out: Path | None = None, folder
     return outs
 
 
-def read_list(path: Path) -> list[Path]:
-    """The clips that a text file names, one a line; `InputError` when there is none."""
-    names = [Path(line) for line in read_text(path).splitlines() if line.strip()]
+def read_list(path: Path) -> list[str]:
+    """The clips that a text file names, one a line, as it names them; `InputError` when there is none."""
+    names = [line for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise InputError(f"{path} names no clip (allowed: one a line)")
     return names
