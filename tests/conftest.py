@@ -34,6 +34,14 @@ def interrupts_reach_children() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def priority_stays() -> Iterator[None]:
+    """A test that leaves this process real-time would starve the machine under every later one."""
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A clip as a folder of pictures of soft noise: its colours are converted while it is read."""

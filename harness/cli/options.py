@@ -26,10 +26,9 @@ def readable(text: str) -> Path:
     if not is_url(text):
         return Path(text)
     from corpora.loader import cache_folder
-    from harness.cli.output import say
     from harness.jobs.copies import local_copy
 
-    return local_copy(text, cache_folder().parent / "copies", lambda line: say(f"harness: {line}", to_stderr=True))
+    return local_copy(text, cache_folder().parent / "copies", lambda line: typer.echo(f"harness: {line}", err=True))
 
 
 STORE = PathOrUrl(".harness-jobs")

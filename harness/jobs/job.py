@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harness.jobs.priority import same_priority
 from harness.jobs.provenance import made_by
 
 
@@ -80,7 +81,7 @@ def in_batches(jobs: Iterable[Job]) -> list[list[Job]]:
 
 def run_batch(jobs: Sequence[Job]) -> list[Any]:
     """What a worker executes: the results of one of `in_batches`."""
-    if len(jobs) == 1:
-        return [jobs[0].run()]
-    results = jobs[0].function([job.call for job in jobs])
-    return list(results)
+    with same_priority():
+        if len(jobs) == 1:
+            return [jobs[0].run()]
+        return list(jobs[0].function([job.call for job in jobs]))

@@ -42,3 +42,12 @@ def halves(asked: list[dict[str, int]]) -> list[int]:
 
 def jobs_of(count: int, **more: Any) -> list[Job]:
     return [Job(square, {"number": number, **more}) for number in range(count)]
+
+
+def hurry(number: int) -> int:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return os.sched_getscheduler(0)
+
+
+def policy_now() -> int:
+    return os.sched_getscheduler(0)

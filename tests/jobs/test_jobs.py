@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from harness.errors import HarnessError, InputError
 from harness.jobs import Job, Store, open_executor, run_jobs, stream_jobs
 from harness.jobs.executors import SerialExecutor
 from harness.jobs.provenance import code_digest
-from tests.helpers.jobs import die, die_once, halves, jobs_of, refuse, square
+from tests.helpers.jobs import die, die_once, halves, hurry, jobs_of, policy_now, refuse, square
 
 
 def test_keys_follow_content_not_order() -> None:
@@ -217,3 +219,15 @@ def test_a_run_that_goes_on_finishes_all_others_and_hears_of_each_failure(tmp_pa
     assert all(isinstance(error, InputError) for error in heard.values())
     with pytest.raises(TypeError):  # a fault of the program is none to go on after
         run_jobs([Job(square, {"strange": 1})], lambda: open_executor(executor), None, None, heard.__setitem__)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be real-time")
+@pytest.mark.parametrize("executor", ["serial", "local:2"])
+def test_a_job_that_makes_its_process_real_time_leaves_none_behind(executor: str) -> None:
+    """As an encoder does: what comes after it in the same process would starve the machine."""
+    jobs = [*(Job(hurry, {"number": number}) for number in range(2)), *jobs_of(2)]
+    found = run_jobs(jobs, SerialExecutor if executor == "serial" else partial(open_executor, executor), None)
+    assert found == [os.SCHED_FIFO, os.SCHED_FIFO, 0, 1] and os.sched_getscheduler(0) == os.SCHED_OTHER
+    if executor != "serial":
+        after = run_jobs([Job(hurry, {"number": 3}), Job(policy_now)], partial(open_executor, "local:1"), None)
+        assert after == [os.SCHED_FIFO, os.SCHED_OTHER]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError, InputError
+from harness.jobs.priority import same_priority
 from harness.media.open import open_clip
 from harness.roi.encoders import ENCODERS, Settings, find_encoder
 from harness.roi.encoders.base import Encoder
@@ -48,7 +49,7 @@ def test_vp8_does_not_choose_its_effort_by_the_clock() -> None:
 
 def test_the_probe_catches_an_encoder_that_ignores_its_map_in_silence() -> None:
     liar = Encoder("libsvtav1", "side-data", translate=lambda settings: {"preset": "12"})
-    with pytest.raises(HarnessError, match="does not follow a map"):
+    with same_priority(), pytest.raises(HarnessError, match="does not follow a map"):
         probe(liar, Settings())
 
 
