@@ -103,30 +103,29 @@ def _pictures(context: Context, rate: float) -> float:
     return total
 
 
-def _clip_pixels(context: Context) -> tuple[int, float]:
-    """How many clips there are, and the megapixels of a frame of the first."""
+def _clips(context: Context, most: int) -> list[tuple[int, float]]:
+    """Of each clip that is there, how many of `most` frames it has, and their megapixels together."""
     try:
-        clips = clips_of(context)
+        infos = [open_clip(clip.frames).info for clip in clips_of(context)]
     except InputError:
-        return 0, 0.0
-    info = open_clip(clips[0].frames).info
-    return len(clips), info.width * info.height / MEGAPIXEL
+        return []
+    counts = [min(most, info.frames or most) for info in infos]
+    return [(count, count * info.width * info.height / MEGAPIXEL) for count, info in zip(counts, infos, strict=True)]
 
 
 def _features(context: Context, rate: float) -> float:
-    settings, (clips, pixels) = feature.Settings.of(context.policy), _clip_pixels(context)
-    frames, encodes = context.profile.frames, len(settings.crf)
-    read = (encodes + 1) * frames / feature.EVERY
-    return clips * pixels * (read * rate + encodes * frames * PLAIN_ENCODE)
+    encodes, clips = len(feature.Settings.of(context.policy).crf), _clips(context, context.profile.frames)
+    a_pixel = (encodes + 1) / feature.EVERY * rate + encodes * PLAIN_ENCODE
+    return sum(pixels for _, pixels in clips) * a_pixel
 
 
 def _steered(context: Context, rate: float) -> float:
-    settings, (clips, pixels) = roi.Settings.of(context.policy), _clip_pixels(context)
-    frames = roi.frames_of(settings, context.profile)
+    settings = roi.Settings.of(context.policy)
+    clips = _clips(context, roi.frames_of(settings, context.profile))
     arms, strengths = 3, 2 + len(settings.budgets)
     encodes = (arms * strengths + 1) * len(settings.crf)
-    maps = strengths * len(settings.crf) * frames * MAP_SIDE**2 / MEGAPIXEL * rate
-    return clips * (encodes * (ROI_ENCODE[0] + ROI_ENCODE[1] * frames * pixels) + maps)
+    maps = strengths * len(settings.crf) * MAP_SIDE**2 / MEGAPIXEL * rate
+    return sum(encodes * (ROI_ENCODE[0] + ROI_ENCODE[1] * pixels) + maps * frames for frames, pixels in clips)
 
 
 def _costs(context: Context, rate: float) -> float:

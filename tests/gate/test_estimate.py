@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.gate.context import Contender, Context
-from harness.gate.estimate import expected
+from harness.gate.estimate import START, expected
 from harness.gate.policy import policy_of
 from harness.models.registry import Registry
 from tests.helpers.gate import tiny_policy, two_students
@@ -30,9 +30,14 @@ def test_more_work_takes_longer_more_processes_less_and_what_is_absent_nothing(
     found = expected(context)
     assert set(found.seconds) == set(context.policy.groups) and found.models.keys() == {"old", "new"}
     assert str(found).startswith("under a minute on 2 processes")
-    more = replace(context, profile=replace(context.profile, frames=3000))
-    fewer = expected(replace(more, workers=16)).seconds["feature"]
-    assert expected(more).seconds["feature"] > 2 * fewer > 2 * found.seconds["feature"]
+    longer = replace(context, profile=replace(context.profile, frames=3000, whole_clips=True))
+    short = expected(longer).seconds["feature"]  # no clip has so many
+    assert short == pytest.approx(found.seconds["feature"], rel=0.5)
+    content = json.loads(json.dumps(context.policy.content))
+    content["feature"]["crf"] = list(range(52))
+    more = replace(context, policy=policy_of(content))
+    each = [expected(replace(more, workers=workers)).seconds["feature"] - START for workers in (1, 16)]
+    assert each[0] > 4 * each[1] and each[0] > 4 * (found.seconds["feature"] - START)
     content = json.loads(json.dumps(context.policy.content))
     content["profiles"]["demo"] |= {"accuracy": ["ecssd"], "pairs": {"ecssd": 1000}, "clips": "davis-2016"}
     elsewhere = policy_of(content)
