@@ -139,6 +139,7 @@ def test_unknown_models_and_a_broken_incumbent_are_usage_errors(models: Path, po
         ("roi.crf", [24, 28, 32, 60], r"roi.crf: crf 60 with libx264 .allowed: 0 to 51"),
         ("roi.law", "centre:2", "roi.law: law centre:2 .allowed: centre:0 to centre:1"),
         ("roi.budgets", ["vmaf=1", "vmaf=3", "speed=1"], "roi.budgets: budget speed=1 .allowed: vmaf"),
+        ("roi.allowance", [3.0, 9.0], "roi.allowance: 2 for 3 budgets .allowed: one number for all, or one for each"),
         ("roi.primary", ["vmaf=2"], "roi.primary: vmaf=2 .allowed: vmaf=0, vmaf=1, vmaf=3"),
         ("feature.crf", [60], r"feature.crf: crf 60"),
         ("profiles.full.clips", "ecssd", "profiles.full.clips: ecssd is no set of clips .allowed: davis-2016"),

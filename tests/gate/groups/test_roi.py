@@ -60,7 +60,7 @@ def policy(frames: int = 3) -> Policy:
     """The shipped rules of this group alone, on the two clips."""
     content = json.loads(json.dumps(POLICY.content))
     content["groups"] = ["roi"]
-    content["roi"] |= {"crf": CRFS, "budgets": ["psnr_y=3"], "primary": ["psnr_y=3"]}
+    content["roi"] |= {"crf": CRFS, "budgets": ["psnr_y=3"], "primary": ["psnr_y=3"], "allowance": 3.0}
     content["profiles"]["full"] |= {"frames": frames, "clip_names": ["first", "second"]}
     del content["power"]
     return policy_of(content)
@@ -156,13 +156,29 @@ def test_a_clip_without_a_gain_is_missing_and_not_left_out() -> None:
 
 def test_encodes_of_fewer_frames_clips_or_budgets_decide_nothing() -> None:
     longer = with_policy(roi={"frames": 30})
-    assert "was made with frames 24 (the policy asks for 30)" in check_of(winning_tables(), "roi.effect", longer).reason
+    assert (
+        "was made with frames 104 (the policy asks for 30)" in check_of(winning_tables(), "roi.effect", longer).reason
+    )
     tables = winning_tables()
     for kind in (roi.POINTS, roi.GAINS):
         tables = changed(tables, kind, lambda rows: rows[rows["clip"] != "libby"])
     assert check_of(tables, "roi.centre_gain.vmaf=1").reason == "partial: 19 of 20 items"
     cheap = changed(winning_tables(), roi.GAINS, lambda rows: rows[rows["budget_%"] > 0])
     assert check_of(cheap, "roi.gain.vmaf=1").reason.startswith("no gains at vmaf=0 (the policy asks for vmaf=0")
+
+
+def test_an_allowance_is_one_for_all_budgets_or_one_for_each() -> None:
+    def losing(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(**{"gain_%": rows["gain_%"] - 15.0 * (rows["arm"] == "new")})
+
+    tables = changed(winning_tables(), roi.GAINS, losing)
+    found = [check_of(tables, f"roi.gain.vmaf={percent}") for percent in (0, 1)]
+    lost = found[0].value
+    assert [each.value for each in found] == pytest.approx([lost, lost]) and lost == pytest.approx(-5, abs=0.2)
+    each = with_policy(roi={"allowance": [6.0, 4.0, 4.0]})
+    kept = changed(winning_tables(policy=each), roi.GAINS, losing)
+    outcomes = [check_of(kept, f"roi.gain.vmaf={percent}", each).outcome for percent in (0, 1, 3)]
+    assert outcomes == [Outcome.PASS, Outcome.FAIL, Outcome.FAIL]
 
 
 def test_a_study_of_more_arms_laws_and_encoders_is_read_for_what_the_policy_asks() -> None:
