@@ -25,7 +25,7 @@ from tests.helpers.models import write_student
 KINDS = ("models.facts", "eval.images", "eval.paired", "score.feature", "roi.at_cost_points", "roi.at_cost_by_clip")
 
 
-POLICY = tiny_policy(budgets=["psnr_y=3"], primary=["psnr_y=3"])
+POLICY = tiny_policy(budgets=["psnr_y=3"], primary=["psnr_y=3"], allowance=3.0)
 
 
 @pytest.fixture(scope="module")
