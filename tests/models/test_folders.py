@@ -51,6 +51,8 @@ def test_whatever_writes_models_writes_the_user_s_folder(
     assert card.stdout == f"wrote {users}/cards/saliency_student_v1.md\n", card.output
     assert "is in production" in str(run("registry", "begin", "saliency_student_v1").exception)
     (users / "production.json").unlink()
+    assert "is gone, but verdicts are on record" in str(run("registry", "begin", "saliency_student_v3").exception)
+    shutil.rmtree(users / "verdicts")
     assert run("registry", "begin", "saliency_student_v3").exit_code == 0
     assert _content(shipped) == before
     changed = {name for name, digest in _content(users).items() if before[name] != digest}
