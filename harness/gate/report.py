@@ -10,16 +10,20 @@ from harness.errors import InputError
 from harness.files import write_text
 from harness.gate.diff import flat
 from harness.gate.evidence import first_other, tables_in
-from harness.gate.policy import load_policy
+from harness.gate.policy import load_policy, policy_of
+from harness.gate.power import SECTION, spreads_of
 from harness.gate.text import interval, rule_text, shown, summary
 from harness.gate.verdict import Check, Verdict
 from harness.pages.charts import Chart, line_chart
 from harness.pages.page import MOST_ROWS, Picture, picture, render, rows_of
+from harness.stats import smallest_effect
 from harness.studies.roi.charts import cost_charts, rate_charts
 from harness.tables import Table
 
 PICTURES = "eval.pictures"
 PLAIN = ("eval.numbers", "eval.paired", "cost.times")  # long, and for programs
+POINTS = "points"  # the unit of what is drawn against the number of clips
+CLIPS = (5, 8, 12, 16, 20, 25, 30, 40, 50, 75, 100)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ def write_report(verdict: Verdict, path: Path, evidence: Path | None = None) -> 
         shown=shown,
         interval=interval,
         rule_text=rule_text,
-        charts=[chart for table in tables if table.kind in CHARTS for chart in CHARTS[table.kind](table)],
+        charts=[
+            *power_charts(verdict),
+            *(chart for table in tables if table.kind in CHARTS for chart in CHARTS[table.kind](table)),
+        ],
         tables=[rows_of(table.title, table.rows) for table in tables if _worth_rows(table)],
         pictures=[shot for table in tables if table.kind == PICTURES for shot in _pictures(table, evidence)],
     )
@@ -75,6 +82,21 @@ def overrides_of(verdict: Verdict) -> list[str]:
         if name not in shipped or own[name] != shipped[name]
     ]
     return changed + [f"without {name} (shipped: {shipped[name]!r})" for name in shipped if name not in own]
+
+
+def power_charts(verdict: Verdict) -> list[Chart]:
+    """The smallest effect that so many clips show, check by check, were clips as far apart as in this verdict."""
+    content = dict(verdict.policy["content"])
+    if SECTION not in content:
+        return []
+    how, level, spreads = policy_of(content).statistics, float(content[SECTION]["level"]), spreads_of(verdict)
+    lines = [
+        (check.name, number, [(count, smallest_effect(spreads[check.key], count, level, how)) for count in CLIPS])
+        for number, check in enumerate(check for check in verdict.checks if check.unit == POINTS)
+        if check.key in spreads
+    ]
+    title = f"What so many clips show at {level:.0%} power"
+    return [line_chart(title, "clips", f"smallest effect, {POINTS}", lines)] if lines else []
 
 
 def bar_of(check: Check) -> Bar | None:

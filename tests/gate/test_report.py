@@ -19,7 +19,7 @@ from PIL import Image
 from harness.errors import InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
-from harness.gate.report import bar_of, overrides_of, write_report
+from harness.gate.report import bar_of, overrides_of, power_charts, write_report
 from harness.gate.verdict import Check, Outcome, Verdict
 from harness.pages.charts import line_chart
 from harness.tables import Table
@@ -168,3 +168,15 @@ def test_in_a_browser_tables_sort_pictures_load_and_nothing_complains(
     assert probe["seen"] == ["bac", "bca", "acb"]
     assert probe["pictures"] == [8] and probe["chosen"]
     assert not probe["wide"], "the page scrolls sideways"
+
+
+def test_the_page_draws_how_many_clips_show_which_effect(verdict: Verdict, evidence: Path, tmp_path: Path) -> None:
+    (chart,) = power_charts(verdict)
+    names = [name for name, _, _ in chart.lines]
+    assert names[0] == "gain at vmaf=0" and len(names) == 6
+    heights = [float(point.split(",")[1]) for point in chart.lines[0][2].split()]
+    assert heights == sorted(heights) and heights[0] < heights[-1]  # more clips show less: further down in the picture
+    page = write_report(verdict, tmp_path / "report.html", evidence).read_text()
+    assert "What so many clips show at 80% power" in page
+    content = {name: value for name, value in verdict.policy["content"].items() if name != "power"}
+    assert power_charts(dataclasses.replace(verdict, policy={**verdict.policy, "content": content})) == []
