@@ -89,7 +89,10 @@ def power_charts(verdict: Verdict) -> list[Chart]:
     content = dict(verdict.policy["content"])
     if SECTION not in content:
         return []
-    how, level, spreads = policy_of(content).statistics, float(content[SECTION]["level"]), spreads_of(verdict)
+    try:
+        how, level, spreads = policy_of(content).statistics, float(content[SECTION]["level"]), spreads_of(verdict)
+    except InputError:
+        return []  # a policy of before, which today's schema does not know
     lines = [
         (check.name, number, [(count, smallest_effect(spreads[check.key], count, level, how)) for count in CLIPS])
         for number, check in enumerate(check for check in verdict.checks if check.unit == POINTS)
