@@ -238,3 +238,12 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return digest.hexdigest()
+
+
+def is_url(where: object) -> bool:
+    """Whether this is for fsspec, and no path.
+
+    >>> is_url("s3://bucket/jobs"), is_url(".harness-jobs")
+    (True, False)
+    """
+    return isinstance(where, str) and "://" in where

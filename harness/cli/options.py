@@ -13,6 +13,7 @@ import typer
 
 from harness.cli import complete
 from harness.errors import InputError
+from harness.files import is_url
 
 
 class PathOrUrl(str):
@@ -21,8 +22,6 @@ class PathOrUrl(str):
 
 def readable(text: str) -> Path:
     """A path; of a URL, that of its copy, which is made where it is not here yet."""
-    from harness.jobs.places import is_url
-
     if not is_url(text):
         return Path(text)
     from corpora.loader import cache_folder

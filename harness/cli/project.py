@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.cli import options
 from harness.errors import InputError
-from harness.files import read_toml
+from harness.files import is_url, read_toml
 
 NAME = "harness.toml"
 ENVIRONMENT = {"root": "HARNESS_CORPORA", "models": "HARNESS_MODELS"}  # what they set wins over the file
@@ -151,7 +151,7 @@ def _typed(value: Any, hint: str, folder: Path) -> Any:
 
 
 def _found(path: str, folder: Path) -> str:
-    return path if "://" in path else str(folder / path)
+    return path if is_url(path) else str(folder / path)
 
 
 def _listed(names: typing.Iterable[str]) -> str:

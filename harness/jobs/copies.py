@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +25,7 @@ def local_copy(url: str, cache: Path, announce: Callable[[str], None] = lambda l
 
     Args:
         url: For fsspec: `s3://BUCKET/PREFIX`, `https://HOST/FILE` and others.
-        cache: Folder of all copies. What a killed run had copied whole is kept.
+        cache: Folder of all copies. What a killed run had copied whole is kept, but for half a minute.
         announce: Hears how much is copied, and how far that is.
 
     Returns:
@@ -41,55 +42,74 @@ def local_copy(url: str, cache: Path, announce: Callable[[str], None] = lambda l
         raise InputError(f"nothing lies at {url} (allowed: a file, or a folder that holds some)")
     folder = cache / hashlib.sha256(url.encode()).hexdigest()[:16]
     target = folder / root.rpartition("/")[2]
-    wanted = {path: (target / path[len(root) :].lstrip("/"), _stamp(info)) for path, info in there.items()}
-    for path, (place, _) in wanted.items():
-        if ".." in PurePosixPath(path).parts or not place.is_relative_to(target):
-            raise InputError(f"{url} holds {path!r}, which would lie outside its copy")
+    items = [_Item(path, target / path[len(root) :].lstrip("/"), info) for path, info in there.items()]
+    for item in items:
+        if ".." in PurePosixPath(item.there).parts or not item.here.is_relative_to(target):
+            raise InputError(f"{url} holds {item.there!r}, which would lie outside its copy")
     with folder_held(folder, f"the copy of {url}", seconds=3600):
-        _renew(url, folder, target, wanted, system.get_file, announce, _bytes(there.values()))
+        _remove_others(target, {item.here for item in items})
+        _renew(url, target, items, system.get_file, announce)
     return target
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A file there, where its copy lies, and what its file system says of it."""
+
+    there: str
+    here: Path
+    info: Mapping[str, Any]
+
+    @property
+    def stamp(self) -> str | None:
+        """What tells its content from another's, as far as is said; None where nothing is."""
+        said = [f"{key}={self.info[key]}" for key in STAMPS if self.info.get(key) is not None]
+        return "; ".join([f"size={self.info.get('size')}", *said]) if said else None
+
+    @property
+    def bytes(self) -> int:
+        """Its size, 0 where that is not said."""
+        return int(self.info.get("size") or 0)
+
+
+def _remove_others(target: Path, wanted: Set[Path]) -> None:
+    """Remove what lies in a copy and not there: a set is read for whatever its folder holds."""
+    for path in target.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
 
 
 def _renew(
     url: str,
-    folder: Path,
     target: Path,
-    wanted: Mapping[str, tuple[Path, str | None]],
+    items: Sequence[_Item],
     get: Callable[[str, str], None],
     announce: Callable[[str], None],
-    size: int,
 ) -> None:
-    """Copy what is missing or another, and remove what is no longer there."""
-    known = _known(folder / COPIED)
-    names = {path: str(place.relative_to(folder)) for path, (place, _) in wanted.items()}
-    due = [
-        path
-        for path, (place, stamp) in wanted.items()
-        if not (place.is_file() and stamp and known.get(names[path]) == stamp)
-    ]
-    for old in set(known) - set(names.values()):
-        (folder / old).unlink(missing_ok=True)
-    kept = {names[path]: wanted[path][1] for path in wanted if path not in set(due)}
+    """Copy what is missing or another; a list beside the copy says which file has which stamp."""
+    listing = target.parent / COPIED
+    known = _known(listing)
+    kept: dict[str, str | None] = {
+        item.there: item.stamp
+        for item in items
+        if item.stamp and item.here.is_file() and known.get(item.there) == item.stamp
+    }
+    due = [item for item in items if item.there not in kept]
     if due:
-        announce(f"copying {len(due):,} of {len(wanted):,} files ({size / 1e6:,.1f} MB in all) from {url} to {target}")
+        size = sum(item.bytes for item in items) / 1e6
+        announce(f"copying {len(due):,} of {len(items):,} files ({size:,.1f} MB in all) from {url} to {target}")
     last = time.monotonic()
     try:
-        for done, path in enumerate(due, 1):
-            place, stamp = wanted[path]
-            with told(f"cannot copy {url}"), whole_file(place) as temporary:
-                get(path, str(temporary))
-            kept[names[path]] = stamp
+        for done, item in enumerate(due, 1):
+            with told(f"cannot copy {url}"), whole_file(item.here) as temporary:
+                get(item.there, str(temporary))
+            kept[item.there] = item.stamp
             if time.monotonic() - last > TOLD_EVERY:
                 last = time.monotonic()
+                write_json(listing, kept)  # for one that is killed and cannot say what it had
                 announce(f"copied {done:,} of {len(due):,} files")
     finally:
-        write_json(folder / COPIED, kept)
-
-
-def _stamp(info: Mapping[str, Any]) -> str | None:
-    """What tells a file's content from another's, as far as its file system says; None where it says nothing."""
-    said = [f"{key}={info[key]}" for key in STAMPS if info.get(key) is not None]
-    return "; ".join([f"size={info.get('size')}", *said]) if said else None
+        write_json(listing, kept)
 
 
 def _known(path: Path) -> dict[str, str | None]:
@@ -99,7 +119,3 @@ def _known(path: Path) -> dict[str, str | None]:
     except HarnessError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _bytes(infos: Iterable[Mapping[str, Any]]) -> int:
-    return sum(int(info.get("size") or 0) for info in infos)

@@ -21,13 +21,14 @@ class LeftOut(dict[str, str]):
 
     @property
     def hear(self) -> Callable[[str, str], None] | None:
-        """What is told of a failure: it is kept here, and `failed` hears of it."""
-        return self._hear if self._failed else None
+        """What is told of a failure, `add`, where one may happen."""
+        return self.add if self._failed else None
 
-    def _hear(self, name: str, reason: str) -> None:
-        assert self._failed
+    def add(self, name: str, reason: str) -> None:
+        """Keep a failure, and tell of it."""
         self[name] = reason
-        self._failed(name, reason)
+        if self._failed:
+            self._failed(name, reason)
 
 
 def run_groups(
@@ -47,8 +48,8 @@ def run_groups(
     lost = LeftOut(failed)
 
     def hear(place: int, error: HarnessError) -> None:
-        if lost.hear and names[place] not in lost:
-            lost.hear(names[place], str(error))
+        if names[place] not in lost:
+            lost.add(names[place], str(error))
 
     found: dict[str, list[Any]] = {}
     for name, result in zip(names, run_jobs(jobs, executor, store, progress, hear if failed else None), strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import HarnessError, InputError
-from harness.files import check_writable, whole_file
+from harness.files import check_writable, is_url, whole_file
 
 AT_ONCE = 64  # requests in flight, and records in memory
 MARK = "harness-store"  # what a place that is not a folder holds from the first run on
@@ -57,15 +57,6 @@ class Place(Protocol):
 def place_of(where: Path | str) -> Place:
     """A folder, or what a URL names."""
     return Remote(str(where)) if is_url(where) else Folder(Path(where))
-
-
-def is_url(where: object) -> bool:
-    """Whether this is for fsspec.
-
-    >>> is_url("s3://bucket/jobs"), is_url(".harness-jobs")
-    (True, False)
-    """
-    return isinstance(where, str) and "://" in where
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,8 @@ def _libvmaf(ffmpeg: FFmpeg) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _encoders(ffmpeg: FFmpeg, ask_repeats: bool) -> tuple[EncoderFact, ...]:
-    facts = [
-        _encoder(encoder, ffmpeg) for encoder in ENCODERS.values()
-    ]  # one by one: PyAV closes encoders under the GIL
+    # one by one: VP8's threads wait by yielding, and take the cores from whatever runs beside
+    facts = [_encoder(encoder, ffmpeg) for encoder in ENCODERS.values()]
     steady = repeats(fact.name for fact in facts if fact.obeys) if ask_repeats else {}
     return tuple(replace(fact, repeats=steady.get(fact.name)) for fact in facts)
 

@@ -14,10 +14,12 @@ from harness.gate.groups.base import exactly, measured
 from harness.gate.judge import rules_of
 from harness.gate.rules import Kind, Rule, checks_of, holm
 from harness.gate.verdict import Decision, Measurement, Outcome, decide
-from tests.helpers.gate import POLICY, winning
+from tests.helpers.gate import POLICY, winning, with_policy
 
 RULES = rules_of(POLICY, POLICY.profile("full"))
 LEVEL = POLICY.statistics.level
+COUNTED = with_policy(profiles={"full": {**POLICY.content["profiles"]["full"], "whole_clips": False}})
+COUNTED_RULES = rules_of(COUNTED, COUNTED.profile("full"))  # the same, but that parity too asks for all frames
 
 
 def equal(rule: Rule) -> Measurement:
@@ -83,16 +85,20 @@ def test_removing_any_evidence_never_improves_a_check_or_the_verdict(items: list
 @settings(max_examples=100, deadline=None)
 @given(measurements(), st.integers(1, 7))
 @pytest.mark.slow
-def test_with_a_clip_less_no_rule_over_clips_passes_whatever_the_others_show(items: list[Measurement], gone: int):
-    fewer = []
-    for rule, item in zip(RULES, items, strict=True):
-        if rule.group in ("feature", "roi") and rule.items == "clips":
+@pytest.mark.parametrize("rules", [RULES, COUNTED_RULES], ids=["whole clips", "counted frames"])
+def test_with_a_clip_less_no_rule_over_clips_passes_whatever_the_others_show(
+    rules: list[Rule], items: list[Measurement], gone: int
+):
+    fewer, held = [], set()
+    for rule, item in zip(rules, items, strict=True):
+        if rule.group in ("feature", "roi") and (rule.items == "clips" or rules is COUNTED_RULES):
             assert rule.whole is not None
-            item = dataclasses.replace(item, count=max(0, rule.whole - gone))
+            per_clip = 1 if rule.items == "clips" else rule.whole  # parity is over one clip's frames
+            item = dataclasses.replace(item, count=max(0, rule.whole - gone * per_clip))
+            held.add(rule.key)
         fewer.append(item)
-    checks = checks_of(RULES, fewer, LEVEL)
-    over_clips = [check for rule, check in zip(RULES, checks, strict=True) if rule.items == "clips"]
-    assert over_clips and all(check.outcome is not Outcome.PASS for check in over_clips)
+    checks = checks_of(rules, fewer, LEVEL)
+    assert held and all(check.outcome is not Outcome.PASS for check in checks if check.key in held)
     assert decide(checks) is not Decision.PROMOTE
 
 

@@ -63,8 +63,10 @@ def test_a_file_keeps_its_name_and_a_run_that_was_killed_what_it_had(there: str,
     local_copy(there, tmp_path / "copies", calls.append)
     assert len(calls) == 1 and calls[0].startswith("copying 1 of 2 files") and json.loads(listing.read_text()) == kept
     listing.write_text("{cut")
+    (folder / "gone.png").touch()  # copied by the killed run, and no longer there
     local_copy(there, tmp_path / "copies", calls.append)
     assert calls[1].startswith("copying 2 of 2 files") and json.loads(listing.read_text()) == kept
+    assert contents(folder) == {"a.txt": b"one", "sub/b.txt": b"two"}
 
 
 def test_what_says_nothing_of_its_content_is_copied_each_time(
