@@ -32,17 +32,20 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any] | None:
         return None
 
 
-def sooner(loop: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Of a function over arrays: after `WORTH` calls its equal, a compiled `loop`, answers instead."""
+def sooner(
+    loop: Callable[..., Any], worth: int | None = None, size: Callable[..., int] = lambda *given: 1
+) -> Callable[[Function], Function]:
+    """Of a function over arrays: once its calls had `worth` in `size` [`WORTH` calls], its equal, a compiled `loop`,
+    answers instead."""
 
     def decorated(arrays: Function) -> Function:
-        calls = 0
+        seen = 0
 
         @functools.wraps(arrays)
         def either(*given: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            fast = compiled(loop) if calls > WORTH else None
+            nonlocal seen
+            seen += size(*given)
+            fast = compiled(loop) if seen > (WORTH if worth is None else worth) else None
             return (fast or arrays)(*given)
 
         return either  # type: ignore[return-value]

@@ -190,12 +190,6 @@ def sidecar_for(entry: dict[str, Any], training: dict[str, Any]) -> dict[str, An
     return head | {"notes": entry["notes"], "sha256": entry["sha256"], "training": training}
 
 
-def registry_schema() -> dict[str, Any]:
-    """The JSON Schema of `registry.json`, written from upstream's description of the format."""
-    schema: dict[str, Any] = read_json(SCHEMA)
-    return schema
-
-
 def _problem_of(registry: Any) -> str | None:
     """What is wrong with a registry's content: against its schema, an id twice, a file outside the folder."""
     if problem := schema_problem(registry, SCHEMA):

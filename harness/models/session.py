@@ -22,11 +22,16 @@ MULTIPLE = 8  # three poolings: other sides are padded by edge repetition, as th
 ROUNDING = 1e-6  # a map may leave [0, 1] by so much: scaling inside a graph rounds
 OPEN_AT_ONCE = 8  # sessions that a process keeps
 
-_SCALE = np.float32(1) / np.float32(255)
-_MEAN, _INVERSE_STD = (
-    np.array(MEAN, np.float32)[:, None, None],
-    np.float32(1) / np.array(STD, np.float32)[:, None, None],
+STEPS = np.stack(
+    [
+        np.full(3, np.float32(1) / np.float32(255)),
+        np.array(MEAN, np.float32),
+        np.float32(1) / np.array(STD, np.float32),
+    ],
+    axis=1,
 )
+"""The contract's step 3 for each channel: what a level is scaled by, what is taken off, what that is scaled by."""
+
 _ROWS = 32  # of a picture at a time: what belongs to them stays in a core's cache
 
 
@@ -173,16 +178,17 @@ def planes_of(rgb: np.ndarray) -> np.ndarray:
     for start in range(0, height, _ROWS):
         band = planes[:, start : min(start + _ROWS, height), :width]
         np.copyto(band, rgb[start : start + _ROWS].transpose(2, 0, 1))
-        normalise(band)
+        normalise(band, STEPS)
     pad(planes, height, width)
     return planes
 
 
-def normalise(levels: np.ndarray) -> None:
-    """Levels 0 to 255, float32 `[3, H, W]`, to `(v * (1/255) - mean) * (1/std)`, the contract's step 3, in place."""
-    levels *= _SCALE
-    levels -= _MEAN
-    levels *= _INVERSE_STD
+def normalise(levels: np.ndarray, steps: np.ndarray) -> None:
+    """Levels 0 to 255, float32 `[3, H, W]`, to `(v * (1/255) - mean) * (1/std)` by `STEPS`, in place."""
+    scale, mean, inverse_std = steps.T[:, :, None, None]
+    levels *= scale
+    levels -= mean
+    levels *= inverse_std
 
 
 def pad(planes: np.ndarray, height: int, width: int) -> None:

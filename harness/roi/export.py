@@ -84,7 +84,7 @@ def write_png(path: Path, grids: Sequence[np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class Export:
-    """A format: its writer, and where the other program has them, its own `block` and `steps` instead of ours.
+    """A format: its writer, and where the other program has them, its own `steps` and `block` instead of ours.
 
     `based`, where there is one, gives the grids that are written, and how much finer a CRF they are for.
     """
@@ -95,17 +95,18 @@ class Export:
     based: Callable[[Sequence[np.ndarray]], tuple[int, Sequence[np.ndarray]]] | None = None
 
     def offsets(
-        self, means: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Strength | Share
+        self, weights: np.ndarray, offsets: np.ndarray, block: int, height: int, width: int, knob: Strength | Share
     ) -> np.ndarray:
-        """The grid to write for a frame of `height` x `width`, planned as `means` and `offsets` in our `block`."""
-        if self.block is None or self.steps is None:
+        """The grid to write for a frame of `height` x `width`, planned as `weights` and `offsets` in our `block`."""
+        if self.steps is None:
             return offsets
-        areas = block_areas(height, width, self.block)
-        return neutral(knob.raw(merged_means(means, height, width, block, self.block), areas), areas, self.steps)
+        into = self.block or block
+        areas = block_areas(height, width, into)
+        return neutral(knob.raw(merged_means(weights, height, width, block, into), areas), areas, self.steps)
 
 
 EXPORTS = {
-    "kvazaar": Export(write_kvazaar),
+    "kvazaar": Export(write_kvazaar, steps=Steps()),
     "svtav1": Export(write_svtav1, SVTAV1_BLOCK, SVTAV1_STEPS, svtav1_base),
     "x264-json": Export(write_json_offsets),
     "png": Export(write_png),

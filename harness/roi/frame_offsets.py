@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from harness.media.frames import ClipInfo, Frame
 from harness.models.sources import Mapper
 from harness.models.working_size import NATIVE, WorkingSize
 from harness.roi.encoders.base import Encoder
-from harness.roi.laws import MAP, Law
+from harness.roi.laws import MAP, Law, busyness
 from harness.roi.offsets import Knob, block_areas, grid_means, merged_means, neutral
 from harness.roi.regions import regions_of
 from harness.saliency.colour import true_rgb
@@ -24,9 +25,11 @@ HYSTERESIS = 0.05  # of the area: offsets that change over less stay as they wer
 
 @dataclass(frozen=True)
 class FrameOffsets:
-    """What one frame asks of the encoder: mean saliency and offset in QP of every block, `[rows, columns]`."""
+    """What one frame asks of the encoder, block by block, `[rows, columns]`: mean saliency, the weight that the law
+    made of it, and the offset in QP."""
 
     means: np.ndarray
+    weights: np.ndarray
     offsets: np.ndarray
 
 
@@ -69,10 +72,11 @@ def offsets_of_frames(
             if saliency.dtype == np.uint8:
                 saliency = saliency.astype(np.float32) / 255
             means = grid_means(smoother.add(saliency, cut), height, width, encoder.block)
-            offsets = _fitting(knob.at(frame.index).raw(lawful(means), areas), height, width, encoder)
+            weights = lawful(means, partial(busyness, frame.y, peak, encoder.block))
+            offsets = _fitting(knob.at(frame.index).raw(weights, areas), height, width, encoder)
             if last is not None and areas[offsets != last.offsets].sum() < HYSTERESIS * areas.sum():
                 offsets = last.offsets
-            last, held = FrameOffsets(means, offsets), 0
+            last, held = FrameOffsets(means, weights, offsets), 0
         held += 1
         yield frame, last
 
@@ -95,19 +99,19 @@ class OffsetsOnDisk:
         """The same items; the offsets are kept on their way."""
         for frame, asked in steered:
             self.shape = (asked.means.shape[0], asked.means.shape[1])
-            np.stack([asked.means, asked.offsets]).astype(np.float32).tofile(self.stream)
+            np.stack([asked.means, asked.weights, asked.offsets]).astype(np.float32).tofile(self.stream)
             yield frame, asked
 
     def read(self) -> Iterator[FrameOffsets]:
         """The offsets of every frame, in order, in float32's precision; frames that keep them share one array."""
         self.stream.flush()
-        values = 2 * self.shape[0] * self.shape[1]
+        values = 3 * self.shape[0] * self.shape[1]
         last: np.ndarray | None = None
         with self.path.open("rb") as stream:
             while (block := np.fromfile(stream, np.float32, values)).size:
-                means, offsets = block.astype(np.float64).reshape(2, *self.shape)
+                means, weights, offsets = block.astype(np.float64).reshape(3, *self.shape)
                 last = offsets if last is None or not np.array_equal(offsets, last) else last
-                yield FrameOffsets(means, last)
+                yield FrameOffsets(means, weights, last)
 
 
 def _fitting(raw: np.ndarray, height: int, width: int, encoder: Encoder) -> np.ndarray:

@@ -95,7 +95,7 @@ def encode_probe(encoder: Encoder, settings: Settings, favour: int, out: Path) -
     info = ClipInfo(Path("synthetic probe"), PROBE_SIZE[1], PROBE_SIZE[0], "yuv420p", 8, "420", Fraction(25), None)
     shape = block_areas(*PROBE_SIZE, encoder.block).shape
     grid = favour * np.where(np.arange(shape[1]) < shape[1] // 2, -PROBE_QP, PROBE_QP) * np.ones(shape)
-    asked = FrameOffsets(grid, grid) if favour else None
+    asked = FrameOffsets(grid, grid, grid) if favour else None
     return encode(info, ((frame, asked) for frame in _probe_frames()), encoder, free, out).bytes
 
 

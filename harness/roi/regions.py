@@ -1,4 +1,4 @@
-"""From a grid of offsets to few rectangles that paint it: level over level, the commonest value as the background."""
+"""From a grid of offsets to rectangles that paint it: as few as can be, or quickly found ones that never overlap."""
 
 from __future__ import annotations
 
@@ -17,8 +17,24 @@ class Region(NamedTuple):
     offset: float
 
 
+def runs_of(offsets: np.ndarray, block: int, height: int, width: int) -> np.ndarray:
+    """Rectangles of equal offsets that paint all of them but those of 0, none over another: float64 `[count, 5]`.
+
+    A row is a `Region`. They are many where `regions_of` has few, and take a tenth of its time.
+    """
+    change = np.ones((offsets.shape[0], offsets.shape[1] + 1), bool)
+    change[:, 1:-1] = offsets[:, 1:] != offsets[:, :-1]
+    row, left = np.nonzero(change[:, :-1])
+    right = np.nonzero(change[:, 1:])[1] + 1
+    first, last = _joined(row, left, right, offsets[row, left])
+    top, left, bottom, right = row[first] * block, left[first] * block, (row[last] + 1) * block, right[first] * block
+    sides = np.minimum(right, width) - left, np.minimum(bottom, height) - top
+    found = np.column_stack([left, top, *sides, offsets[row[first], left // block]])
+    return found[found[:, 4] != 0]
+
+
 def regions_of(offsets: np.ndarray, block: int, height: int, width: int) -> list[Region]:
-    """Regions that paint `offsets` onto a frame of `height` x `width`; nothing to paint gives an empty list.
+    """Few regions that paint `offsets` onto a frame of `height` x `width`; nothing to paint gives an empty list.
 
     The farthest from the background come first, so each level may reach under those before it: its outline against
     them costs no rectangles. The last region may be the whole frame: the background under the others.
@@ -53,11 +69,17 @@ def _rectangles(grids: list[np.ndarray], block: int, height: int, width: int) ->
     change = np.diff(tall.astype(np.int8), axis=1)
     row, left = np.nonzero(change == 1)
     _, right = np.nonzero(change == -1)
-    order = np.lexsort((row, right, left))
-    row, left, right = row[order], left[order], right[order]
-    goes_on = (np.diff(row) == 1) & (np.diff(left) == 0) & (np.diff(right) == 0)
-    first, last = np.append(True, ~goes_on), np.append(~goes_on, True)
+    first, last = _joined(row, left, right, np.zeros_like(row))
     grid, top = np.divmod(row[first], rows)
     edges = np.stack([top, row[last] - grid * rows + 1, left[first], right[first]], axis=1) * block
     found = np.column_stack([grid, np.minimum(edges, [height, height, width, width])])
     return [tuple(each) for each in found[np.argsort(grid, kind="stable")].tolist()]
+
+
+def _joined(row: np.ndarray, left: np.ndarray, right: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of rows joined downwards where they start, end and count alike: places of their first and last ones."""
+    order = np.lexsort((row, right, left))
+    goes_on = np.diff(row[order]) == 1
+    for each in (left, right, value):
+        goes_on &= np.diff(each[order]) == 0
+    return order[np.append(True, ~goes_on)], order[np.append(~goes_on, True)]

@@ -14,7 +14,7 @@ from av.sidedata.sidedata import Type as SideData
 from harness.errors import HarnessError
 from harness.media.frames import ClipInfo, Frame
 from harness.roi.encoders.base import Encoder
-from harness.roi.regions import Region, regions_of
+from harness.roi.regions import regions_of, runs_of
 
 QP_UNITS = 1000
 REGION = np.dtype([(name, "=i4") for name in ("size", "top", "bottom", "left", "right", "numerator", "denominator")])
@@ -39,9 +39,10 @@ class OffsetsAsSideData:
     def picture(self, frame: Frame, offsets: np.ndarray) -> av.VideoFrame:
         """`frame` with its offsets in QP per block as side data, valid until the next call; encoders copy it."""
         if offsets is not self.offsets:
-            regions = regions_of(offsets, self.block, self.info.height, self.info.width)
+            place = offsets, self.block, self.info.height, self.info.width
+            regions = runs_of(*place) if self.limit is None else np.array(regions_of(*place))
             exact = self.limit is not None and len(regions) != self.places  # no room for empty ones to spare
-            if regions and (exact or len(regions) > self.places):
+            if len(regions) and (exact or len(regions) > self.places):
                 self.places = len(regions) if exact else max(64, 2 * len(regions))
                 self.canvas = self._with_empty_regions()
             self.offsets, self.table = offsets, self._table(regions)
@@ -56,12 +57,12 @@ class OffsetsAsSideData:
         ctypes.memmove(data.buffer_ptr, self.table, len(self.table))
         return frame.picture(self.canvas)
 
-    def _table(self, regions: list[Region]) -> bytes:
-        if not regions:
+    def _table(self, regions: np.ndarray) -> bytes:
+        if not len(regions):
             return b""
         table = np.zeros(self.places, REGION)
         table["size"], table["denominator"] = REGION.itemsize, round(self.scale * QP_UNITS)
-        x, y, width, height, offset = np.array(regions).T
+        x, y, width, height, offset = regions.T
         used = table[: len(regions)]
         used["top"], used["bottom"], used["left"], used["right"] = y, y + height, x, x + width
         used["numerator"] = np.round(offset * QP_UNITS)  # whole QPs stay whole where encoders truncate

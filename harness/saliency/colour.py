@@ -9,7 +9,9 @@ import numpy as np
 from harness.errors import InputError
 from harness.media.frames import Frame
 from harness.media.pictures import resized
-from harness.models.session import normalise, pad, room_for
+from harness.metrics.loops import sooner
+from harness.models.session import STEPS, normalise, pad, room_for
+from harness.saliency import loops
 
 # Luma weights (Kr, Kb) of ITU-R BT.709, BT.601 and BT.2020; FCC and SMPTE 240M by H.273.
 _LUMA_WEIGHTS = {
@@ -32,12 +34,12 @@ def contract_rgb(frame: Frame) -> np.ndarray:
     Nearest chroma, float32 arithmetic in the order of `mobilesal.c`, limited range and its own coefficients whatever
     the stream says. Raises `InputError` for 4:0:0 and for more than 8 bits.
     """
-    _refuse(frame)
+    yuv = _read(frame)
     rgb = np.empty((frame.height, frame.width, 3), np.uint8)
     levels = np.empty((3, _ROWS, frame.width), np.float32)
     for start in range(0, frame.height, _ROWS):
         into = rgb[start : start + _ROWS]
-        _levels(frame, start, levels[:, : len(into)])
+        _levels(*yuv, *_SHARING[frame.chroma], start, levels[:, : len(into)])
         into[...] = levels[:, : len(into)].transpose(1, 2, 0)
     return rgb
 
@@ -48,67 +50,67 @@ def contract_planes(frame: Frame, into: np.ndarray | None = None) -> np.ndarray:
     The same to the bit as `planes_of(contract_rgb(frame))`, without the picture in between. `into` is used again if it
     is of the right size. Raises `InputError` as `contract_rgb` does.
     """
-    _refuse(frame)
+    yuv = _read(frame)
     planes = room_for(frame.height, frame.width)
     if into is not None and into.shape == planes.shape:
         planes = into
-    for start in range(0, frame.height, _ROWS):
-        band = planes[:, start : min(start + _ROWS, frame.height), : frame.width]
-        _levels(frame, start, band)
-        normalise(band)
+    _planes(*yuv, *_SHARING[frame.chroma], STEPS, planes)
     pad(planes, frame.height, frame.width)
     return planes
 
 
-def _refuse(frame: Frame) -> None:
+def _read(frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if frame.u is None or frame.v is None:
         raise InputError(f"mobilesal reads no {frame.pix_fmt}: chroma is 4:0:0 (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)")
     if frame.bit_depth != 8:
         raise InputError(
             f"mobilesal reads no {frame.pix_fmt}: {frame.bit_depth} bits (allowed: 8-bit 4:2:0, 4:2:2, 4:4:4)"
         )
+    return frame.y, frame.u, frame.v
 
 
-# Times the float32 reciprocal: a true division differs in the last bit, and then in the sixth decimal of the mean.
-_LUMA_ZERO, _LUMA_SCALE = np.float32(16), np.float32(1) / np.float32(219)
-_CHROMA_ZERO, _CHROMA_SCALE = np.float32(128), np.float32(1) / np.float32(224)
-_RED_V, _GREEN_U, _GREEN_V, _BLUE_U = np.array([1.28033, 0.21482, 0.38059, 2.12798], np.float32)
-_NONE, _HALF, _ONE, _TOP = np.array([0, 0.5, 1, 255], np.float32)
+_SHARING = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}  # pixels across and down that share a sample of chroma
+_WORTH = 50 * 1920 * 1080  # luma samples of a process, from which on compiling saves more time than it takes
 
 
-def _levels(frame: Frame, start: int, rgb: np.ndarray) -> None:
+@sooner(loops.planes, _WORTH, lambda y, *_: int(y.size))
+def _planes(
+    y: np.ndarray, u: np.ndarray, v: np.ndarray, across: int, down: int, steps: np.ndarray, planes: np.ndarray
+) -> None:
+    height, width = y.shape
+    for start in range(0, height, _ROWS):
+        band = planes[:, start : min(start + _ROWS, height), :width]
+        _levels(y, u, v, across, down, start, band)
+        normalise(band, steps)
+
+
+def _levels(y: np.ndarray, u: np.ndarray, v: np.ndarray, across: int, down: int, start: int, rgb: np.ndarray) -> None:
     """Rows of a frame from `start` on as levels 0 to 255, whole numbers, in float32 `[3, rows, W]`."""
     rows = rgb.shape[1]
-    y = np.subtract(frame.y[start : start + rows], _LUMA_ZERO, dtype=np.float32)
-    y *= _LUMA_SCALE
-    u, v = (_chroma(plane, frame, start, rows) for plane in (frame.u, frame.v))
-    once = _LINES[frame.chroma] == 1
-    for lines in (slice(None),) if once else (slice(0, None, 2), slice(1, None, 2)):
-        luma = y[lines]
-        count = len(luma)
+    luma = np.subtract(y[start : start + rows], loops.LUMA_ZERO, dtype=np.float32)
+    luma *= loops.LUMA_SCALE
+    u, v = (_chroma(plane, across, y.shape[1], start // down, -(-(start + rows) // down)) for plane in (u, v))
+    for lines in (slice(None),) if down == 1 else (slice(0, None, 2), slice(1, None, 2)):
+        part = luma[lines]
+        count = len(part)
         red, green, blue = (plane[lines] for plane in rgb)
-        np.add(luma, _RED_V * v[:count], out=red)
-        np.subtract(luma, _GREEN_U * u[:count], out=green)
-        np.subtract(green, _GREEN_V * v[:count], out=green)
-        np.add(luma, _BLUE_U * u[:count], out=blue)
-    np.clip(rgb, _NONE, _ONE, out=rgb)
-    rgb *= _TOP
-    rgb += _HALF
+        np.add(part, loops.RED_V * v[:count], out=red)
+        np.subtract(part, loops.GREEN_U * u[:count], out=green)
+        np.subtract(green, loops.GREEN_V * v[:count], out=green)
+        np.add(part, loops.BLUE_U * u[:count], out=blue)
+    np.clip(rgb, loops.NONE, loops.ONE, out=rgb)
+    rgb *= loops.TOP
+    rgb += loops.HALF
     np.floor(rgb, out=rgb)
 
 
-_LINES = {"420": 2, "422": 1, "444": 1}  # of luma that share a line of chroma
-
-
-def _chroma(plane: np.ndarray | None, frame: Frame, start: int, rows: int) -> np.ndarray:
-    """The chroma of `rows` rows from `start` on, as wide as luma, a line where several share it: float32 around 0."""
-    assert plane is not None
-    lines = _LINES[frame.chroma]
-    part = plane[start // lines : -(-(start + rows) // lines)]
-    if frame.chroma != "444":  # a byte twice is that byte times 257
-        part = (part * np.uint16(257)).view(np.uint8)[:, : frame.width]
-    wide = np.subtract(part, _CHROMA_ZERO, dtype=np.float32)
-    wide *= _CHROMA_SCALE
+def _chroma(plane: np.ndarray, across: int, width: int, first: int, last: int) -> np.ndarray:
+    """Lines of chroma from `first` to before `last`, as wide as luma: float32 around 0."""
+    part = plane[first:last]
+    if across == 2:  # a byte twice is that byte times 257
+        part = (part * np.uint16(257)).view(np.uint8)[:, :width]
+    wide = np.subtract(part, loops.CHROMA_ZERO, dtype=np.float32)
+    wide *= loops.CHROMA_SCALE
     return wide
 
 

@@ -26,7 +26,7 @@ from harness.roi.frame_offsets import FrameOffsets
 from harness.roi.proof import stream_digest
 clip, out = open_clip(sys.argv[1]), Path(sys.argv[2])
 grid = np.where(np.indices((-(-clip.info.height // 16), -(-clip.info.width // 16)))[1] < 5, -4.0, 4.0)
-for plan in [None, FrameOffsets(grid, grid)] * 5:
+for plan in [None, FrameOffsets(grid, grid, grid)] * 5:
     encode(clip.info, ((frame, plan) for frame in clip), find_encoder("libx264"), Settings(crf=43), out)
     print("steered" if plan else "plain", stream_digest(out))
 """

@@ -22,7 +22,7 @@ from harness.roi.offsets import (
     neutral,
     offsets_of,
 )
-from harness.roi.regions import painted, regions_of
+from harness.roi.regions import Region, painted, regions_of, runs_of
 
 MAPS = arrays.arrays(np.float64, st.tuples(st.integers(1, 70), st.integers(1, 70)), elements=st.floats(0, 1, width=32))
 BLOCKS = st.sampled_from([8, 16, 32])
@@ -146,12 +146,16 @@ def test_regions_paint_the_grid_back(offsets: np.ndarray, less_high: int, less_w
     wanted = np.kron(offsets, np.ones((16, 16)))[:height, :width]
     assert np.array_equal(painted(regions, height, width), wanted)
     assert all(region.width > 0 and region.height > 0 for region in regions)
+    runs = [Region(*map(int, run[:4]), run[4]) for run in runs_of(offsets, 16, height, width)]
+    assert np.array_equal(painted(runs, height, width), wanted)
+    assert np.array_equal(painted(runs[::-1], height, width), wanted)  # none is over another
+    assert all(run.width > 0 and run.height > 0 and run.offset for run in runs)
 
 
 def test_equal_neighbours_merge() -> None:
     offsets = np.zeros((68, 120))
     offsets[10:20, 30:60] = -4
-    assert len(regions_of(offsets, 16, 1080, 1920)) == 1
+    assert len(regions_of(offsets, 16, 1080, 1920)) == len(runs_of(offsets, 16, 1080, 1920)) == 1
 
 
 def test_levels_paint_over_each_other_instead_of_around() -> None:

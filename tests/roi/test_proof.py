@@ -60,10 +60,10 @@ def test_a_clip_that_the_plain_encode_reproduces_is_judged_by_the_quantisers(tmp
     sizes = encode_probe(able, Settings(), 0, plain), encode_probe(able, Settings(), 1, roi)
     grid = np.where(np.arange(PROBE_SIZE[1] // 16) < PROBE_SIZE[1] // 32, -PROBE_QP, PROBE_QP)
     grid = grid * np.ones(block_areas(*PROBE_SIZE, 16).shape)
-    found = prove(open_clip(plain), plain, roi, [FrameOffsets(-grid, grid)] * PROBE_FRAMES, 16, sizes)
+    found = prove(open_clip(plain), plain, roi, [FrameOffsets(-grid, -grid, grid)] * PROBE_FRAMES, 16, sizes)
     assert found.finer_psnr_change < found.coarser_psnr_change
     assert found.finer_qp_change is not None and found.coarser_qp_change is not None
     assert found.coarser_qp_change - found.finer_qp_change > PROBE_QP
     other = encode_probe(able, Settings(preset="veryfast"), 0, roi)  # another stream, steered by nothing
     with pytest.raises(HarnessError, match=r"did not follow the map: .*quantisers moved by -?\d+ % of what was asked"):
-        prove(open_clip(plain), plain, roi, [FrameOffsets(-grid, grid)] * PROBE_FRAMES, 16, (sizes[0], other))
+        prove(open_clip(plain), plain, roi, [FrameOffsets(-grid, -grid, grid)] * PROBE_FRAMES, 16, (sizes[0], other))

@@ -19,7 +19,7 @@ def test_the_quantisers_are_those_that_the_offsets_asked_for(tmp_path: Path) -> 
     clip, out = open_clip(write_clip(tmp_path / "clip.mkv", size=(200, 120), frames=4)), tmp_path / "out.mkv"
     grid = np.random.default_rng(2).integers(-3, 4, (8, 13)).astype(float) * 2
     options = (("x264-params", "aq-strength=0.01:mbtree=0:ipratio=1:bframes=0:qcomp=1"),)
-    steered = ((frame, FrameOffsets(grid, grid)) for frame in clip)
+    steered = ((frame, FrameOffsets(grid, grid, grid)) for frame in clip)
     encode(clip.info, steered, find_encoder("libx264"), Settings(crf=24, preset="veryfast", options=options), out)
     found = list(quantisers(out, 16) or ())
     assert len(found) == 4 and found[0].shape == grid.shape

@@ -1,13 +1,18 @@
 """The extractor's conversion bit for bit, and the true one against the standards' own matrices."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from harness.errors import InputError
 from harness.media.frames import Frame, pix_fmt_name
 from harness.media.pictures import resized
+from harness.metrics.loops import compiled
 from harness.models.contract import MEAN, STD
-from harness.models.session import planes_of
+from harness.models.session import STEPS, planes_of
+from harness.saliency import colour, loops
 from harness.saliency.colour import contract_planes, contract_rgb, true_rgb
 
 
@@ -59,6 +64,35 @@ def test_planes_are_the_pictures_normalised_and_padded_to_the_bit(chroma, size):
     assert np.array_equal(contract_planes(yuv, again), wanted)
     assert np.array_equal(again, wanted)  # in the very array that was given
     assert np.array_equal(planes_of(contract_rgb(yuv)), wanted)
+
+
+@pytest.mark.skipif(compiled(loops.planes) is None, reason="needs numba: pip install numba")
+@pytest.mark.slow
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 50), (512, 512)])
+def test_the_compiled_conversion_equals_the_arrays_to_the_bit(chroma, size):
+    rng, (height, width) = np.random.default_rng(3), size
+    across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[chroma]
+    y = rng.integers(0, 256, (height, width + 9), np.uint8)[:, :width]  # a decoder's lines are longer than the picture
+    u, v = rng.integers(0, 256, (2, -(-height // down), -(-width // across)), np.uint8)
+    wanted, found = (np.zeros((3, height + 3, width + 5), np.float32) for _ in range(2))
+    colour._planes.__wrapped__(y, u, v, across, down, STEPS, wanted)
+    compiled(loops.planes)(y, u, v, across, down, STEPS, found)
+    assert np.array_equal(found, wanted) and found[:, :height, :width].any() and not found[:, height:].any()
+
+
+def test_a_long_clip_is_converted_by_the_compiled_loop_and_a_short_one_loads_no_numba():
+    program = (
+        "import sys, numpy as np; from harness.media.frames import Frame; from harness.saliency import colour\n"
+        "half = np.zeros((540, 960), np.uint8)\n"
+        "clip = Frame(0, 0.0, np.zeros((1080, 1920), np.uint8), half, half, 'yuv420p', 8, '420')\n"
+        "into = colour.contract_planes(clip).copy()\n"
+        "assert 'numba' not in sys.modules\n"
+        "for _ in range(50): again = colour.contract_planes(clip, np.full_like(into, 9))\n"
+        "print('numba' in sys.modules, np.array_equal(into, again))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert answer.stdout.split() == [str(compiled(loops.planes) is not None), "True"]
 
 
 def test_contract_refuses_as_upstream_does():

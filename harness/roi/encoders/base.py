@@ -15,6 +15,7 @@ from harness.media.frames import ClipInfo
 from harness.roi.offsets import Steps
 
 QP_STEPS = Steps()
+QUARTER_STEPS = Steps(step=0.25)
 Route = Literal["side-data", "roi-file", "program", "none"]
 X26X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
 """What x264 and x265 call their presets; kvazaar took the names over."""

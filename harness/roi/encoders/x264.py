@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.roi.encoders.base import X26X_PRESETS, Encoder, Settings, options_of, params_of, require_positive
+from harness.roi.encoders.base import (
+    QUARTER_STEPS,
+    X26X_PRESETS,
+    Encoder,
+    Settings,
+    options_of,
+    params_of,
+    require_positive,
+)
 
 _AQ = "x264 reads offsets only with adaptive quantisation"
 
@@ -25,6 +33,7 @@ def _pass(number: int, statistics: Path) -> dict[str, str]:
 X264 = Encoder(
     "libx264",
     "side-data",
+    steps=QUARTER_STEPS,  # its offsets are fractions, added to those of its own adaptive quantisation
     depths=(8, 10),
     chroma=("420", "422", "444"),
     suffixes=(".mkv", ".mp4", ".mov", ".264", ".h264"),

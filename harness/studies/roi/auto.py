@@ -269,10 +269,11 @@ class _Seek:
             return Point(strength, dict.fromkeys(COSTS, math.inf) | {"vmaf": cost}, math.nan)
 
         met = at_budget(enclosing(at, self.budget), self.budget)
-        if met.strength < WEAKEST:
+        weakest = min(WEAKEST, self.able.steps.step)  # below a step of the encoder hardly a block moves
+        if met.strength < weakest:
             raise InconclusiveError(
                 f"{probes.samples.info.path}{probes.samples.where}: at CRF {self.crf:g} the weakest strength, "
-                f"{WEAKEST:g}, costs more than {self.budget} (allowed: a larger --budget, or --strength QP)"
+                f"{weakest:g}, costs more than {self.budget} (allowed: a larger --budget, or --strength QP)"
             )
         return round(met.strength, 2), round(met.paid["vmaf"], 3), met.bound
 

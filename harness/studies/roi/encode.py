@@ -234,9 +234,9 @@ def _export(
 ) -> str:
     """Write the map in another program's format; what that program is to be told beside it."""
     form, (height, width) = EXPORTS[export[0]], (clip.info.height, clip.info.width)
-    knob, lawful = steering.knob, steering.law.begin()  # a format with blocks of its own works offsets out anew
-    grids: Sequence[np.ndarray] = [
-        form.offsets(lawful(asked.means), asked.offsets, encoder.block, height, width, knob.at(index))
+    knob = steering.knob
+    grids: Sequence[np.ndarray] = [  # a format with blocks of its own works offsets out anew
+        form.offsets(asked.weights, asked.offsets, encoder.block, height, width, knob.at(index))
         for index, asked in enumerate(steered)
     ]
     finer = 0

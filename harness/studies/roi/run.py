@@ -12,7 +12,7 @@ import pandas as pd
 from corpora.loader import ClipPair, clip_digest, load_clips
 from corpora.memo import digests_of
 from harness.errors import InputError
-from harness.jobs import Store, executor_maker
+from harness.jobs import LeftOut, Store, executor_maker
 from harness.jobs.places import is_url
 from harness.jobs.provenance import code_of, command_line
 from harness.models.sources import CentrePrior, MapSource, find_source
@@ -116,7 +116,7 @@ def roi_sweep(
         >>> roi_sweep(plan, Clips(names=("libby", "dog"))).summary  # doctest: +SKIP
     """
     maker, ready = executor_maker(executor), _ready(plan, clips, store, announce, failed)
-    rows = sweep(ready.able, ready.plan, maker, Store(store), progress, ready.hear)
+    rows = sweep(ready.able, ready.plan, maker, Store(store), progress, ready.left_out.hear)
     command = repeat_command(plan, clips, name, failed is not None)
     tables = sweep_tables(rows, ready.plan, name, command=command, **ready.told)
     return Swept(name, ready.plan, tuple(ready.measured), rows, tables, ready.left_out)
@@ -157,7 +157,7 @@ def roi_at_cost(
         >>> roi_at_cost(plan, Clips(names=("libby", "dog")))[0].rows  # doctest: +SKIP
     """
     maker, ready = executor_maker(executor), _ready(plan, clips, store, announce, failed)
-    rows = encode_at_costs(ready.able, ready.plan, maker, Store(store), progress, ready.hear)
+    rows = encode_at_costs(ready.able, ready.plan, maker, Store(store), progress, ready.left_out.hear)
     command = repeat_command(plan, clips, name, failed is not None)
     return cost_tables(rows, ready.plan, name, command=command, **ready.told)
 
@@ -167,24 +167,13 @@ P = TypeVar("P", bound=SweepPlan)
 
 @dataclass(frozen=True)
 class _Ready(Generic[P]):
-    """A plan whose models and clips are found; `left_out` grows by those that `hear` is told of, if they may fail."""
+    """A plan whose models and clips are found; `left_out` grows by the clips that fail later, if they may."""
 
     plan: P
     able: list[ClipPair]
-    left_out: dict[str, str]
+    left_out: LeftOut
     known: Mapping[str, Any]
     digests: Mapping[str, tuple[str, str]]
-    failed: Callable[[str, str], None] | None
-
-    @property
-    def hear(self) -> Callable[[str, str], None] | None:
-        """What is told of a clip that fails."""
-        return self._hear if self.failed else None
-
-    def _hear(self, clip: str, reason: str) -> None:
-        assert self.failed
-        self.left_out[clip] = reason
-        self.failed(clip, reason)
 
     @property
     def measured(self) -> list[ClipPair]:
@@ -205,13 +194,7 @@ def _ready(
     announce: Callable[[str], None],
     failed: Callable[[str, str], None] | None,
 ) -> _Ready[P]:
-    lost: dict[str, str] = {}
-
-    def hear(clip: str, reason: str) -> None:
-        assert failed
-        lost[clip] = reason
-        failed(clip, reason)
-
+    left_out = LeftOut(failed)
     models = models_of(plan)
     plan = replace(plan, models=tuple(models), region=REFERENCE if clips.videos else MASK)
     if clips.videos:
@@ -219,17 +202,17 @@ def _ready(
         judge = find_source(clips.reference)
         where, corpus, working = _where(judge, models), "none", WorkingSize.parse(plan.working)
         regions = _regions(store)
-        found = clips_with_regions(clips.videos, judge, working, regions, plan.frames, hear if failed else None)
+        found = clips_with_regions(clips.videos, judge, working, regions, plan.frames, left_out.hear)
     else:
         where, corpus, found = (
             "inside the human mask alone",
             clips.corpus,
             load_clips(clips.corpus, clips.root, clips.names),
         )
-    able, unfit = measurable(found, plan, hear if failed else None)
-    left_out = {**lost, **unfit}
+    able, unfit = measurable(found, plan, left_out.hear)
     for clip, reason in unfit.items():
-        if clip not in lost:
+        if clip not in left_out:
+            left_out[clip] = reason
             announce(f"{clip} is left out: {reason}")
     if not able:
         raise InputError(f"no clip can be measured ({'; '.join(f'{clip}: {why}' for clip, why in left_out.items())})")
@@ -248,7 +231,7 @@ def _ready(
         "code": code_of(__name__),
         "remarks": unsteady_note(plan.encoders, Settings(preset=plan.preset)),
     }
-    return _Ready(plan, able, left_out, known, digests, failed)
+    return _Ready(plan, able, left_out, known, digests)
 
 
 def _regions(store: Path | str) -> Path:

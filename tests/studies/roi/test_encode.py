@@ -168,7 +168,7 @@ def test_audio_is_copied_bit_for_bit(tmp_path: Path) -> None:
 
 def test_a_share_of_the_centre_prior_steers_where_it_is_asked_for(tmp_path: Path) -> None:
     clip, settings = write_clip(tmp_path / "clip.y4m", frames=2), Settings(preset="veryfast")
-    half = Steering(NATIVE, law=Law("centre", 0.5))
+    half = Steering(NATIVE, law=Law.parse("centre:0.5"))
     found = roi_encode(clip, Wandering(), tmp_path / "out.mkv", settings=settings, steering=half)
     assert (found.knob, found.law) == ("strength:4", "centre:0.5")
     alone = run(clip, tmp_path / "map.mkv", source=Wandering())
@@ -192,8 +192,10 @@ def test_a_flat_map_is_inconclusive_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_strength_below_the_encoders_step_is_named_instead_of_the_maps(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
-    with pytest.raises(InconclusiveError, match=r"strength:0\.3 on .* \+0 to \+0 QP in libx264's steps of 1: .*larger"):
-        run(clip, tmp_path / "out.mkv", knob=Strength(0.3))
+    with pytest.raises(
+        InconclusiveError, match=r"strength:0\.1 on .* \+0 to \+0 QP in libx264's steps of 0\.25: .*larger"
+    ):
+        run(clip, tmp_path / "out.mkv", knob=Strength(0.1))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
 
 

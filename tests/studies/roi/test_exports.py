@@ -53,7 +53,7 @@ def test_the_png_export_is_a_folder_of_small_pictures(tmp_path: Path) -> None:
     run(clip, tmp_path / "out.mkv", export=("png", tmp_path / "maps"))
     with Image.open(tmp_path / "maps" / "00001.png") as picture:
         grid = np.asarray(picture).astype(int)
-    assert grid.shape == (6, 10) and grid[3, 5] > 128 > grid[0, 0] and not (grid % 4).any()
+    assert grid.shape == (6, 10) and grid[3, 5] > 128 > grid[0, 0]
     with pytest.raises(InputError, match="maps exists"):
         run(clip, tmp_path / "again.mkv", export=("png", tmp_path / "maps"))
     assert not (tmp_path / "again.mkv").exists()
@@ -91,8 +91,8 @@ def test_the_map_alone_is_written_where_svtav1s_program_is_absent(
 
 def test_the_svtav1_export_follows_the_law_too(tmp_path: Path) -> None:
     clip, grids = write_clip(tmp_path / "clip.y4m", frames=1), []
-    for law in (MAP, Law("centre", 1)):
-        out = tmp_path / f"{law.kind}.txt"
+    for law in (MAP, Law.parse("centre:1")):
+        out = tmp_path / f"{len(grids)}.txt"
         run(clip, tmp_path / "out.mkv", source=Wandering(), law=law, export=("svtav1", out))
         grids.append(np.reshape([int(word) for word in out.read_text().split()[1:]], (2, 3)))
     assert np.unravel_index(grids[0].argmin(), (2, 3)) == (0, 0)
