@@ -34,7 +34,9 @@ from harness.cells import markdown
 from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.media.ffmpeg import find_ffmpeg
 from harness.media.y4m import write_y4m
+from harness.metrics.loops import compiled
 from harness.models.registry import find_model
+from harness.saliency import loops
 from harness.tables import Table, write_table
 
 HERE = Path(__file__).parents[1]
@@ -49,11 +51,14 @@ from harness.media.open import open_clip
 from harness.models.session import load_model
 from harness.saliency.feature import extract
 clip, model = open_clip(sys.argv[1]), load_model(sys.argv[2])
-for _ in zip(range(3), extract(clip, [model])): pass
+for _ in range(int(sys.argv[3])):
+    for _ in zip(range(3), extract(clip, [model])): pass
 wall, cpu = time.perf_counter(), time.process_time()
 frames = sum(1 for _ in extract(clip, [model]))
 print(json.dumps([(time.perf_counter() - wall) / frames * 1e3, (time.process_time() - cpu) / frames * 1e3]))
 """
+
+COMPILES = 20  # times three frames of 1080p, after which the extractor's conversion is compiled where numba is
 
 # As small as can be: a process's peak counts what it was forked from.
 PEAK = """
@@ -169,24 +174,33 @@ def extractor(asked: Asked) -> Iterator[Row]:
                 yield from turns(f"{name}, {asked.beside}", "", asked.turns, clip, model, other)
     with tempfile.TemporaryDirectory() as scratch:
         clip = clip_of(Path(scratch), FULL_HD, asked.frames)
-        name, goal = "extractor, v4 against v3, 1920x1080", "1.2"
-        yield from turns(name, goal, asked.turns, clip, "saliency_student_v4", partial(extracted, HERE, clip, OURS))
+        for way, warm in (("arrays", 1), ("numba", COMPILES)) if compiled(loops.planes) else (("arrays", 1),):
+            other = partial(extracted, HERE, clip, OURS, warm)
+            yield from turns(
+                f"extractor, v4 against v3, 1920x1080, {way}",
+                "1.2",
+                asked.turns,
+                clip,
+                "saliency_student_v4",
+                other,
+                warm,
+            )
 
 
 def turns(
-    what: str, goal: str, count: int, clip: Path, model: str, other: Callable[[], Sequence[float]]
+    what: str, goal: str, count: int, clip: Path, model: str, other: Callable[[], Sequence[float]], warm: int = 1
 ) -> Iterator[Row]:
     """This tree's extractor and another alternately: a row for wall time and one for processor time."""
-    found = [(extracted(HERE, clip, model), other()) for _ in range(count)]
+    found = [(extracted(HERE, clip, model, warm), other()) for _ in range(count)]
     for place, clock in enumerate(("wall", "processor")):
         ours, theirs = (statistics.median(pair[side][place] for pair in found) for side in (0, 1))
         ratio = statistics.median(there[place] / here[place] for here, there in found)
         yield row(f"{what}, {clock}", goal, f"{ours:.1f} ms a frame", f"{theirs:.1f} ms a frame", ratio)
 
 
-def extracted(tree: Path, clip: Path, model: str) -> list[float]:
-    """Milliseconds of wall and processor time a frame, by the code of a checkout."""
-    command = [sys.executable, "-c", EXTRACT, str(clip), model]
+def extracted(tree: Path, clip: Path, model: str, warm: int = 1) -> list[float]:
+    """Milliseconds of wall and processor time a frame, by a checkout's code; three frames go before, `warm` times."""
+    command = [sys.executable, "-c", EXTRACT, str(clip), model, str(warm)]
     return json.loads(subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout)
 
 
@@ -220,6 +234,8 @@ def memory(asked: Asked) -> Iterator[Row]:
         clip, encoded = clip_of(folder, FULL_HD, asked.frames), folder / "plain.mkv"
         plain = [find_ffmpeg().path, "-v", "error", "-i", clip, "-c:v", "libx264", "-crf", "30", encoded]
         alone = peak_of([], plain)[1]
+        paired = [find_ffmpeg().path, "-v", "error", "-i", encoded, "-i", clip, "-lavfi", "libvmaf=n_threads=2"]
+        measured = peak_of([], [*paired, "-f", "null", "-"])[1]
         steer = ["--crf", "30", "--model", OURS, "-o", folder / "out.mkv"]
         rates = [word for crf in (24, 28, 32, 36) for word in ("--crf", crf)]
         sweep = ["--video", encoded, "--reference", "saliency_student_v4", "--model", OURS, *rates, "--frames", "6"]
@@ -230,7 +246,8 @@ def memory(asked: Asked) -> Iterator[Row]:
         }
         for name, words in commands.items():
             peak = peak_of(words)[1]
-            other = f"{alone} MiB, x264 alone" if name != "score" else "the goal"
+            other = f"{measured} MiB, VMAF in FFmpeg alone"
+            other = f"{alone} MiB, x264 alone" if name == "roi-encode" else other
             yield row(f"memory of {name}, 1920x1080", f"{LIMIT_MIB} MiB", f"{peak} MiB", other, LIMIT_MIB / peak)
 
 
