@@ -85,8 +85,8 @@ def roi_encode(
     law: Annotated[
         str,
         typer.Option(
-            help="From map to offset: map, centre:0.5 (so much of the centre prior), past:0.5 …; map/4: a map of every "
-            "fourth frame and at cuts, which costs less time."
+            help="From map to offset: map, centre:0.5 (so much of the centre prior), soft:1+centre:0.5 …, listed in "
+            "docs/roi-encode.md; map/4: a map of every fourth frame and at cuts, which costs less time."
         ),
     ] = "map",
     working_size: WorkingSize = "448x256",
