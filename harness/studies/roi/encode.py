@@ -9,7 +9,7 @@ from time import monotonic
 
 import numpy as np
 
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InconclusiveError, InputError
 from harness.files import check_apart, check_writable, scratch_folder, whole_file
 from harness.locks import file_held
 from harness.media.contents import read_contents
@@ -27,7 +27,7 @@ from harness.roi.laws import Law
 from harness.roi.offsets import Knob, Share, Shots, Strength
 from harness.roi.offsets_file import program_of
 from harness.roi.preview import VIDEO_SUFFIXES, Panels, check_preview, write_preview, write_preview_video
-from harness.roi.proof import Probe, Proof, check_offsets, probe, prove
+from harness.roi.proof import FLAT, Probe, Proof, check_offsets, probe, prove
 from harness.roi.remux import Carried, carrier_of, plan_remux, remux
 from harness.saliency.colour import true_rgb
 from harness.studies.roi.auto import Target, Tuned, check_tuning, tune
@@ -165,6 +165,7 @@ def _proven(
         roi = passes.encode(
             "with the map", kept.through(steered), lambda: zip(clip, kept.read(), strict=True), steered_path
         )
+        _check_maps(kept.read(), clip.info.path)
         check_offsets(kept.read(), steering.knob, able, clip.info.path)
         plain = passes.encode("plain", _bare(clip), lambda: _bare(clip), plain_path)
         if tuned:
@@ -224,10 +225,17 @@ def _need_program(
         for frame, asked in steered:
             found.append(asked)
             progress("map", frame.index + 1)
+        _check_maps(found, clip.info.path)
         check_offsets(found, steering.knob, encoder, clip.info.path)
         advice = _export(export, found, clip, encoder, steering)
         written = f"{export[1]} is written{advice and f' ({advice})'}"
         raise HarnessError(f"{written}, but no encode was made: {error.__cause__}") from error
+
+
+def _check_maps(steered: Iterable[FrameOffsets], path: Path) -> None:
+    """`InconclusiveError` for maps that say nothing, however much the law adds to them."""
+    if max((float(np.ptp(asked.means)) for asked in steered), default=0.0) < FLAT:
+        raise InconclusiveError(f"the maps of {path} are flat: nothing to steer, so no ROI encode")
 
 
 def _export(

@@ -183,10 +183,11 @@ def test_share_knob_and_bitrate_target_work(tmp_path: Path) -> None:
     assert result.proof.finer_psnr_change > 0
 
 
-def test_a_flat_map_is_inconclusive_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("law", ["map", "centre:0.5"])  # that the law adds the centre makes no map of it
+def test_a_flat_map_is_inconclusive_and_leaves_nothing(law: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.y4m")
     with pytest.raises(InconclusiveError, match="flat"):
-        run(clip, tmp_path / "out.mkv", source=FlatMap())
+        run(clip, tmp_path / "out.mkv", source=FlatMap(), law=Law.parse(law))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
 
 
