@@ -35,8 +35,9 @@ from harness.models.working_size import WorkingSize
 from harness.roi.encode import encode
 from harness.roi.encoders import Settings, find_encoder
 from harness.roi.frame_offsets import FrameOffsets, offsets_of_frames
-from harness.roi.laws import MAP, Law
+from harness.roi.laws import Law
 from harness.roi.offsets import Strength
+from harness.studies.roi.encode import USUAL_LAW
 from harness.tables import Table, write_table
 
 Way = tuple[WorkingSize, Law]
@@ -82,7 +83,7 @@ def main() -> None:
     asked = parser.parse_args()
     source, sizes = find_source(asked.model), [WorkingSize.parse(text) for text in asked.working_size]
     mapper = source.open(threads=0)
-    ways = [(size, replace(MAP, every=every)) for size in sizes for every in asked.every]
+    ways = [(size, replace(USUAL_LAW, every=every)) for size in sizes for every in asked.every]
     rows = [row for path in asked.clips for row in ratios(path, asked.frames, asked.repeats, mapper, ways)]
     notes = (
         f"libx264 medium, CRF {SETTINGS.crf:g}, {WIDTH}x{HEIGHT}, {asked.frames} frames, {source.name}; "
