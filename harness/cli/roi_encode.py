@@ -88,7 +88,7 @@ def roi_encode(
             help="From map to offset: map, centre:0.5 (so much of the centre prior), soft:1+centre:0.5 …, listed in "
             "docs/roi-encode.md; map/4: a map of every fourth frame and at cuts, which costs less time."
         ),
-    ] = "centre:0.5",
+    ] = "centre:0.5/2",
     working_size: WorkingSize = "448x256",
     smoothing: Annotated[float, typer.Option(help="Weight of the newest map over time; 1 is none.")] = 0.5,
     preview: Annotated[

@@ -24,7 +24,7 @@ def test_json_has_the_offsets_and_the_quality_by_decile(tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.y4m", frames=2), tmp_path / "out.mkv"
     done = run("roi-encode", clip, "--model", "centre-prior", "--preset", "ultrafast", "-o", out, "--json")
     (found,) = checked("roi-encode", done.output)["encodes"]
-    assert (found["knob"], found["law"]) == ("strength:4", "centre:0.5")
+    assert (found["knob"], found["law"]) == ("strength:4", "centre:0.5/2")
     assert found["path"] == str(out) and found["proof"]["plain_bytes"] > 0
     for row in found["proof"]["deciles"]:
         assert row["offset_lowest"] <= row["offset_qp"] <= row["offset_highest"]

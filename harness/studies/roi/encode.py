@@ -37,7 +37,7 @@ Progress = Callable[[str, int], None]
 """Hears the stage and the frames done in it."""
 
 USUAL_SIZE, USUAL_STRENGTH = WorkingSize.parse("448x256"), Strength(4.0)
-USUAL_LAW = Law.parse("centre:0.5")  # results/roi/laws.md: chosen on ten clips, confirmed on ten others
+USUAL_LAW = Law.parse("centre:0.5/2")  # results/roi/laws.md and hold.md: confirmed by clips that did not choose it
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Steering:
         knob: How strongly: a `Strength` in QP, one for each of the clip's `Shots`, or a `Share` of the bits for a share
             of the pixels.
         weight: The newest map's share in the average over time, 1 for none.
-        law: What of the map the knob is given: half of it and half the centre prior, which was confirmed to buy more.
+        law: What of the map the knob is given: half of it and half the centre prior, of every second frame.
         budget: What steering may cost, for the strength that costs just that on the clip; then `knob` is not used.
     """
 
