@@ -26,6 +26,7 @@ from tests.helpers.models import write_student
 pytestmark = pytest.mark.slow
 
 CRFS = [22, 27, 32, 37]
+LAW: str = POLICY.content["roi"]["law"]
 
 
 def draw(root: Path, name: str, seed: int) -> None:
@@ -56,19 +57,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def policy(frames: int = 3) -> Policy:
+def policy(frames: int = 3, law: str = LAW) -> Policy:
     """The shipped rules of this group alone, on the two clips."""
     content = json.loads(json.dumps(POLICY.content))
     content["groups"] = ["roi"]
     content["roi"] |= {"crf": CRFS, "budgets": ["psnr_y=3"], "primary": ["psnr_y=3"], "allowance": 3.0}
     content["profiles"]["full"] |= {"frames": frames, "clip_names": ["first", "second"]}
+    content["roi"] |= {"law": law}
     del content["power"]
     return policy_of(content)
 
 
-def gate(folder: Path, old: str, new: str, frames: int = 3) -> Verdict:
+def gate(folder: Path, old: str, new: str, frames: int = 3, law: str = LAW) -> Verdict:
     paths = [str(folder / f"{name}.onnx") for name in (old, new)]
-    rules, models = policy(frames), folder / "model"
+    rules, models = policy(frames, law), folder / "model"
     return run_gate(
         *paths, folder / f"{old}-{new}", policy=rules, root=folder, models=models, workers=1, announce=lambda _: None
     )
@@ -114,10 +116,15 @@ def test_the_command_that_a_verdict_names_repeats_its_rows(folder: Path, verdict
 
 
 def test_a_map_that_moves_no_bits_fails_by_its_effect(folder: Path) -> None:
-    found = gate(folder, "right", "empty", frames=2)
+    found = gate(folder, "right", "empty", frames=2, law="map")
     effect = next(item for item in found.measurements if item.key == "roi.effect")
     assert (effect.value, effect.note) == (0, "0 of 0 steered encodes differ from the plain one, on 0 clips")
     assert outcomes(found)["roi.effect"] is Outcome.FAIL
+
+
+def test_a_flat_map_under_a_law_that_adds_the_prior_does_not_beat_the_prior(folder: Path) -> None:
+    found = gate(folder, "wrong", "empty", frames=2)
+    assert outcomes(found)["roi.centre_gain.psnr_y=3"] is not Outcome.PASS
 
 
 def check_of(tables: list[Table], key: str, policy: Policy = POLICY) -> Check:
