@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -18,11 +19,13 @@ from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.tables import Table, write_table
 from train.losses import bce_dice, supervised
+from train.precision import autocast, precision_of
 from train.students.registry import STUDENTS, build_student
 
 MODULE = "benchmarks.train_throughput"
 BATCH, SIDE, WARM, TIMED, TURNS = 32, 256, 1, 4, 2
 SIDE_WEIGHT = 0.4
+CPU = torch.device("cpu")
 
 
 def images_per_second(name: str, fast: bool) -> float:
@@ -39,7 +42,7 @@ def images_per_second(name: str, fast: bool) -> float:
     for _ in range(WARM + TIMED):
         started = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+        with autocast(CPU) if fast else nullcontext():
             outputs = student.outputs(images)
         supervised(bce_dice, outputs, truth, SIDE_WEIGHT).backward()
         optimiser.step()
@@ -69,7 +72,8 @@ def main() -> None:
         rows.append({"student": name, "plain images/s": plain, "fast images/s": fast, "ratio": fast / plain})
     machine = f"{torch.get_num_threads()} threads, {processor_name()}, torch {torch.__version__}"
     notes = (
-        "plain: float32, NCHW, glibc's default allocation. fast: channels_last, bf16 autocast, freed memory kept.",
+        "plain: float32, NCHW, glibc's default allocation. "
+        f"fast: channels_last, {str(precision_of(CPU)).removeprefix('torch.')}, freed memory kept.",
         f"batch {BATCH} of {SIDE}x{SIDE}, {machine}; median of {TIMED} steps, "
         f"the better of {TURNS} alternating processes",
     )

@@ -20,6 +20,7 @@ from harness.files import sha256_of, whole_file
 from harness.media.pictures import PICTURE_SUFFIXES
 from train.data import mapped, mapped_anew
 from train.history import load_best, read_about
+from train.precision import autocast
 from train.students.blocks import Student
 from train.students.registry import build_student
 from train.views import MEAN, STD
@@ -104,7 +105,7 @@ def kept_maps(
                 stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
                 pictures = stored.permute(0, 3, 1, 2).float() / 255
                 seen = F.interpolate(pictures, size=(SEEN_AT, SEEN_AT), mode="bilinear", antialias=True)
-                with torch.autocast(device.type, torch.bfloat16):
+                with autocast(device):
                     looks = both_looks(teacher, (seen - mean) / std)
                 looks = F.interpolate(looks, size=(side, side), mode="bilinear", align_corners=False)
                 maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

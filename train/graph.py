@@ -7,13 +7,13 @@ Without CUDA, or where a capture fails, the same step runs as plain code.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from train.distil import both_looks
 from train.losses import supervised
+from train.precision import autocast
 from train.students.blocks import Student
 from train.views import DRAWS, ViewRanges, batch_of, placed
 
@@ -174,7 +174,7 @@ class Steps:
 
     def _learn(self, one: Learner, images: torch.Tensor, truth: torch.Tensor) -> None:
         one.optimiser.zero_grad(set_to_none=True)
-        with self._autocast():
+        with autocast(self.device, cache_enabled=False):
             outputs = one.net.outputs(images)
         loss = supervised(self.loss_of, outputs, truth, self.side_weight, SIDE_STEP)
         loss.backward()
@@ -191,7 +191,7 @@ class Steps:
     ) -> torch.Tensor:
         """The target with the teacher's share in it, `[B, 1, size, size]`."""
         if self.teacher:
-            with self._autocast():
+            with autocast(self.device, cache_enabled=False):
                 looks = both_looks(self.teacher, images)
             # A teacher knows less of views that are much wider than its own were.
             known = ((UNKNOWN - placed(ranges, draws)[1]) / (UNKNOWN - KNOWN)).clamp(0, 1)
@@ -201,6 +201,3 @@ class Steps:
         if self.labelled is not None:
             share = torch.where(layers[:, -1:] > 0, share, 1.0)
         return torch.lerp(layers[:, :1], looks, share.expand_as(looks))
-
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)

@@ -29,6 +29,7 @@ from train.fold import fold_digest
 from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, read_about, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
+from train.precision import autocast, precision_of
 from train.recipe import Recipe, recipe_from
 from train.square_run import run_squares
 from train.students.blocks import Student
@@ -150,7 +151,7 @@ def _run(
         plan, looks = _epoch_plan(data, kept, recipe, epoch)
         for step, (images, truth) in enumerate(batches.epoch(plan, slices, recipe.size_at(epoch), looks), 1):
             optimiser.zero_grad(set_to_none=True)
-            with torch.autocast(chosen_device.type, torch.bfloat16):
+            with autocast(chosen_device):
                 outputs = forward(images)
             loss = supervised(loss_of, outputs, truth, recipe.side_weight)
             loss.backward()
@@ -252,7 +253,10 @@ def _claim(
                 raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
     else:
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-        machine = {"device": device.type, "processor": device_name(device), "threads": torch.get_num_threads()}
+        machine = {
+            "device": device.type, "processor": device_name(device), "threads": torch.get_num_threads(),
+            "precision": str(precision_of(device)).removeprefix("torch."),
+        }  # fmt: skip
         write_json(about, described | origin | {"versions": versions, "machine": machine})
 
 
