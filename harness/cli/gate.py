@@ -217,12 +217,12 @@ def recheck(
     Example: `harness gate recheck runs/gate/verdict.json --count 20 --root /data`
     """
     from harness.cli.output import print_rows, say
-    from harness.gate.recheck import recheck, refuse_differing, table_of
+    from harness.gate.recheck import recheck, refuse_differing, rounding_said, table_of
 
     found = recheck(verdict, count, root=root, seed=seed, announce=remark)
     print_rows(table_of(found), ".4f")
     refuse_differing(found, verdict)
-    say(f"{verdict}: all {len(found)} are what they were")
+    say(f"{verdict}: all {len(found)} are what they were{rounding_said(found)}")
 
 
 def print_verdict(verdict: Verdict) -> None:

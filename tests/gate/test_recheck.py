@@ -14,7 +14,7 @@ import pytest
 from harness.errors import HarnessError, InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
-from harness.gate.recheck import recheck, refuse_differing, table_of
+from harness.gate.recheck import Rechecked, recheck, refuse_differing, rounding_said, table_of
 from harness.gate.run import run_gate
 from harness.gate.verdict import write_verdict
 from harness.models.registry import entry_for
@@ -53,6 +53,7 @@ def test_what_was_measured_is_measured_again_to_the_digit(measured: Path, verdic
     assert [one.problem for one in found] == [None] * len(found)
     summary = table_of(found).set_index("kind")
     assert set(summary.index) == set(KINDS) and (summary["rechecked"] > 0).all() and not summary["differ"].any()
+    assert not summary["rounded"].any() and (summary["first"] == "").all()
     refuse_differing(found, verdict)
 
 
@@ -76,10 +77,8 @@ SPOILT = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", SPOILT)
-def test_a_table_that_was_invented_and_judged_anew_does_not_survive(measured: Path, verdict: Path, what: str) -> None:
-    kind, change = SPOILT[what]
+def nudged(verdict: Path, kind: str, change: Callable[[pd.DataFrame], None]) -> None:
+    """A table of the verdict's evidence changed, and judged anew."""
     evidence = verdict.parent / "evidence"
     tables = []
     for table in read_tables(evidence):
@@ -89,12 +88,42 @@ def test_a_table_that_was_invented_and_judged_anew_does_not_survive(measured: Pa
             table = replace(table, rows=rows)
         tables.append(table)
     write_verdict(judge(POLICY, keep_tables(tables, evidence)), verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_table_that_was_invented_and_judged_anew_does_not_survive(measured: Path, verdict: Path, what: str) -> None:
+    kind, change = SPOILT[what]
+    nudged(verdict, kind, change)
     found = recheck(verdict, 4, models=measured / "model", seed=0)
     assert kind in {one.kind for one in found if one.problem}
     with pytest.raises(
         HarnessError, match=r"rows differ when measured again \(first: .* in the table and .* measured again"
     ):
         refuse_differing(found, verdict)
+
+
+@pytest.mark.slow
+def test_a_few_rows_may_differ_as_another_processor_makes_them_and_not_all(measured: Path, verdict: Path) -> None:
+    def one(rows: pd.DataFrame) -> None:
+        rows.loc[rows.index[0], "mae"] += 1e-4
+
+    def every(rows: pd.DataFrame) -> None:
+        rows["mae"] -= 1e-4
+
+    def pictures() -> list[Rechecked]:
+        again = recheck(verdict, 99, models=measured / "model", seed=0)
+        return [row for row in again if row.kind == "eval.images"]
+
+    nudged(verdict, "eval.images", one)
+    found = pictures()
+    (summary,) = table_of(found).to_dict("records")
+    assert (summary["rounded"], summary["differ"]) == (1, 0) and "in the table and" in summary["first"]
+    refuse_differing(found, verdict)
+    assert rounding_said(found) == ", 1 of them but for rounding, as on another kind of processor"
+    nudged(verdict, "eval.images", every)
+    with pytest.raises(HarnessError, match=r"mae is .* in the table"):
+        refuse_differing(pictures(), verdict)
 
 
 @pytest.mark.slow
