@@ -21,8 +21,13 @@ def part_prefix(stem: str) -> str:
     return f".{short}.part-{_machine()}-{os.getpid()}-{_started(os.getpid()) or 0}-"
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove from `folder` what processes of this machine left that are gone; looked for once by each process."""
+def remove_leftovers(folder: Path, again: bool = False) -> None:
+    """Remove from `folder` what processes of this machine left that are gone; looked for once by each process.
+
+    With `again` it is looked for once more, as after a process was killed.
+    """
+    if again:
+        _remove_leftovers.cache_clear()
     _remove_leftovers(folder.resolve(), os.getpid())
 
 

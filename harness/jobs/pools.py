@@ -7,13 +7,17 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+
+from harness.leftovers import remove_leftovers
 
 GRACE_SECONDS = 5.0  # for a worker that is told to stop to take its files along
 
@@ -67,8 +71,12 @@ def _stop(workers: list[Any]) -> None:
     end = time.monotonic() + GRACE_SECONDS
     for worker in workers:
         worker.join(max(0.0, end - time.monotonic()))
-        if worker.is_alive():
+    if slow := [worker for worker in workers if worker.is_alive()]:  # held up in a library, which hears no signal
+        for worker in slow:
             worker.kill()
+        for worker in slow:
+            worker.join()
+        remove_leftovers(Path(tempfile.gettempdir()), again=True)
 
 
 def in_worker() -> bool:

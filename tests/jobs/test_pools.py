@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.files import scratch_folder
+from harness.jobs import pools
 from harness.jobs.pools import process_pool
 from tests.helpers import ROOT
 
@@ -50,6 +53,8 @@ def test_each_worker_begins_with_what_it_is_told() -> None:
 
 ENDLESS = """
 import sys, time
+from harness.files import scratch_folder
+from harness.jobs import pools
 from harness.jobs.pools import process_pool
 if __name__ == "__main__":
     with process_pool(2) as pool:
@@ -110,3 +115,26 @@ def test_a_worker_ends_though_the_signal_came_where_nothing_can_be_raised(tmp_pa
         pool.submit(told_where_nothing_can_be_raised, str(tmp_path / "mark")).result()
     assert (tmp_path / "mark").exists() and time.monotonic() - began < 30
     assert "Exception ignored" not in capfd.readouterr().err
+
+
+def deaf(mark: str) -> None:
+    """A job that hears no signal, as one that is held up in a library."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    with scratch_folder() as folder:
+        Path(mark).write_text(folder.name)
+        time.sleep(60)
+
+
+@pytest.mark.slow
+def test_what_a_worker_leaves_that_must_be_killed_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(pools, "GRACE_SECONDS", 0.5)
+    mark = tmp_path / "mark"
+    with pytest.raises(KeyboardInterrupt), process_pool(1) as pool:
+        pool.submit(deaf, str(mark))
+        while not mark.exists() or not mark.read_text():
+            time.sleep(0.1)
+        raise KeyboardInterrupt
+    assert mark.read_text().startswith(".harness.part-")
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
