@@ -1,0 +1,118 @@
+"""What further looks at a picture would give a student that looks once, and what they cost.
+
+python -m benchmarks.looks --run results/train/v4-seed42 --root /data/DUTS-TR --out results/train
+
+The maps of several looks are averaged: of the picture and of its mirror image, each at a working size of its own.
+Measured on the validation fold at native size, so that test sets stay unseen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.progress import track
+from torch.nn import functional as F
+
+from corpora.loader import content_digest, load_pairs
+from harness.files import sha256_of
+from harness.jobs.provenance import code_of, this_command
+from harness.media.pictures import read_mask, read_rgb
+from harness.metrics import Measure, Sample, Sums, fmeasure, iou, mae, smeasure
+from harness.tables import Table, write_table
+from train.batches import normalised
+from train.data import validation_split
+from train.history import load_best
+from train.publish import read_run
+from train.students.blocks import Student
+from train.students.frames import WholeFrame
+from train.students.registry import build_student
+from train.students.v3 import WORKING_SIDE, doubled, resized
+
+LOOKS = (
+    *("256", "288", "320", "256 256m", "256 192m", "256 224m", "288 224m", "256 320m", "320 256m"),
+    "192 192m 224 224m 256 256m 288 288m 320 320m",
+)
+"""Working sizes of the looks, `m` behind a mirrored one."""
+MEASURES: tuple[Measure, ...] = (iou, fmeasure, mae, smeasure)
+KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
+Look = tuple[int, bool]
+
+
+def looks_of(text: str) -> tuple[Look, ...]:
+    """Each look's working size, and whether it is a mirrored one."""
+    return tuple((int(look.rstrip("m")), look.endswith("m")) for look in text.split())
+
+
+def map_of(student: WholeFrame, picture: torch.Tensor, look: Look) -> torch.Tensor:
+    """The map `[1, 1, S, S]` that one look at `picture` `[1, 3, H, W]` gives, at its working size."""
+    side, mirrored = look
+    # as the student comes down from pictures of under 512 lines, to any size
+    fine = F.interpolate(picture.double(), size=[2 * side + 1] * 2, mode="bilinear", align_corners=True)
+    seen = F.avg_pool2d(fine, 3, 2).float()
+    logits = student.outputs(seen.flip(3) if mirrored else seen)[0]
+    map_ = torch.sigmoid(doubled((logits + student.shift) * student.scale))
+    return map_.flip(3) if mirrored else map_
+
+
+def averaged(maps: list[torch.Tensor], size: tuple[int, int]) -> np.ndarray:
+    """The mean of maps of several sizes at `size`, float32 `[H, W]`."""
+    largest = max(map_.shape[2] for map_ in maps)
+    mean = torch.stack([resized(map_, (largest, largest)) for map_ in maps]).mean(0)
+    return resized(mean, size)[0, 0].clamp(0, 1).numpy()
+
+
+def sums_over(student: WholeFrame, pairs: list, asked: dict[str, tuple[Look, ...]]) -> dict[str, Sums]:
+    """What each row's looks sum to over `pairs`; every look is taken once."""
+    found = {text: Sums() for text in asked}
+    for pair in track(pairs, "looking"):
+        picture, mask = normalised(torch.from_numpy(read_rgb(pair.image)[None])), read_mask(pair.mask)
+        each = {look: map_of(student, picture, look) for look in {look for looks in asked.values() for look in looks}}
+        for text, looks in asked.items():
+            sample = Sample.of(averaged([each[look] for look in looks], mask.shape), mask)
+            found[text] += Sums.of(
+                {key: value for measure in MEASURES for key, value in measure.reading(sample).items()}
+            )
+    return found
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a training run of a student that sees whole frames")
+    parser.add_argument("--root", type=Path, help="where DUTS-TR lies")
+    parser.add_argument("--looks", action="append", help='such as "256 256m"; repeatable')
+    parser.add_argument("--out", type=Path, default=Path("results/train"))
+    asked = parser.parse_args()
+    name = read_run(asked.run).about["recipe"]["student"]
+    student: Student = build_student(name)
+    if not isinstance(student, WholeFrame):
+        parser.error(f"{name} does not see whole frames (allowed: a run of v4 or the teacher)")
+    load_best(student, asked.run)
+    pairs = load_pairs("duts-tr", asked.root)
+    _, held = validation_split(len(pairs))
+    wanted = {text: looks_of(text) for text in asked.looks or LOOKS}
+    rows = []
+    for text, sums in sums_over(student.eval(), [pairs[index] for index in held], wanted).items():
+        cost = sum((side / WORKING_SIDE) ** 2 for side, _ in wanted[text])
+        numbers = {key: value for measure in MEASURES for key, value in measure.headline(sums.means()).items()}
+        rows.append({"looks": text, "convolutions": cost, **{key: float(numbers[key]) for key in KEYS}})
+    notes = (
+        f"{name}, {len(held)} pairs of the validation fold at native size; m is a mirrored look.",
+        f"convolutions: how many times those of one look at {WORKING_SIDE}x{WORKING_SIDE}.",
+    )
+    table = Table(
+        "train.looks", "looks", "What further looks would give", pd.DataFrame(rows), this_command(), {},
+        {"duts-tr": content_digest(pairs), f"weights of {asked.run.name}": sha256_of(asked.run / "best.pt")},
+        code_of("benchmarks.looks"), notes=notes,
+    )  # fmt: skip
+    for path in write_table(table, asked.out):
+        print(path)
+    print(table.rows.to_string())
+
+
+if __name__ == "__main__":
+    main()
