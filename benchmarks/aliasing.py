@@ -1,6 +1,6 @@
 """How much a map owes to the way in which a large frame comes down to the working size.
 
-HARNESS_CORPORA=/data python benchmarks/aliasing.py --model saliency_student_v3 --model saliency_student_v4
+HARNESS_CORPORA=/data python -m benchmarks.aliasing --model saliency_student_v3 --model saliency_student_v4
 
 Pictures of the validation fold are enlarged to 1920x1080 and 3840x2160, with nothing, grain, small text, or a grid of
 lines in them; each map is compared with the same model's map of the same frame after an exact mean over 4x4 or 8x8
@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
 from harness.jobs.provenance import code_of, this_command
 from harness.models.session import SaliencyModel, load_model
-from harness.tables import Table, write_table
+from harness.tables import Table
 from train.data import validation_split
 
 SIZES = {"1920x1080": 4, "3840x2160": 8}  # and the factor of the exact mean
@@ -104,9 +105,7 @@ def main() -> None:
         {f"{asked.pictures} pictures of DUTS-TR": content_digest([pairs[index] for index in held[: asked.pictures]])},
         code_of("benchmarks.aliasing"), notes=notes,
     )  # fmt: skip
-    for path in write_table(table, asked.out):
-        print(path)
-    print(table.rows.to_string())
+    publish(table, asked.out)
 
 
 if __name__ == "__main__":

@@ -15,29 +15,29 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.progress import track
-from torch.nn import functional as F
 
+from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
+from harness import metrics
 from harness.files import sha256_of
 from harness.jobs.provenance import code_of, this_command
 from harness.media.pictures import read_mask, read_rgb
-from harness.metrics import Measure, Sample, Sums, fmeasure, iou, mae, smeasure
-from harness.tables import Table, write_table
+from harness.metrics import Sample, Sums
+from harness.tables import Table
 from train.batches import normalised
 from train.data import validation_split
 from train.history import load_best
 from train.publish import read_run
 from train.students.blocks import Student
-from train.students.frames import WholeFrame
+from train.students.frames import WholeFrame, steps_of
 from train.students.registry import build_student
-from train.students.v3 import WORKING_SIDE, doubled, resized
+from train.students.v3 import WORKING_SIDE, resized
 
 LOOKS = (
     *("256", "288", "320", "256 256m", "256 192m", "256 224m", "288 224m", "256 320m", "320 256m"),
     "192 192m 224 224m 256 256m 288 288m 320 320m",
 )
 """Working sizes of the looks, `m` behind a mirrored one."""
-MEASURES: tuple[Measure, ...] = (iou, fmeasure, mae, smeasure)
 KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
 Look = tuple[int, bool]
 
@@ -50,12 +50,8 @@ def looks_of(text: str) -> tuple[Look, ...]:
 def map_of(student: WholeFrame, picture: torch.Tensor, look: Look) -> torch.Tensor:
     """The map `[1, 1, S, S]` that one look at `picture` `[1, 3, H, W]` gives, at its working size."""
     side, mirrored = look
-    # as the student comes down from pictures of under 512 lines, to any size
-    fine = F.interpolate(picture.double(), size=[2 * side + 1] * 2, mode="bilinear", align_corners=True)
-    seen = F.avg_pool2d(fine, 3, 2).float()
-    logits = student.outputs(seen.flip(3) if mirrored else seen)[0]
-    map_ = torch.sigmoid(doubled((logits + student.shift) * student.scale))
-    return map_.flip(3) if mirrored else map_
+    seen = steps_of(picture.double(), 1, side).float()
+    return student.map_of(seen.flip(3)).flip(3) if mirrored else student.map_of(seen)
 
 
 def averaged(maps: list[torch.Tensor], size: tuple[int, int]) -> np.ndarray:
@@ -73,9 +69,7 @@ def sums_over(student: WholeFrame, pairs: list, asked: dict[str, tuple[Look, ...
         each = {look: map_of(student, picture, look) for look in {look for looks in asked.values() for look in looks}}
         for text, looks in asked.items():
             sample = Sample.of(averaged([each[look] for look in looks], mask.shape), mask)
-            found[text] += Sums.of(
-                {key: value for measure in MEASURES for key, value in measure.reading(sample).items()}
-            )
+            found[text] += Sums.of(metrics.reading(sample))
     return found
 
 
@@ -98,20 +92,18 @@ def main() -> None:
     rows = []
     for text, sums in sums_over(student.eval(), [pairs[index] for index in held], wanted).items():
         cost = sum((side / WORKING_SIDE) ** 2 for side, _ in wanted[text])
-        numbers = {key: value for measure in MEASURES for key, value in measure.headline(sums.means()).items()}
+        numbers = metrics.headline(sums.means())
         rows.append({"looks": text, "convolutions": cost, **{key: float(numbers[key]) for key in KEYS}})
     notes = (
         f"{name}, {len(held)} pairs of the validation fold at native size; m is a mirrored look.",
         f"convolutions: how many times those of one look at {WORKING_SIDE}x{WORKING_SIDE}.",
     )
     table = Table(
-        "train.looks", "looks", "What further looks would give", pd.DataFrame(rows), this_command(), {},
-        {"duts-tr": content_digest(pairs), f"weights of {asked.run.name}": sha256_of(asked.run / "best.pt")},
+        "train.looks", "looks", "What further looks would give", pd.DataFrame(rows), this_command(),
+        {asked.run.name: sha256_of(asked.run / "best.pt")}, {"duts-tr": content_digest(pairs)},
         code_of("benchmarks.looks"), notes=notes,
     )  # fmt: skip
-    for path in write_table(table, asked.out):
-        print(path)
-    print(table.rows.to_string())
+    publish(table, asked.out)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from benchmarks.publish import publish
 from corpora.loader import Pair, content_digest, load_pairs
 from harness.files import sha256_of
 from harness.jobs.provenance import code_of, this_command
@@ -30,7 +31,7 @@ from harness.models.contract import INPUT
 from harness.models.registry import find_model
 from harness.models.session import load_model, planes_of
 from harness.stats import pearson
-from harness.tables import Table, write_table
+from harness.tables import Table
 from train.data import validation_split
 
 SIZES = ((256, 256), (360, 640), (1080, 1920))
@@ -120,9 +121,7 @@ def main() -> None:
         code_of("benchmarks.quantised"),
         notes=notes,
     )
-    for path in write_table(table, asked.out):
-        print(path)
-    print(table.rows.to_string())
+    publish(table, asked.out)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.publish import publish
 from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.models.contract import INPUT, OUTPUT
 from harness.models.session import load_model
-from harness.tables import Table, write_table
+from harness.tables import Table
 
 SIZES = ((256, 256), (360, 640), (1080, 1920), (2160, 3840))  # height, width
 
@@ -73,9 +74,7 @@ def main() -> None:
         code=code_of("benchmarks.students_speed"),
         notes=notes,
     )
-    for path in write_table(table, asked.out):
-        print(path)
-    print(table.rows.to_string())
+    publish(table, asked.out)
 
 
 if __name__ == "__main__":

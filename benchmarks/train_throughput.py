@@ -73,7 +73,7 @@ def main() -> None:
     machine = f"{torch.get_num_threads()} threads, {processor_name()}, torch {torch.__version__}"
     notes = (
         "plain: float32, NCHW, glibc's default allocation. "
-        f"fast: channels_last, {str(precision_of(CPU)).removeprefix('torch.')}, freed memory kept.",
+        f"fast: channels_last, {precision_of(CPU)}, freed memory kept.",
         f"batch {BATCH} of {SIDE}x{SIDE}, {machine}; median of {TIMED} steps, "
         f"the better of {TURNS} alternating processes",
     )

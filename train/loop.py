@@ -255,7 +255,7 @@ def _claim(
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
         machine = {
             "device": device.type, "processor": device_name(device), "threads": torch.get_num_threads(),
-            "precision": str(precision_of(device)).removeprefix("torch."),
+            "precision": precision_of(device),
         }  # fmt: skip
         write_json(about, described | origin | {"versions": versions, "machine": machine})
 

@@ -53,8 +53,6 @@ def test_each_worker_begins_with_what_it_is_told() -> None:
 
 ENDLESS = """
 import sys, time
-from harness.files import scratch_folder
-from harness.jobs import pools
 from harness.jobs.pools import process_pool
 if __name__ == "__main__":
     with process_pool(2) as pool:

@@ -29,13 +29,17 @@ class WholeFrame(Student):
         height, width = image.shape[2:]
         tracing = torch.onnx.is_in_onnx_export()
         seen = gathered(image) if tracing else steps_of(image.double(), factor_for(min(height, width))).float()
-        # Logits jump by tens from cell to cell: scaling those by fractions would magnify a position's last bit.
-        map_ = torch.sigmoid(doubled((self.outputs(seen)[0] + self.shift) * self.scale))
+        map_ = self.map_of(seen)
         if tracing:
             return spread(map_, image)
         if min(height, width) >= LARGE and height % 2 == 0 and width % 2 == 0:
             return F.interpolate(resized(map_, (height // 2, width // 2)), scale_factor=2.0, mode="nearest")
         return resized(map_, (height, width))
+
+    def map_of(self, seen: torch.Tensor) -> torch.Tensor:
+        """The map `[N, 1, S, S]` of a frame `[N, 3, S, S]` at a working size."""
+        # Logits jump by tens from cell to cell: scaling those by fractions would magnify a position's last bit.
+        return torch.sigmoid(doubled((self.outputs(seen)[0] + self.shift) * self.scale))
 
 
 def factor_for(smaller_side: int) -> int:
@@ -43,14 +47,14 @@ def factor_for(smaller_side: int) -> int:
     return 1 if smaller_side < LARGE else 2 if smaller_side < 2 * LARGE else 4 if smaller_side < 4 * LARGE else 8
 
 
-def steps_of(image: torch.Tensor, factor: int) -> torch.Tensor:
+def steps_of(image: torch.Tensor, factor: int, working_side: int = WORKING_SIDE) -> torch.Tensor:
     """`image` `[N, 3, H, W]` at the working size: a mean over `factor`, samples at aligned corners, a mean of those.
 
     Over a power of two of steps float32 holds every sampling position exactly, so all runtimes sample alike.
     """
     pooled = F.avg_pool2d(image, factor) if factor > 1 else image
     over = 1 if factor > 2 else 2  # samples a cell and side: after a large factor the pixels are means already
-    side = WORKING_SIDE * over + 1
+    side = working_side * over + 1
     sampled = F.interpolate(pooled, size=[side, side], mode="bilinear", align_corners=True)
     return F.avg_pool2d(sampled, over + 1, over)
 
