@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/base.done
 	$(BIN)/harness demo --out demo
 
+# Several processes, a file's tests in one of them; `python -m pytest` alone runs them one after the other.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 quick: $(VENV)/dev.done
 	$(BIN)/python -m pytest -m "not slow"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
-    """A bucket of a real server on loopback."""
+    """A bucket of a real server on loopback; what moto keeps outlives a server, so there is one for all."""
     pytest.importorskip("s3fs")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
