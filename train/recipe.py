@@ -101,18 +101,22 @@ def recipe_from(values: dict[str, Any], folder: Path) -> Recipe:
     return recipe
 
 
-def overrides_of(changes: Sequence[str]) -> dict[str, Any]:
+def overrides_of(changes: Sequence[str], **said: Any) -> dict[str, Any]:
     """`key=value` texts, values as TOML writes them, to what `load_recipe` takes; `InputError` for anything else.
 
-    >>> overrides_of(["ema=0.99", "val_view=whole"])
-    {'ema': 0.99, 'val_view': 'whole'}
+    `said` are keys that have an option of their own, None where it was not given; a key may be said once.
+
+    >>> overrides_of(["ema=0.99", "val_view=whole"], epochs=2, seed=None)
+    {'epochs': 2, 'ema': 0.99, 'val_view': 'whole'}
     """
-    overrides = {}
+    overrides = {key: value for key, value in said.items() if value is not None}
     known = {field.name for field in fields(Recipe)} - {"student"}
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or key not in known:
             raise InputError(f"cannot set {change!r} (allowed: KEY=VALUE, KEY one of {', '.join(sorted(known))})")
+        if key in overrides:
+            raise InputError(f"{key} is set twice: {overrides[key]} and {value} (allowed: once)")
         try:
             overrides[key] = tomllib.loads(f"value = {value}")["value"]
         except (ValueError, RecursionError):

@@ -125,8 +125,8 @@ def roi_encode(
     from harness.studies.roi.probes import PROBE
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
-    if any(not name or not value for name, value in pairs):
-        raise InputError(f"--option {option} (allowed: NAME=VALUE)")
+    if any(not name or not value for name, value in pairs) or len(dict(pairs)) < len(pairs):
+        raise InputError(f"--option {' '.join(option or [])} (allowed: NAME=VALUE, each name once)")
     settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
     knob, pays = parse_knob(strength, budget, share)
     asked = Law.parse(law)

@@ -144,6 +144,15 @@ def test_the_name_that_was_asked_for_is_refused_not_the_temporary_one(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "words", ["roi-encode CLIP --option qmin=9 --option qmin=5", "train --student v1 --epochs 3 --set epochs=4"]
+)
+def test_a_value_that_is_said_twice_is_not_chosen_from(
+    words: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(words.replace("CLIP", str(clip)).split(), 2, "once)", monkeypatch, capsys)
+
+
 @pytest.mark.parametrize("option", ["--out", "--preview", "--export-map"])
 def test_roi_encode_never_writes_over_its_source(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -382,3 +382,7 @@ def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
     for wrong in ("ema", "emma=1", "student=v2"):
         with pytest.raises(InputError, match="cannot set"):
             overrides_of([wrong])
+    assert overrides_of(["epochs=3"], epochs=None, seed=7) == {"epochs": 3, "seed": 7}
+    for twice in (["epochs=3", "epochs=4"], ["seed=3"]):
+        with pytest.raises(InputError, match=r"is set twice: .* and .* \(allowed: once\)"):
+            overrides_of(twice, seed=7)

@@ -77,8 +77,7 @@ def train(
 
     if unlabelled and not teacher:
         raise InputError("pictures without masks need a teacher (allowed: --unlabelled with --teacher)")
-    named = {"epochs": epochs, "seed": seed, "limit": limit}
-    chosen = load_recipe(student, recipe, **overrides_of(changes or ()) | named)
+    chosen = load_recipe(student, recipe, **overrides_of(changes or (), epochs=epochs, seed=seed, limit=limit))
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
     names = corpora or ["duts-tr"]
     with stages() as report:
