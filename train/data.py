@@ -37,7 +37,9 @@ def validation_split(count: int, fraction: float = 0.05, seed: int = 42) -> tupl
     random.Random(seed).shuffle(order)
     held_out = max(FEWEST_HELD, round(fraction * count))
     if held_out >= count:
-        raise InputError(f"{count} pairs leave nothing to train on after {held_out} are held out")
+        raise InputError(
+            f"{count} pairs leave nothing to train on after {held_out} are held out (allowed: more than {held_out})"
+        )
     return order[held_out:], order[:held_out]
 
 

@@ -90,10 +90,7 @@ def _run(
     optimiser_of = named("optimizer", recipe.optimizer, OPTIMISERS)
     schedule_of = named("schedule", recipe.schedule, SCHEDULES)
     loss_of = named("loss", recipe.loss, LOSSES)
-    if lesson and not recipe.frame_side:
-        raise InputError(f"a teacher needs a recipe with frame_side, and {recipe.student}'s has none")
-    if recipe.frame_side and world > 1:
-        raise InputError(f"a recipe with frame_side trains in one process, not in {world}")
+    _refuse_what_does_not_fit(recipe, lesson, world)
     if threads := threads or _threads_of(folder, resume):
         torch.set_num_threads(threads)
     if rank > 0:
@@ -103,14 +100,18 @@ def _run(
     torch.manual_seed(recipe.seed)
 
     pairs = pairs[: recipe.limit] if recipe.limit else pairs
+    kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
+    trained_on = len(kept) + len(more) + len(lesson.unlabelled if lesson else ())
+    if trained_on < recipe.batch_size:
+        raise InputError(
+            f"{trained_on} pictures to train on do not fill one batch of {recipe.batch_size} "
+            f"(allowed: more pictures, or a batch_size up to {trained_on})"
+        )
     origin = (origin or {}) | {"fold_sha256": fold_digest(pairs, recipe.val_fraction, recipe.val_seed)}
     if rank == 0:
         taught = {"teacher": lesson.about} if lesson else {}
         _claim(folder, recipe, [*pairs, *more], taught | origin, chosen_device, world, resume, start_from)
-    kept, held = validation_split(len(pairs), recipe.val_fraction, recipe.val_seed)
     if recipe.frame_side:
-        if len(kept) < recipe.batch_size:
-            raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
 
         def begin(student: Student) -> None:
             if start_from:
@@ -122,8 +123,6 @@ def _run(
         return _finished(folder, recipe, rank, history)
     data, held_data = _decode_in_turn(pairs, list(more), recipe, cache, rank, world, progress)
     kept += range(len(pairs), len(pairs) + len(more))
-    if len(kept) < recipe.batch_size:
-        raise InputError(f"{len(kept)} training pairs do not fill one batch of {recipe.batch_size}")
 
     student = build_student(recipe.student).to(chosen_device)
     if start_from:
@@ -184,6 +183,23 @@ def _run(
     if rank == 0:
         save(folder / "final.pt", {"student": shipped.state_dict()})
     return _finished(folder, recipe, rank, history)
+
+
+def _refuse_what_does_not_fit(recipe: Recipe, lesson: Lesson | None, world: int) -> None:
+    """Before a folder is claimed: values of a recipe that are good each, and not together or for its student."""
+    if lesson and not recipe.frame_side:
+        raise InputError(
+            f"a teacher needs a recipe with frame_side, and {recipe.student}'s has none "
+            f"(allowed: set it, and smallest_view, or a student whose recipe has both)"
+        )
+    if recipe.frame_side and world > 1:
+        raise InputError(f"a recipe with frame_side trains in one process, not in {world} (allowed: without torchrun)")
+    if recipe.frame_side and recipe.smallest_view is None:
+        raise InputError("a recipe with frame_side needs smallest_view (allowed: a number above 0, at most 1)")
+    multiple = build_student(recipe.student).views_multiple_of
+    for key, side in (("crop_size", recipe.crop_size), ("small_size", recipe.small_size)):
+        if side % multiple:
+            raise InputError(f"{key} is {side} (allowed for {recipe.student}: multiples of {multiple})")
 
 
 def _finished(folder: Path, recipe: Recipe, rank: int, history: list[EpochRow]) -> Run:
@@ -250,7 +266,9 @@ def _claim(
         found.setdefault("content_sha256", described["content_sha256"])
         for key, value in (described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
-                raise InputError(f"{folder}: cannot resume, its {key} is {found.get(key)}, not {value}")
+                there, here = _differing(found.get(key), value)
+                allowed = "(allowed: as it began, or another --out)"
+                raise InputError(f"{folder}: cannot resume, its {key} is {there}, not {here} {allowed}")
     else:
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
         machine = {
@@ -260,13 +278,21 @@ def _claim(
         write_json(about, described | origin | {"versions": versions, "machine": machine})
 
 
+def _differing(there: Any, here: Any) -> tuple[Any, Any]:
+    """Two values, of mappings just what differs."""
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return there, here
+    keys = [key for key in there | here if there.get(key) != here.get(key)]
+    return {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys}
+
+
 def _stage(folder: Path, student: str) -> dict[str, Any]:
     """What a later run keeps of the one whose best weights it starts from; `InputError` for another student's."""
     about, best = read_about(folder), folder / "best.pt"
     if about["recipe"]["student"] != student:
-        raise InputError(f"{folder} trained {about['recipe']['student']}, not {student}")
+        raise InputError(f"{folder} trained {about['recipe']['student']}, not {student} (allowed: a run of {student})")
     if not best.exists():
-        raise InputError(f"{folder}: no finished epoch yet")
+        raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
     lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "started_from")
     kept = {key: about[key] for key in lasting if key in about}
     return kept | {"best_pt_sha256": sha256_of(best)}

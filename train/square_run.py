@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from corpora.loader import Pair, content_digest
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError
 from harness.files import sha256_of
 from train.batches import normalised
 from train.data import decoded_set
@@ -139,8 +139,7 @@ def _taught(
 
 
 def _ranges(recipe: Recipe) -> ViewRanges:
-    if recipe.smallest_view is None:
-        raise InputError(f"recipe of {recipe.student}: frame_side needs smallest_view")
+    assert recipe.smallest_view is not None
     return ViewRanges(
         recipe.smallest_view, recipe.widest_view, recipe.colour, recipe.compression, recipe.turn, recipe.grey,
         recipe.paste, recipe.blur,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -227,8 +228,27 @@ def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: P
     folder = run_once(pairs, tmp_path / "run", epochs=1)
     with pytest.raises(InputError, match="holds a run already"):
         run_once(pairs, folder, epochs=1)
-    with pytest.raises(InputError, match="cannot resume, its recipe is"):
+    with pytest.raises(InputError, match=r"cannot resume, its recipe is {'epochs': 1}, not {'epochs': 2} \(allowed: "):
         run_once(pairs, folder, resume=True, epochs=2)
+    with pytest.raises(InputError, match=r"do not fill one batch of 999 \(allowed: .* a batch_size up to \d+\)"):
+        run_once(pairs, tmp_path / "other", epochs=1, batch_size=999)
+    assert not (tmp_path / "other").exists()  # nothing that a second try would find in its way
+
+
+@pytest.mark.parametrize(
+    ("student", "change", "said"),
+    [
+        ("v1", {"crop_size": 300}, "crop_size is 300 (allowed for v1: multiples of 8)"),
+        ("v4", {"small_size": 40}, "small_size is 40 (allowed for v4: multiples of 32)"),
+        ("v1", {"frame_side": 64}, "needs smallest_view (allowed: a number above 0, at most 1)"),
+    ],
+)
+def test_values_that_do_not_fit_each_other_or_the_student_are_refused_first(
+    student: str, change: dict[str, int], said: str, pairs: list[Pair], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        run_once(pairs, tmp_path / "run", student, epochs=1, **change)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

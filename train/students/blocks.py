@@ -22,10 +22,12 @@ def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class Student(nn.Module):
     """A saliency network: `outputs` for the loss, `forward` for the map.
 
-    `sides_multiple_of` says which frame sizes it takes; the extractor pads to multiples of 8.
+    `sides_multiple_of` says which frame sizes `forward` takes; the extractor pads to multiples of 8.
+    `views_multiple_of` says which sides of training views `outputs` takes.
     """
 
     sides_multiple_of = 8
+    views_multiple_of = 8
 
     def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the loss compares with the truth: logits `[N, 1, h, w]`, then those of the side outputs, if any."""

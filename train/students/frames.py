@@ -23,6 +23,7 @@ class WholeFrame(Student):
     """
 
     sides_multiple_of = 1
+    views_multiple_of = 32
     shift, scale = 0.0, 1.0
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,7 @@ class WholeFrameStudent(Student):
     """
 
     sides_multiple_of = 1
+    views_multiple_of = 32
     channels = (16, 32, 64, 96, 104)
     depths = (1, 2, 3, 2)
     up_channels = (32, 48, 64)
