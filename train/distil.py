@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from train.students.registry import build_student
 from train.views import MEAN, STD
 
 BATCH = 16
+BLOCK = 512
 SEEN_AT = 256  # the teacher's own size of view
 
 
@@ -86,32 +87,53 @@ def both_looks(teacher: Student, images: torch.Tensor) -> torch.Tensor:
     return (looks[: len(images)] + looks[len(images) :].flip(3)) / 2
 
 
-@torch.inference_mode()
 def kept_maps(
     teacher: Student, key: str, frames: np.ndarray, cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:  # fmt: skip
     """The teacher's maps of the whole `frames` uint8 `[N, S, S, 4]`, 8-bit `[N, S, S, 1]`, kept in `cache` under `key`.
 
-    Views of a picture are cut from its map too, so that no epoch asks the teacher again.
+    Views of a picture are cut from its map too, so that no epoch asks the teacher again. Blocks are kept as they are
+    made: on a CPU all take an hour, of which a killed run loses a minute or two.
     """
-    path, side = cache / f"{key}.maps", frames.shape[1]
-    device = next(teacher.parameters()).device
+    path, count, side = cache / f"{key}.maps", len(frames), frames.shape[1]
+    shape = (count, side, side, 1)
+    blocks = {first: cache / f"{key}-{first}.maps" for first in range(0, count, BLOCK)}
+    for first, block in blocks.items():
+        if path.exists():  # or another run was sooner
+            break
+        if not block.exists():
+            some = frames[first : first + BLOCK]
+            with whole_file(block) as part:
+                maps = mapped_anew(part, (len(some), *shape[1:]))
+                for done in _looked_at(teacher, some, maps):
+                    progress(first + done, count)
+                maps.flush()
     if not path.exists():
-        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
         with whole_file(path) as part:
-            maps = mapped_anew(part, (*frames.shape[:3], 1))
-            for first in range(0, len(frames), BATCH):
-                stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
-                pictures = stored.permute(0, 3, 1, 2).float() / 255
-                seen = F.interpolate(pictures, size=(SEEN_AT, SEEN_AT), mode="bilinear", antialias=True)
-                with autocast(device):
-                    looks = both_looks(teacher, (seen - mean) / std)
-                looks = F.interpolate(looks, size=(side, side), mode="bilinear", align_corners=False)
-                maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-                progress(min(first + BATCH, len(frames)), len(frames))
+            maps = mapped_anew(part, shape)
+            for first, block in blocks.items():
+                maps[first : first + BLOCK] = mapped(block, (min(BLOCK, count - first), *shape[1:]), "r")
             maps.flush()
-    return mapped(path, (*frames.shape[:3], 1), "r+")
+    for block in blocks.values():
+        block.unlink(missing_ok=True)
+    return mapped(path, shape, "r+")
+
+
+@torch.inference_mode()
+def _looked_at(teacher: Student, frames: np.ndarray, maps: np.ndarray) -> Iterator[int]:
+    """Fill `maps` uint8 `[N, S, S, 1]` with the teacher's of `frames` uint8 `[N, S, S, 4]`; yields how many it has."""
+    device, side = next(teacher.parameters()).device, frames.shape[1]
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
+    for first in range(0, len(frames), BATCH):
+        stored = torch.from_numpy(frames[first : first + BATCH, :, :, :3]).to(device)
+        pictures = stored.permute(0, 3, 1, 2).float() / 255
+        seen = F.interpolate(pictures, size=(SEEN_AT, SEEN_AT), mode="bilinear", antialias=True)
+        with autocast(device):
+            looks = both_looks(teacher, (seen - mean) / std)
+        looks = F.interpolate(looks, size=(side, side), mode="bilinear", align_corners=False)
+        maps[first : first + BATCH] = (looks * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        yield min(first + BATCH, len(frames))
 
 
 def pictures_without_masks(

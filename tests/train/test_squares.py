@@ -217,6 +217,31 @@ def test_kept_maps_are_the_teachers_own(pairs: list[Pair], teacher: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_maps_that_a_killed_run_had_are_not_made_again(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train import distil
+
+    monkeypatch.setattr(distil, "BLOCK", 8)
+    monkeypatch.setattr(distil, "BATCH", 4)
+    frames = np.random.default_rng(0).integers(0, 256, (21, 32, 32, 4), np.uint8)
+    net, heard = distil.load_teacher(teacher), list[int]()
+
+    def until(last: int, done: int, total: int) -> None:
+        heard.append(done)
+        if done == last:
+            raise KeyboardInterrupt
+
+    whole = np.array(distil.kept_maps(net, "whole", frames, tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        distil.kept_maps(net, "cut", frames, tmp_path, lambda done, total: until(12, done, total))
+    assert heard == [4, 8, 12] and [path.name for path in tmp_path.glob("cut*")] == ["cut-0.maps"]
+    again = distil.kept_maps(net, "cut", frames, tmp_path, lambda done, total: until(-1, done, total))
+    assert heard[3:] == [12, 16, 20, 21] and (again == whole).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.maps", "whole.maps"]
+
+
+@pytest.mark.slow
 def test_pictures_without_masks_learn_from_the_teacher_alone(
     pairs: list[Pair], teacher: Path, corpus: Path, tmp_path: Path
 ) -> None:
