@@ -42,3 +42,19 @@ def test_recipes_refuse_what_they_cannot_mean(tmp_path: Path) -> None:
     path.write_text('optimizer = "sgd"\n')
     with pytest.raises(InputError, match=r"unknown optimizer 'sgd' in the recipe \(allowed: adam, adamw\)"):
         train(load_recipe("v1", path), [], tmp_path / "run", tmp_path / "cache", "cpu")
+
+
+def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
+    from train.recipe import changes_of, load_recipe, overrides_of
+
+    recipe = load_recipe("v3", **overrides_of(["ema=0.0", "smallest_view=1", "loss=bce+dice"]))
+    assert recipe.ema == 0 and recipe.smallest_view == 1
+    assert changes_of(recipe) == "loss=bce+dice ema=0.0 smallest_view=1"
+    assert changes_of(load_recipe("v2", seed=7)) == ""
+    for wrong in ("ema", "emma=1", "student=v2"):
+        with pytest.raises(InputError, match="cannot set"):
+            overrides_of([wrong])
+    assert overrides_of(["epochs=3"], epochs=None, seed=7) == {"epochs": 3, "seed": 7}
+    for twice in (["epochs=3", "epochs=4"], ["seed=3"]):
+        with pytest.raises(InputError, match=r"is set twice: .* and .* \(allowed: once\)"):
+            overrides_of(twice, seed=7)

@@ -22,6 +22,7 @@ from harness.files import sha256_of
 from tests.helpers import ROOT
 from tests.helpers.commands import run
 from tests.helpers.schemas import checked
+from tests.helpers.training import final, same
 from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_split
 from train.validation import validation_iou
 
@@ -52,14 +53,6 @@ def run_once(
     recipe = load_recipe(student, **TINY | {"epochs": epochs} | changes)
     train(recipe, pairs, folder, folder.parent / "cache", "cpu", resume, threads=1, start_from=start_from)
     return folder
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "final.pt", weights_only=True)["student"]
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_fold_is_upstreams() -> None:
@@ -203,8 +196,8 @@ def test_validation_iou_averages_batches_then_over_them(corpus: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize("student", ["v1", "v3"])
 def test_two_runs_and_a_resumed_one_end_in_the_same_weights(student: str, pairs: list[Pair], tmp_path: Path) -> None:
-    whole = weights(run_once(pairs, tmp_path / "whole", student))
-    assert same(whole, weights(run_once(pairs, tmp_path / "again", student)))
+    whole = final(run_once(pairs, tmp_path / "whole", student))
+    assert same(whole, final(run_once(pairs, tmp_path / "again", student)))
 
     script = (
         "import os, signal, sys; from pathlib import Path\n"
@@ -220,7 +213,7 @@ def test_two_runs_and_a_resumed_one_end_in_the_same_weights(student: str, pairs:
     done = subprocess.run([sys.executable, "-c", script, corpus, killed, tmp_path / "cache"], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (killed / "final.pt").exists()
-    assert same(whole, weights(run_once(pairs, killed, student, resume=True)))
+    assert same(whole, final(run_once(pairs, killed, student, resume=True)))
 
 
 @pytest.mark.slow
@@ -256,7 +249,7 @@ def test_a_run_starts_from_the_weights_of_another_and_says_so(pairs: list[Pair],
     first = run_once(pairs, tmp_path / "first", "v3", epochs=1)
     second = run_once(pairs, tmp_path / "second", "v3", epochs=1, lr=1e-9, ema=0.0, start_from=first)
     begun = torch.load(first / "best.pt", weights_only=True)["student"]["head.weight"]
-    assert (weights(second)["head.weight"] - begun).abs().max() < 1e-6
+    assert (final(second)["head.weight"] - begun).abs().max() < 1e-6
     origin = json.loads((second / "run.json").read_text())["started_from"]
     assert origin["best_pt_sha256"] == sha256_of(first / "best.pt") and origin["recipe"]["epochs"] == 1
     with pytest.raises(InputError, match="cannot resume, its started_from is"):
@@ -390,19 +383,3 @@ def test_test_sets_are_never_trained_on(corpus: Path) -> None:
         training_set(["synth", "synth"], [corpus])
     with pytest.raises(InputError, match="3 roots for 2 corpora"):
         training_set(["synth", "hku-is"], [corpus] * 3)
-
-
-def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
-    from train.recipe import changes_of, load_recipe, overrides_of
-
-    recipe = load_recipe("v3", **overrides_of(["ema=0.0", "smallest_view=1", "loss=bce+dice"]))
-    assert recipe.ema == 0 and recipe.smallest_view == 1
-    assert changes_of(recipe) == "loss=bce+dice ema=0.0 smallest_view=1"
-    assert changes_of(load_recipe("v2", seed=7)) == ""
-    for wrong in ("ema", "emma=1", "student=v2"):
-        with pytest.raises(InputError, match="cannot set"):
-            overrides_of([wrong])
-    assert overrides_of(["epochs=3"], epochs=None, seed=7) == {"epochs": 3, "seed": 7}
-    for twice in (["epochs=3", "epochs=4"], ["seed=3"]):
-        with pytest.raises(InputError, match=r"is set twice: .* and .* \(allowed: once\)"):
-            overrides_of(twice, seed=7)
