@@ -22,18 +22,6 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("squares")
-    write_images(folder, ImageOptions(count=80, size=(72, 80), seed=5))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pairs(corpus: Path) -> list[Pair]:
-    return load_pairs("synth", corpus)[:32]
-
-
-@pytest.fixture(scope="module")
 def teacher(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_once(pairs, tmp_path_factory.mktemp("teacher") / "run", "teacher", epochs=1, small_epochs=0)
 

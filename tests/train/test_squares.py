@@ -7,23 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from corpora.loader import Pair, load_pairs
-from corpora.synth import ImageOptions, write_images
+from corpora.loader import Pair
 from tests.helpers.training import final, frames_of, run_once, same
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("squares")
-    write_images(folder, ImageOptions(count=80, size=(72, 80), seed=5))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pairs(corpus: Path) -> list[Pair]:
-    return load_pairs("synth", corpus)[:32]
 
 
 def test_a_student_fits_its_budget_and_a_teacher_its_range() -> None:

@@ -27,20 +27,7 @@ from train.data import boxed, decoded_set, plan_epoch, plan_views, validation_sp
 from train.validation import validation_iou
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-CORPUS = ImageOptions(count=80, size=(72, 80), seed=5)
 TINY = {"epochs": 2, "batch_size": 8, "short_side": 48, "crop_size": 32, "val_short_side": 32, "small_size": 32}
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_images(folder, CORPUS)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pairs(corpus: Path) -> list[Pair]:
-    return load_pairs("synth", corpus)[:32]
 
 
 def run_once(
