@@ -14,6 +14,7 @@ from harness.files import parse_json, read_json, read_text, write_json
 from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
+from train.average import Start, average_with
 from train.export import Exported, export
 from train.history import EpochRow, draw_curve, load_best, read_about
 from train.learnt import doubt
@@ -51,7 +52,7 @@ def read_run(folder: Path) -> RunFacts:
     about = read_about(folder)
     lines = read_text(folder / "history.jsonl").splitlines() if (folder / "history.jsonl").exists() else []
     if not lines:
-        raise InputError(f"{folder}: no finished epoch yet")
+        raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
     try:
         rows = [
             EpochRow(**parse_json(line, f"{folder / 'history.jsonl'}, line {n}")) for n, line in enumerate(lines, 1)
@@ -64,29 +65,34 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(folder, about, rows)
 
 
-def export_run(folder: Path) -> Exported:
-    """Write the best epoch as `student.onnx` beside a sidecar `student.json` in the run folder."""
+def export_run(folder: Path, start: Start | None = None) -> Exported:
+    """Write the best epoch, averaged with its `start` if any, as `student.onnx` beside `export.json` in its folder."""
     run = read_run(folder)
     recipe = run.about["recipe"]
     student = build_student(recipe["student"])
     load_best(student, folder)
+    if start:
+        average_with(student, start, run.about)
     exported = export(student, folder / ONNX_NAME)
-    write_json(folder / "export.json", _training(run, exported, trainable_parameters(student)))
+    training = _training(run, exported, trainable_parameters(student))
+    write_json(folder / "export.json", training | ({"averaged_with": start.about} if start else {}))
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
     return exported
 
 
-def publish(folder: Path, model_id: str, models: Path | None = None) -> Path:
-    """Export a run and register it as `model_id`: ONNX file, sidecar and entry in the model folder.
+def publish(folder: Path, model_id: str, models: Path | None = None, start: Start | None = None) -> Path:
+    """Export a run, averaged with its `start` if given, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for a run that cannot have learnt.
+    Raises `InputError` for a run that cannot have learnt, and for a `start` that is another's.
     """
     run = read_run(folder)
     if why := doubt(run.history):
         raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")
-    exported = export_run(folder)
+    exported = export_run(folder, start)
     student = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
+    if start:
+        notes += f", averaged with {start.share:g} of the weights that it began with"
     training = read_json(folder / "export.json")
     description = f"Saliency student {student}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)
