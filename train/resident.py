@@ -67,11 +67,13 @@ def run_course(
     say: Callable[[str], None] = lambda text: None,
     begun: int = 0,
     seed: int | None = None,
+    stepped: Callable[[int, int, float], None] = lambda epoch, step, seconds: None,
 ) -> int:
     """Train `steps` along `course`; `done` hears of every epoch. Returns how many there were.
 
     `begun` epochs of a course of fixed length are done already. With a `seed` every epoch is a function of it and of
-    the epoch's number alone, so that a resumed run goes on as it would have.
+    the epoch's number alone, so that a resumed run goes on as it would have. On a CPU, where an epoch takes minutes,
+    `stepped` hears of every step and of the seconds that the epoch has run.
     """
     seconds = _timed(steps, course, say) if steps.cuda or course.deadline else {}
     progress, number, averaged_steps = begun / (course.epochs or 1), begun, begun * steps.per_epoch
@@ -88,6 +90,8 @@ def run_course(
             averaged_steps += 1
             rate = course.rate_at(progress + gain * step / steps.per_epoch)
             steps.run(size, rate, min(course.decay, 1 - 1 / (averaged_steps + 1)), calm)
+            if not steps.cuda:
+                stepped(number + 1, step + 1, time.monotonic() - started)
         losses = [float(one.loss_sum) / steps.per_epoch for one in steps.learners]  # waits for the device
         number += 1
         fixed = number / (course.epochs or 1)  # to the bit what a resumed run begins with

@@ -70,7 +70,9 @@ def run_squares(
         recipe.epochs, validate_every=recipe.validate_every, calm_from=1 - recipe.calm_epochs / recipe.epochs,
     )  # fmt: skip
     done = _Recorder(recipe, pairs, held, folder, cache, device, one, parts, history, steps, progress)
-    run_course(steps, course, done.scores, done.epoch, begun=len(history), seed=recipe.seed)
+    run_course(
+        steps, course, done.scores, done.epoch, begun=len(history), seed=recipe.seed, stepped=done.stepped
+    )  # fmt: skip
     if not history or not np.isfinite(history[-1].loss):
         raise HarnessError(f"{folder}: the loss is {history[-1].loss if history else None}; lower the learning rate")
     save(folder / "final.pt", {"student": one.average.state_dict()})
@@ -112,7 +114,12 @@ class _Recorder:
             save(self.folder / "best.pt", {"student": self.one.average.state_dict(), "row": asdict(row)})
         checkpoint(self.folder, self.parts, self.history)
         values = {"loss": row.loss, "images/s": speed} | ({"IoU": row.selected_by} if epoch.scores else {})
-        self.progress(f"epoch {epoch.number}/{self.recipe.epochs}", epoch.number, self.recipe.epochs, values)
+        self.progress("epochs", epoch.number, self.recipe.epochs, values)
+
+    def stepped(self, epoch: int, step: int, seconds: float) -> None:
+        """Say how far an epoch has come."""
+        speed = {"images/s": step * self.steps.batch / seconds}
+        self.progress(f"epoch {epoch}/{self.recipe.epochs}", step, self.steps.per_epoch, speed)
 
     def _maps(self, net: Student) -> Callable[[np.ndarray], np.ndarray]:
         @torch.inference_mode()

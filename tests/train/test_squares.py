@@ -104,12 +104,17 @@ def test_a_resumed_run_ends_in_the_same_weights(pairs: list[Pair], tmp_path: Pat
     rows = [json.loads(line) for line in (whole / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2] and all(row["val_iou_whole"] >= 0 for row in rows)
 
+    heard = []
+
     def stop(stage: str, done: int, total: int, values: dict[str, float]) -> None:
-        if stage.startswith("epoch 1"):
+        heard.append((stage, done, total))
+        if stage == "epochs":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_once(pairs, tmp_path / "stopped", progress=stop)
+    steps = [done for stage, done, total in heard if stage == "epoch 1/2" and total == 2]
+    assert steps == [1, 2] and heard[-1] == ("epochs", 1, 2)  # on a CPU an epoch takes minutes: its steps are heard
     assert not (tmp_path / "stopped" / "final.pt").exists()
     assert same(final(whole), final(run_once(pairs, tmp_path / "stopped", resume=True)))
     assert not same(final(whole), final(run_once(pairs, tmp_path / "other", seed=7)))
