@@ -1,6 +1,7 @@
-"""What lies between the weights of a run and those that it began with, on the validation fold.
+r"""What lies between the weights of a run and those that it began with, on the validation fold.
 
-python -m benchmarks.averages --run results/train/v5-seed42 --started-from results/train/v4-seed42 --root /data/DUTS-TR
+python -m benchmarks.averages --run results/train/v5-seed42 --started-from results/train/v4-seed42 --student v5 \
+    --root /data/DUTS-TR
 
 The share of the first weights that ships is the one with the highest `together`, IoU + max-F + S - MAE at native size;
 `harness export --started-from --share` makes the file. Test sets stay unseen.
@@ -33,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="a run that began from another")
     parser.add_argument("--started-from", type=Path, required=True, help="that other")
+    parser.add_argument("--student", help="look as this one does, with the same weights [default: the run's own]")
     parser.add_argument("--root", type=Path, help="where DUTS-TR lies")
     parser.add_argument("--out", type=Path, default=Path("results/train"))
     asked = parser.parse_args()
@@ -41,7 +43,7 @@ def main() -> None:
     _, held = validation_split(len(pairs))
     rows = []
     for share in SHARES:
-        student = build_student(about["recipe"]["student"])
+        student = build_student(asked.student or about["recipe"]["student"])
         load_best(student, asked.started_from if share == 1 else asked.run)
         if 0 < share < 1:
             average_with(student, Start(asked.started_from, share), about)
@@ -50,7 +52,8 @@ def main() -> None:
         together = iou + max_f + s_measure - mae
         rows.append({"share of the first": share, **dict(zip(KEYS, (iou, max_f, mae, s_measure), strict=True))})
         rows[-1]["together"] = together
-    notes = (f"{len(held)} pairs of the validation fold at native size. together: IoU + max-F + S - MAE.",)
+    looks = f"They look as {asked.student} does. " if asked.student else ""
+    notes = (f"{looks}{len(held)} pairs of the validation fold at native size. together: IoU + max-F + S - MAE.",)
     table = Table(
         "train.averages", "averages", "Between a run's weights and those that it began with", pd.DataFrame(rows),
         this_command(), {run.name: sha256_of(run / "best.pt") for run in (asked.run, asked.started_from)},

@@ -19,6 +19,7 @@ from train.export import Exported, export
 from train.history import EpochRow, draw_curve, load_best, read_about
 from train.learnt import doubt
 from train.recipe import changes_of, recipe_from
+from train.students.blocks import Student
 from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE
 
@@ -65,39 +66,57 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(folder, about, rows)
 
 
-def export_run(folder: Path, start: Start | None = None) -> Exported:
-    """Write the best epoch, averaged with its `start` if any, as `student.onnx` beside `export.json` in its folder."""
+def export_run(folder: Path, start: Start | None = None, student: str | None = None) -> Exported:
+    """Write the best epoch, averaged with its `start` if any, as `student.onnx` beside `export.json` in its folder.
+
+    `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
+    of other shapes.
+    """
     run = read_run(folder)
     recipe = run.about["recipe"]
-    student = build_student(recipe["student"])
-    load_best(student, folder)
+    chosen = _of_same_weights(student or recipe["student"], recipe["student"])
+    load_best(chosen, folder)
     if start:
-        average_with(student, start, run.about)
-    exported = export(student, folder / ONNX_NAME)
-    training = _training(run, exported, trainable_parameters(student))
-    write_json(folder / "export.json", training | ({"averaged_with": start.about} if start else {}))
+        average_with(chosen, start, run.about)
+    exported = export(chosen, folder / ONNX_NAME)
+    training = _training(run, exported, trainable_parameters(chosen))
+    training |= {"averaged_with": start.about} if start else {}
+    training |= {"trained_as": recipe["student"]} if student not in (None, recipe["student"]) else {}
+    write_json(folder / "export.json", training)
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
     return exported
 
 
-def publish(folder: Path, model_id: str, models: Path | None = None, start: Start | None = None) -> Path:
-    """Export a run, averaged with its `start` if given, and register it as `model_id`: ONNX file, sidecar and entry.
+def publish(
+    folder: Path, model_id: str, models: Path | None = None, start: Start | None = None, student: str | None = None
+) -> Path:
+    """Export a run, as `export_run` does, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for a run that cannot have learnt, and for a `start` that is another's.
+    Raises `InputError` for a run that cannot have learnt, for a `start` that is another's, and for a `student` whose
+    weights are others.
     """
     run = read_run(folder)
     if why := doubt(run.history):
         raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")
-    exported = export_run(folder, start)
-    student = run.about["recipe"]["student"]
+    exported = export_run(folder, start, student)
+    trained = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
     if start:
         notes += f", averaged with {start.share:g} of the weights that it began with"
     training = read_json(folder / "export.json")
-    description = f"Saliency student {student}, trained from scratch on {training['dataset']}."
+    description = f"Saliency student {student or trained}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)
     sidecar = registry.sidecar_for(entry, training)
     return registry.register(entry, sidecar, exported.path, models)
+
+
+def _of_same_weights(name: str, trained: str) -> Student:
+    """The student `name`, if the weights of `trained` fit it."""
+    chosen, other = build_student(name), build_student(trained)
+    shapes, others = ({key: value.shape for key, value in net.state_dict().items()} for net in (chosen, other))
+    if shapes != others:
+        raise InputError(f"the weights of {trained} do not fit {name} (allowed: a student with the very same ones)")
+    return chosen
 
 
 def compare_runs(folders: list[Path], command: str) -> Table:

@@ -66,6 +66,26 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     assert "averaged with 0.5 of the weights that it began with" in json.dumps(notes)
 
 
+def test_another_look_takes_the_weights_of_the_run(
+    runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = runs
+    monkeypatch.setattr("train.publish.doubt", lambda history: None)
+    finer = publish(first, "finer", tmp_path, student="v5")
+    training = read_training(finer.with_suffix(".json"))
+    assert training["trained_as"] == "v4" and training["param_count"] == 298_292
+    picture = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(3))
+    student = build_student("v5").eval()
+    load_best(student, first)
+    (found,) = load_model(finer).session.run(None, {"input": picture.numpy()})
+    with torch.inference_mode():
+        assert (student(picture) - torch.from_numpy(found)).abs().max() < 1e-5
+    with pytest.raises(InputError, match="the weights of v4 do not fit v3"):
+        publish(first, "narrower", tmp_path, student="v3")
+    with pytest.raises(InputError, match="unknown student 'v9'"):
+        publish(first, "unknown", tmp_path, student="v9")
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])
 def test_a_share_of_nothing_or_of_all_is_no_average(share: float, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="allowed: between 0 and 1"):

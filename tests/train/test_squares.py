@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 def test_a_student_fits_its_budget_and_a_teacher_its_range() -> None:
     from train.students.registry import build_student, trainable_parameters
 
-    assert trainable_parameters(build_student("v4")) <= 300_000
+    assert all(trainable_parameters(build_student(name)) <= 300_000 for name in ("v4", "v5"))
     assert 3e6 <= trainable_parameters(build_student("teacher")) <= 6e6
 
 
@@ -66,6 +66,7 @@ def test_the_gradient_of_doubling_is_that_of_torch() -> None:
 
 
 def test_a_fine_grid_at_1080p_comes_down_as_its_mean() -> None:
+    from train.students import v5
     from train.students.frames import factor_for, steps_of
     from train.students.v3 import resized
 
@@ -75,18 +76,21 @@ def test_a_fine_grid_at_1080p_comes_down_as_its_mean() -> None:
     assert seen.shape == (1, 3, 256, 256) and (seen - mean).abs().max() < 1e-5
     sampled = torch.nn.functional.avg_pool2d(resized(grid, (513, 513), align_corners=True), 3, 2)
     assert (sampled - mean).abs().mean() > 0.05  # what v3 does
+    finer = v5.steps_of(grid)
+    assert finer.shape == (1, 3, 288, 288) and (finer - mean).abs().max() < 1e-5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(96, 160), (600, 700), (1026, 1024), (601, 701)])
-def test_v4_is_the_same_graph_at_every_size(size: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["v4", "v5"])
+@pytest.mark.parametrize("size", [(96, 160), (600, 700), (1026, 1024), (601, 701), (1028, 1100), (1027, 1100)])
+def test_one_graph_serves_every_size(size: tuple[int, int], name: str, tmp_path: Path) -> None:
     import onnx
 
     from train.export import export
     from train.students.registry import build_student
 
     torch.manual_seed(5)
-    student = build_student("v4").eval()
+    student = build_student(name).eval()
     torch.nn.init.normal_(student.head.weight, std=100)
     student.shift = 0.0  # what the fold says of trained weights says nothing of these
     path = tmp_path / "steep.onnx"

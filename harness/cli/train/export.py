@@ -27,6 +27,10 @@ def export(
     share: Annotated[
         float | None, typer.Option("--share", help="The share of those first weights, between 0 and 1.")
     ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option("--student", help="Look at frames as this one does, with the run's weights: v5 for a run of v4."),
+    ] = None,
     models: ModelFolder = None,
 ) -> None:
     """Publish a run's best epoch: ONNX file, sidecar and registry entry.
@@ -42,4 +46,4 @@ def export(
     if (started_from is None) != (share is None):
         raise InputError("an average needs both runs and how much of the first (allowed: --started-from with --share)")
     start = Start(started_from, share) if started_from is not None and share is not None else None
-    typer.echo(f"wrote {publish(run, model_id, models, start)}")
+    typer.echo(f"wrote {publish(run, model_id, models, start, student)}")
