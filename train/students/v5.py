@@ -1,4 +1,4 @@
-"""`saliency_student_v5`: v4's network, whose look is finer and whose way from a large frame and back is shorter.
+"""v4's network, whose look is finer and whose way from a large frame and back is shorter.
 
 A mean over 4x2 pixels and one over 1x2 of those take two thirds of the time of one over 4x4 (onnxruntime adds up whole
 rows for strides of at most 2), and the map goes up to a quarter of a large frame by interpolation, then by repetition:
