@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corpora.loader import Pair
 
@@ -16,14 +16,14 @@ TINY = {
 }  # fmt: skip
 
 
-def run_once(pairs: list[Pair], folder: Path, student: str = "v4", **options: object) -> Path:
+def run_once(pairs: list[Pair], folder: Path, student: str = "v4", **options: Any) -> Path:
     from train.loop import train
     from train.recipe import Recipe, load_recipe
 
     named = {key: options.pop(key) for key in ("resume", "progress", "lesson", "start_from") if key in options}
     known = Recipe.__dataclass_fields__
     recipe = load_recipe(student, **TINY | {key: value for key, value in options.items() if key in known})
-    train(recipe, pairs, folder, folder.parent / "cache", "cpu", threads=1, **named)  # type: ignore[arg-type]
+    train(recipe, pairs, folder, folder.parent / "cache", "cpu", threads=1, **named)
     return folder
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from train.students.blocks import Student
 from train.students.frames import factor_for
+from train.students.frames import spread as once_repeated
 from train.students.v4 import PARAMETERS, OneLookStudent
 
 __all__ = ["PARAMETERS", "build"]
@@ -97,9 +98,8 @@ def gathered(image: torch.Tensor) -> torch.Tensor:
 
 @torch.jit.script_if_tracing
 def spread(map_: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
-    """The map at the size of `frame`; repetition makes it 4 or 2 times as large for large frames of such sides."""
+    """The map at the size of `frame`, as `frames.spread` has it, but repeated twice where sides and size allow."""
     height, width = frame.size(2), frame.size(3)
-    odd = torch.tensor(height - height // 2 * 2 + width - width // 2 * 2)
     uneven = torch.tensor(height - height // 4 * 4 + width - width // 4 * 4)
     sides = torch._shape_as_tensor(frame)
     smaller = torch.min(sides[2], sides[3])
@@ -111,13 +111,7 @@ def spread(map_: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
         half = torch.nn.functional.interpolate(quarter, scale_factor=2.0, mode="nearest")
         whole = torch.nn.functional.interpolate(half, scale_factor=2.0, mode="nearest")
     else:
-        if bool(torch.clamp(smaller - 511 - odd * 1000000, 0, 1).to(torch.bool)):
-            half = torch.nn.functional.interpolate(
-                map_, size=[height // 2, width // 2], mode="bilinear", align_corners=False
-            )
-            whole = torch.nn.functional.interpolate(half, scale_factor=2.0, mode="nearest")
-        else:
-            whole = torch.nn.functional.interpolate(map_, size=[height, width], mode="bilinear", align_corners=False)
+        whole = once_repeated(map_, frame)
     return whole
 
 
