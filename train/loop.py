@@ -293,7 +293,7 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student} (allowed: a run of {student})")
     if not best.exists():
         raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
-    lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "started_from")
+    lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")
     kept = {key: about[key] for key in lasting if key in about}
     return kept | {"best_pt_sha256": sha256_of(best)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(folder, about, rows)
 
 
-def export_run(folder: Path, start: Start | None = None, student: str | None = None) -> Exported:
-    """Write the best epoch, averaged with its `start` if any, as `student.onnx` beside `export.json` in its folder.
+def export_run(folder: Path, starts: Sequence[Start] = (), student: str | None = None) -> Exported:
+    """Write the best epoch, averaged with its `starts` if any, as `student.onnx` beside `export.json` in its folder.
 
     `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
     of other shapes.
@@ -76,11 +77,11 @@ def export_run(folder: Path, start: Start | None = None, student: str | None = N
     recipe = run.about["recipe"]
     chosen = _of_same_weights(student or recipe["student"], recipe["student"])
     load_best(chosen, folder)
-    if start:
-        average_with(chosen, start, run.about)
+    if starts:
+        average_with(chosen, starts, run.about)
     exported = export(chosen, folder / ONNX_NAME)
     training = _training(run, exported, trainable_parameters(chosen))
-    training |= {"averaged_with": start.about} if start else {}
+    training |= {"averaged_with": [start.about for start in starts]} if starts else {}
     training |= {"trained_as": recipe["student"]} if student not in (None, recipe["student"]) else {}
     write_json(folder / "export.json", training)
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
@@ -88,21 +89,22 @@ def export_run(folder: Path, start: Start | None = None, student: str | None = N
 
 
 def publish(
-    folder: Path, model_id: str, models: Path | None = None, start: Start | None = None, student: str | None = None
+    folder: Path, model_id: str, models: Path | None = None, starts: Sequence[Start] = (), student: str | None = None
 ) -> Path:
     """Export a run, as `export_run` does, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for a run that cannot have learnt, for a `start` that is another's, and for a `student` whose
+    Raises `InputError` for a run that cannot have learnt, for `starts` that are another's, and for a `student` whose
     weights are others.
     """
     run = read_run(folder)
     if why := doubt(run.history):
         raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")
-    exported = export_run(folder, start, student)
+    exported = export_run(folder, starts, student)
     trained = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
-    if start:
-        notes += f", averaged with {start.share:g} of the weights that it began with"
+    if starts:
+        shares = " and ".join(f"{start.share:g}" for start in starts)
+        notes += f", averaged with {shares} of the weights that it began with{' and those before' * (len(starts) > 1)}"
     training = read_json(folder / "export.json")
     description = f"Saliency student {student or trained}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)

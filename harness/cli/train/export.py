@@ -21,11 +21,15 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     model_id: Annotated[str, typer.Option("--id", help="Registry id, such as saliency_student_v1.")],
     started_from: Annotated[
-        Path | None,
-        typer.Option("--started-from", help="The run that this one began with: average its weights in."),
+        list[Path] | None,
+        typer.Option(
+            "--started-from",
+            help="The run that this one began with: average its weights in. Again for what that one began with.",
+        ),
     ] = None,
     share: Annotated[
-        float | None, typer.Option("--share", help="The share of those first weights, between 0 and 1.")
+        list[float] | None,
+        typer.Option("--share", help="The share of those first weights, between 0 and 1; one for each."),
     ] = None,
     student: Annotated[
         str | None,
@@ -43,7 +47,10 @@ def export(
     from train.average import Start
     from train.publish import publish
 
-    if (started_from is None) != (share is None):
-        raise InputError("an average needs both runs and how much of the first (allowed: --started-from with --share)")
-    start = Start(started_from, share) if started_from is not None and share is not None else None
-    typer.echo(f"wrote {publish(run, model_id, models, start, student)}")
+    runs, shares = started_from or [], share or []
+    if len(runs) != len(shares):
+        raise InputError(
+            f"{len(runs)} --started-from and {len(shares)} --share (allowed: a share for each run that is averaged in)"
+        )
+    starts = [Start(*each) for each in zip(runs, shares, strict=True)]
+    typer.echo(f"wrote {publish(run, model_id, models, starts, student)}")
