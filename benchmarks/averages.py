@@ -11,8 +11,9 @@ unseen.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -38,6 +39,7 @@ from train.students.registry import build_student
 STEPS = {1: 10, 2: 5}  # into how many parts the whole is shared, by the number of starts
 NAMES = ("share of the first", "share of the first's first")
 Shares = tuple[float, ...]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def shares_of(starts: int, parts: int) -> Iterator[Shares]:
@@ -67,15 +69,22 @@ def students_of(run: Path, starts: Sequence[Path], look: str | None) -> dict[Sha
 
 
 @torch.inference_mode()
-def sums_over(students: dict[Shares, Student], pairs: Sequence[Pair]) -> dict[Shares, Sums]:
-    """What each average's measures sum to over `pairs`."""
-    found = {shares: Sums() for shares in students}
-    for pair in track(pairs, "averaging"):
+def sums_over(students: Mapping[Key, Student], pairs: Sequence[Pair]) -> dict[Key, Sums]:
+    """What each student's measures sum to over `pairs`, each of which is read once."""
+    found = {key: Sums() for key in students}
+    for pair in track(pairs, "looking"):
         picture, mask = normalised(torch.from_numpy(read_rgb(pair.image)[None])), read_mask(pair.mask)
-        for shares, student in students.items():
+        for key, student in students.items():
             map_ = student(picture)[0, 0].clamp(0, 1).numpy()
-            found[shares] += Sums.of(metrics.reading(Sample.of(map_, mask)))
+            found[key] += Sums.of(metrics.reading(Sample.of(map_, mask)))
     return found
+
+
+def numbers_of(sums: Sums) -> dict[str, float]:
+    """The measures that choose, and IoU + max-F + S - MAE of them, `together`."""
+    numbers = metrics.headline(sums.means())
+    iou, max_f, mae, s_measure = values = tuple(float(numbers[key]) for key in KEYS)
+    return dict(zip(KEYS, values, strict=True)) | {"together": iou + max_f + s_measure - mae}
 
 
 def main() -> None:
@@ -92,12 +101,8 @@ def main() -> None:
     pairs = load_pairs("duts-tr", asked.root)
     _, held = validation_split(len(pairs))
     students = students_of(asked.run, asked.started_from, asked.student)
-    rows = []
-    for shares, sums in sums_over(students, [pairs[index] for index in held]).items():
-        numbers = metrics.headline(sums.means())
-        iou, max_f, mae, s_measure = values = tuple(float(numbers[key]) for key in KEYS)
-        rows.append(dict(zip(NAMES, shares, strict=False)) | dict(zip(KEYS, values, strict=True)))
-        rows[-1]["together"] = iou + max_f + s_measure - mae
+    sums = sums_over(students, [pairs[index] for index in held])
+    rows = [dict(zip(NAMES, shares, strict=False)) | numbers_of(found) for shares, found in sums.items()]
     looks = f"They look as {asked.student} does. " if asked.student else ""
     notes = (f"{looks}{len(held)} pairs of the validation fold at native size. together: IoU + max-F + S - MAE.",)
     table = Table(
