@@ -11,25 +11,18 @@ unseen.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
-import torch
-from rich.progress import track
 
-from benchmarks.memorised import KEYS
+from benchmarks.fold import numbers_of, sums_over, with_together
 from benchmarks.publish import publish
-from corpora.loader import Pair, content_digest, load_pairs
-from harness import metrics
+from corpora.loader import content_digest, load_pairs
 from harness.files import sha256_of
 from harness.jobs.provenance import code_of, this_command
-from harness.media.pictures import read_mask, read_rgb
-from harness.metrics import Sample, Sums
 from harness.tables import Table
 from train.average import Start, average_with
-from train.batches import normalised
 from train.data import validation_split
 from train.history import load_best
 from train.publish import read_run
@@ -39,7 +32,6 @@ from train.students.registry import build_student
 STEPS = {1: 10, 2: 5}  # into how many parts the whole is shared, by the number of starts
 NAMES = ("share of the first", "share of the first's first")
 Shares = tuple[float, ...]
-Key = TypeVar("Key", bound=Hashable)
 
 
 def shares_of(starts: int, parts: int) -> Iterator[Shares]:
@@ -68,25 +60,6 @@ def students_of(run: Path, starts: Sequence[Path], look: str | None) -> dict[Sha
     return found
 
 
-@torch.inference_mode()
-def sums_over(students: Mapping[Key, Student], pairs: Sequence[Pair]) -> dict[Key, Sums]:
-    """What each student's measures sum to over `pairs`, each of which is read once."""
-    found = {key: Sums() for key in students}
-    for pair in track(pairs, "looking"):
-        picture, mask = normalised(torch.from_numpy(read_rgb(pair.image)[None])), read_mask(pair.mask)
-        for key, student in students.items():
-            map_ = student(picture)[0, 0].clamp(0, 1).numpy()
-            found[key] += Sums.of(metrics.reading(Sample.of(map_, mask)))
-    return found
-
-
-def numbers_of(sums: Sums) -> dict[str, float]:
-    """The measures that choose, and IoU + max-F + S - MAE of them, `together`."""
-    numbers = metrics.headline(sums.means())
-    iou, max_f, mae, s_measure = values = tuple(float(numbers[key]) for key in KEYS)
-    return dict(zip(KEYS, values, strict=True)) | {"together": iou + max_f + s_measure - mae}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="a run that began from another")
@@ -102,7 +75,7 @@ def main() -> None:
     _, held = validation_split(len(pairs))
     students = students_of(asked.run, asked.started_from, asked.student)
     sums = sums_over(students, [pairs[index] for index in held])
-    rows = [dict(zip(NAMES, shares, strict=False)) | numbers_of(found) for shares, found in sums.items()]
+    rows = [dict(zip(NAMES, shares, strict=False)) | with_together(numbers_of(found)) for shares, found in sums.items()]
     looks = f"They look as {asked.student} does. " if asked.student else ""
     notes = (f"{looks}{len(held)} pairs of the validation fold at native size. together: IoU + max-F + S - MAE.",)
     table = Table(

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from rich.progress import track
 
+from benchmarks.fold import numbers_of
 from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
 from harness import metrics
@@ -38,7 +39,6 @@ LOOKS = (
     "192 192m 224 224m 256 256m 288 288m 320 320m",
 )
 """Working sizes of the looks, `m` behind a mirrored one."""
-KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
 Look = tuple[int, bool]
 
 
@@ -92,8 +92,7 @@ def main() -> None:
     rows = []
     for text, sums in sums_over(student.eval(), [pairs[index] for index in held], wanted).items():
         cost = sum((side / WORKING_SIDE) ** 2 for side, _ in wanted[text])
-        numbers = metrics.headline(sums.means())
-        rows.append({"looks": text, "convolutions": cost, **{key: float(numbers[key]) for key in KEYS}})
+        rows.append({"looks": text, "convolutions": cost, **numbers_of(sums)})
     notes = (
         f"{name}, {len(held)} pairs of the validation fold at native size; m is a mirrored look.",
         f"convolutions: how many times those of one look at {WORKING_SIDE}x{WORKING_SIDE}.",

@@ -9,39 +9,20 @@ native size, by the validation fold and the first pictures of the shuffled rest,
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
-from rich.progress import track
 
+from benchmarks.fold import numbers_of, sums_over
 from benchmarks.publish import publish
-from corpora.loader import Pair, content_digest, load_pairs
-from harness import metrics
+from corpora.loader import content_digest, load_pairs
 from harness.files import sha256_of
 from harness.jobs.provenance import code_of, this_command
-from harness.media.pictures import read_mask, read_rgb
-from harness.metrics import Sample, Sums
 from harness.tables import Table
-from train.batches import normalised
 from train.data import validation_split
 from train.distil import load_teacher
-from train.students.blocks import Student
 
 TRAINED_ON = 2000  # pictures differ: a mean IoU of 500 others moves by .007, of these by .003
-KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
-
-
-@torch.inference_mode()
-def sums_over(student: Student, pairs: Sequence[Pair], what: str) -> Sums:
-    """The sum of all measures of the student's maps of `pairs`."""
-    found = Sums()
-    for pair in track(pairs, what):
-        picture = normalised(torch.from_numpy(read_rgb(pair.image)[None]))
-        map_ = student(picture)[0, 0].clamp(0, 1).numpy()
-        found += Sums.of(metrics.reading(Sample.of(map_, read_mask(pair.mask))))
-    return found
 
 
 def main() -> None:
@@ -59,10 +40,8 @@ def main() -> None:
         if student.sides_multiple_of > 1:
             parser.error(f"{run} is of a student that does not take every size (allowed: runs of v3, v4, the teacher)")
         for part, places in parts.items():
-            numbers = metrics.headline(
-                sums_over(student, [pairs[place] for place in places], f"{run.name}, {part}").means()
-            )
-            values = {key: float(numbers[key]) for key in KEYS}
+            asked_for = [pairs[place] for place in places]
+            values = numbers_of(sums_over({part: student}, asked_for, f"{run.name}, {part}")[part])
             rows.append({"run": run.name, "pictures": part, "count": len(places), **values})
     table = Table(
         "train.memorised", "memorised", "Pictures trained on, and held out", pd.DataFrame(rows), this_command(),

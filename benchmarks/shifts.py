@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.averages import numbers_of, sums_over
+from benchmarks.fold import numbers_of, sums_over, with_together
 from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
 from harness.files import sha256_of
@@ -62,7 +62,10 @@ def main() -> None:
     _, held = validation_split(len(pairs))
     students = shifted(asked.run, starts, asked.student)
     sums = sums_over(students, [pairs[index] for index in held])
-    rows = [{"shift": shift, "scale": students[shift].scale, **numbers_of(found)} for shift, found in sums.items()]
+    rows = [
+        {"shift": shift, "scale": students[shift].scale, **with_together(numbers_of(found))}
+        for shift, found in sums.items()
+    ]
     averaged = f", {', '.join(f'{start.share:g} of {start.run.name}' for start in starts)}" if starts else ""
     looks = f", as {asked.student} looks" if asked.student else ""
     notes = (

@@ -11,7 +11,7 @@ import torch
 
 from harness.errors import InputError
 from harness.files import sha256_of
-from train.history import load_best, read_about
+from train.history import best_of, load_best, read_about
 from train.students.blocks import Student
 from train.students.registry import build_student
 
@@ -62,10 +62,8 @@ def average_with(student: Student, starts: Sequence[Start], about: Mapping[str, 
 
 def _weights(start: Start, about: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The best weights of `start`, if the run that `about` describes began with them."""
-    began, best = about.get("started_from", {}).get("best_pt_sha256"), start.run / "best.pt"
-    if not best.exists():
-        raise InputError(f"{start.run}: no finished epoch yet (allowed: a run with one)")
-    if began != (there := sha256_of(best)):
+    began = about.get("started_from", {}).get("best_pt_sha256")
+    if began != (there := sha256_of(best_of(start.run))):
         begun = f"with {began[:12]}" if began else "from scratch"
         raise InputError(
             f"{start.run} holds {there[:12]}, and the run began {begun} (allowed: the run that it was started from)"

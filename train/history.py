@@ -98,6 +98,13 @@ def with_state(path: Path, device: torch.device, take: Callable[[Any], Taken]) -
         raise InputError(f"{path} is torn, or not what this student's training wrote: {first}") from error
 
 
+def best_of(folder: Path) -> Path:
+    """Where the best weights of the run in `folder` lie; `InputError` when it has none."""
+    if not (best := folder / "best.pt").exists():
+        raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
+    return best
+
+
 def load_best(student: torch.nn.Module, folder: Path) -> None:
     """Give `student` the best weights of the run in `folder`, wherever it lies."""
     device = next(student.parameters()).device

@@ -26,7 +26,7 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, read_about, restore, save
+from train.history import EpochRow, Progress, best_of, checkpoint, draw_curve, load_best, read_about, restore, save
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.precision import autocast, precision_of
@@ -288,11 +288,10 @@ def _differing(there: Any, here: Any) -> tuple[Any, Any]:
 
 def _stage(folder: Path, student: str) -> dict[str, Any]:
     """What a later run keeps of the one whose best weights it starts from; `InputError` for another student's."""
-    about, best = read_about(folder), folder / "best.pt"
+    about = read_about(folder)
     if about["recipe"]["student"] != student:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student} (allowed: a run of {student})")
-    if not best.exists():
-        raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
+    best = best_of(folder)
     lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")
     kept = {key: about[key] for key in lasting if key in about}
     return kept | {"best_pt_sha256": sha256_of(best)}
