@@ -24,7 +24,7 @@ def sums_over(students: Mapping[Key, Student], pairs: Sequence[Pair], what: str 
     """What each student's measures sum to over `pairs`, each of which is read once."""
     found = {key: Sums() for key in students}
     for pair in track(pairs, what):
-        picture, mask = normalised(torch.from_numpy(read_rgb(pair.image)[None])), read_mask(pair.mask)
+        picture, mask = normalised(torch.tensor(read_rgb(pair.image))[None]), read_mask(pair.mask)
         for key, student in students.items():
             map_ = student(picture)[0, 0].clamp(0, 1).numpy()
             found[key] += Sums.of(metrics.reading(Sample.of(map_, mask)))

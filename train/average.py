@@ -1,4 +1,4 @@
-"""Weights between a run's best and those that it began with, which often beat both (Wortsman et al., CVPR 2022)."""
+"""Weights between those of runs with a common origin, which often beat each (Wortsman et al., ICML 2022)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from train.students.registry import build_student
 
 
 @dataclass(frozen=True)
-class Start:
-    """A run that another began from, and which `share` of its best weights joins the average.
+class Part:
+    """A run, and which `share` of an average its best weights are.
 
-    Raises `InputError` for a share that is below 0, or that leaves nothing of the other.
+    Raises `InputError` for a share that is below 0, or that leaves nothing to others.
     """
 
     run: Path
@@ -28,7 +28,7 @@ class Start:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
-            raise InputError(f"the share of the first weights is {self.share:g} (allowed: from 0 to below 1)")
+            raise InputError(f"the share of {self.run} is {self.share:g} (allowed: from 0 to below 1)")
 
     @property
     def about(self) -> dict[str, Any]:
@@ -37,37 +37,42 @@ class Start:
 
 
 @torch.no_grad()
-def average_with(student: Student, starts: Sequence[Start], about: Mapping[str, Any]) -> None:
-    """Move the weights of `student` towards those that its run, described by `about`, began with.
+def average_with(student: Student, run: Path, parts: Sequence[Part]) -> None:
+    """Move the weights of `student`, which are the best of `run`, towards those of other runs.
 
-    A second start is what the first began with, and so on; the run's own weights keep what the shares leave. Running
-    means and variances of batch normalisation are averaged alike.
+    The run's own weights keep what the shares leave. Running means and variances of batch normalisation are averaged
+    alike.
 
     Raises:
-        InputError: When shares leave nothing of the run or all of it, or it began elsewhere: between weights that do
-            not descend from each other lies nothing that works.
+        InputError: When shares leave nothing of the run or all of it, or a run has no origin in common with it, be it
+            one of the two: between weights that do not descend from each other lies nothing that works.
     """
-    if not 0 < (left := 1 - sum(start.share for start in starts)) < 1:
-        raise InputError(f"the starts' shares leave {left:g} for the run itself (allowed: between 0 and 1)")
-    first = []
-    for start in starts:
-        first.append(_weights(start, about))
-        about = read_about(start.run)
+    if not 0 < (left := 1 - sum(part.share for part in parts)) < 1:
+        raise InputError(f"the shares leave {left:g} for the run itself (allowed: between 0 and 1)")
+    others = [_weights(part.run, run) for part in parts]
     for name, kept in student.state_dict().items():
         if kept.is_floating_point():
             kept.mul_(left)
-            for start, weights in zip(starts, first, strict=True):
-                kept.add_(weights[name], alpha=start.share)
+            for part, weights in zip(parts, others, strict=True):
+                kept.add_(weights[name], alpha=part.share)
 
 
-def _weights(start: Start, about: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The best weights of `start`, if the run that `about` describes began with them."""
-    began = about.get("started_from", {}).get("best_pt_sha256")
-    if began != (there := sha256_of(best_of(start.run))):
-        begun = f"with {began[:12]}" if began else "from scratch"
+def _weights(other: Path, run: Path) -> dict[str, torch.Tensor]:
+    """The best weights of `other`, if it is akin to `run`."""
+    if not _origins(other) & _origins(run):
         raise InputError(
-            f"{start.run} holds {there[:12]}, and the run began {begun} (allowed: the run that it was started from)"
+            f"{other} has no origin in common with {run} (allowed: what it began with, or what began where it did)"
         )
-    student = build_student(about["recipe"]["student"])
-    load_best(student, start.run)
+    student = build_student(read_about(other)["recipe"]["student"])
+    load_best(student, other)
     return student.state_dict()
+
+
+def _origins(run: Path) -> set[str]:
+    """The weights of a run and all that it descends from, by their hashes."""
+    found = {sha256_of(best_of(run))}
+    stage: Mapping[str, Any] | None = read_about(run).get("started_from")
+    while stage:
+        found.add(stage["best_pt_sha256"])
+        stage = stage.get("started_from")
+    return found

@@ -15,7 +15,7 @@ from harness.files import parse_json, read_json, read_text, write_json
 from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
-from train.average import Start, average_with
+from train.average import Part, average_with
 from train.export import Exported, export
 from train.history import EpochRow, draw_curve, load_best, read_about
 from train.learnt import doubt
@@ -67,8 +67,8 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(folder, about, rows)
 
 
-def export_run(folder: Path, starts: Sequence[Start] = (), student: str | None = None) -> Exported:
-    """Write the best epoch, averaged with its `starts` if any, as `student.onnx` beside `export.json` in its folder.
+def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = None) -> Exported:
+    """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` beside `export.json` in its folder.
 
     `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
     of other shapes.
@@ -77,11 +77,11 @@ def export_run(folder: Path, starts: Sequence[Start] = (), student: str | None =
     recipe = run.about["recipe"]
     chosen = _of_same_weights(student or recipe["student"], recipe["student"])
     load_best(chosen, folder)
-    if starts:
-        average_with(chosen, starts, run.about)
+    if parts:
+        average_with(chosen, folder, parts)
     exported = export(chosen, folder / ONNX_NAME)
     training = _training(run, exported, trainable_parameters(chosen))
-    training |= {"averaged_with": [start.about for start in starts]} if starts else {}
+    training |= {"averaged_with": [part.about for part in parts]} if parts else {}
     training |= {"trained_as": recipe["student"]} if student not in (None, recipe["student"]) else {}
     write_json(folder / "export.json", training)
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
@@ -89,22 +89,21 @@ def export_run(folder: Path, starts: Sequence[Start] = (), student: str | None =
 
 
 def publish(
-    folder: Path, model_id: str, models: Path | None = None, starts: Sequence[Start] = (), student: str | None = None
+    folder: Path, model_id: str, models: Path | None = None, parts: Sequence[Part] = (), student: str | None = None
 ) -> Path:
     """Export a run, as `export_run` does, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for a run that cannot have learnt, for `starts` that are another's, and for a `student` whose
-    weights are others.
+    Raises `InputError` for a run that cannot have learnt, for `parts` of runs that are not akin to it, and for a
+    `student` whose weights are others.
     """
     run = read_run(folder)
     if why := doubt(run.history):
         raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")
-    exported = export_run(folder, starts, student)
+    exported = export_run(folder, parts, student)
     trained = run.about["recipe"]["student"]
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
-    if starts:
-        shares = " and ".join(f"{start.share:g}" for start in starts)
-        notes += f", averaged with {shares} of the weights that it began with{' and those before' * (len(starts) > 1)}"
+    if parts:
+        notes += ", averaged with " + " and ".join(f"{part.share:g} of {part.run.name}" for part in parts)
     training = read_json(folder / "export.json")
     description = f"Saliency student {student or trained}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)

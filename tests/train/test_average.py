@@ -1,4 +1,4 @@
-"""Weights between those of a run and those that it began with."""
+"""Weights between those of runs with a common origin."""
 
 from __future__ import annotations
 
@@ -17,23 +17,29 @@ from harness.files import sha256_of
 from harness.models.session import load_model
 from harness.models.sidecar import read_training
 from tests.helpers.training import run_once
-from train.average import Start, average_with
-from train.history import load_best, read_about
+from train.average import Part, average_with
+from train.history import load_best
 from train.publish import publish
 from train.students.registry import build_student
 
 
 @pytest.fixture(scope="module")
-def chain(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def family(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, Path]:
     folder = tmp_path_factory.mktemp("runs")
     first = run_once(pairs, folder / "first", "v4", epochs=1, small_epochs=0)
     second = run_once(pairs, folder / "second", "v4", epochs=1, small_epochs=0, seed=7, start_from=first)
-    return first, second, run_once(pairs, folder / "third", "v4", epochs=1, small_epochs=0, seed=8, start_from=second)
+    third = run_once(pairs, folder / "third", "v4", epochs=1, small_epochs=0, seed=8, start_from=second)
+    return (
+        first,
+        second,
+        third,
+        run_once(pairs, folder / "twin", "v4", epochs=1, small_epochs=0, seed=9, start_from=first),
+    )
 
 
 @pytest.fixture(scope="module")
-def runs(chain: tuple[Path, Path, Path]) -> tuple[Path, Path]:
-    return chain[:2]
+def runs(family: tuple[Path, Path, Path, Path]) -> tuple[Path, Path]:
+    return family[:2]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -45,7 +51,7 @@ def test_an_average_lies_where_its_share_says(runs: tuple[Path, Path]) -> None:
     first, second = runs
     student = build_student("v4")
     load_best(student, second)
-    average_with(student, [Start(first, 0.25)], read_about(second))
+    average_with(student, second, [Part(first, 0.25)])
     begun, ended = weights(first), weights(second)
     moved = 0.0
     for name, value in student.state_dict().items():
@@ -55,26 +61,26 @@ def test_an_average_lies_where_its_share_says(runs: tuple[Path, Path]) -> None:
     assert moved > 0
 
 
-def test_what_a_start_began_with_joins_too(
-    chain: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ancestors_and_runs_with_the_same_start_join_too(
+    family: tuple[Path, Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, third = chain
+    first, second, third, twin = family
     student = build_student("v4")
     load_best(student, third)
-    average_with(student, [Start(second, 0.25), Start(first, 0.5)], read_about(third))
-    parts = (weights(third), 0.25), (weights(second), 0.25), (weights(first), 0.5)
+    others = [Part(twin, 0.25), Part(first, 0.125), Part(second, 0.125)]
+    average_with(student, third, others)
+    states = [(weights(third), 0.5), *((weights(part.run), part.share) for part in others)]
     for name, value in student.state_dict().items():
         if value.is_floating_point():
-            assert torch.allclose(value, sum(share * state[name] for state, share in parts), atol=1e-6), name
+            assert torch.allclose(value, sum(share * state[name] for state, share in states), atol=1e-6), name
     monkeypatch.setattr("train.publish.doubt", lambda history: None)
-    made = publish(third, "of-three", tmp_path, [Start(second, 0.25), Start(first, 0.5)])
-    training = read_training(made.with_suffix(".json"))
-    assert [start["share"] for start in training["averaged_with"]] == [0.25, 0.5]
+    training = read_training(publish(third, "of-four", tmp_path, others).with_suffix(".json"))
+    assert training["averaged_with"] == [
+        {"best_pt_sha256": sha256_of(part.run / "best.pt"), "share": part.share} for part in others
+    ]
     assert training["started_from"]["started_from"]["best_pt_sha256"] == sha256_of(first / "best.pt")
-    with pytest.raises(InputError, match="allowed: the run that it was started from"):
-        average_with(student, [Start(first, 0.25), Start(second, 0.5)], read_about(third))
     with pytest.raises(InputError, match=r"leave 0 for the run itself \(allowed: between 0 and 1\)"):
-        average_with(student, [Start(second, 0.5), Start(first, 0.5)], read_about(third))
+        average_with(student, third, [Part(second, 0.5), Part(first, 0.5)])
 
 
 def test_what_is_published_is_the_average_and_its_sidecar_says_so(
@@ -83,15 +89,15 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     first, second = runs
     monkeypatch.setattr("train.publish.doubt", lambda history: None)  # two batches teach nothing
     ended = publish(second, "ended", tmp_path)
-    half = publish(second, "half", tmp_path, [Start(first, 0.5)])
-    again = publish(second, "again", tmp_path, [Start(first, 0.5)])
+    half = publish(second, "half", tmp_path, [Part(first, 0.5)])
+    again = publish(second, "again", tmp_path, [Part(first, 0.5)])
     assert load_model(half).sha256 == load_model(again).sha256 != load_model(ended).sha256
     assert read_training(half.with_suffix(".json"))["averaged_with"] == [
         {"best_pt_sha256": sha256_of(first / "best.pt"), "share": 0.5},
     ]  # fmt: skip
     assert "averaged_with" not in read_training(ended.with_suffix(".json"))
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
-    assert "averaged with 0.5 of the weights that it began with" in json.dumps(notes)
+    assert "averaged with 0.5 of first" in json.dumps(notes)
 
 
 def test_another_look_takes_the_weights_of_the_run(
@@ -117,23 +123,23 @@ def test_another_look_takes_the_weights_of_the_run(
 @pytest.mark.parametrize("share", [1.0, -0.5, float("nan")])
 def test_a_share_of_all_or_of_less_than_nothing_is_refused(share: float, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="allowed: from 0 to below 1"):
-        Start(tmp_path, share)
+        Part(tmp_path, share)
 
 
 def test_shares_of_nothing_are_no_average(runs: tuple[Path, Path]) -> None:
     first, second = runs
     with pytest.raises(InputError, match=r"leave 1 for the run itself \(allowed: between 0 and 1\)"):
-        average_with(build_student("v4"), [Start(first, 0.0)], read_about(second))
+        average_with(build_student("v4"), second, [Part(first, 0.0)])
 
 
-def test_only_its_own_start_is_averaged_with_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_stranger_is_not_averaged_with_a_run(runs: tuple[Path, Path], pairs: list[Pair], tmp_path: Path) -> None:
     first, second = runs
+    stranger = run_once(pairs, tmp_path / "stranger", "v4", epochs=1, small_epochs=0, seed=7)
     student = build_student("v4")
     before = {name: value.clone() for name, value in student.state_dict().items()}
-    with pytest.raises(InputError, match="the run began from scratch"):
-        average_with(student, [Start(second, 0.5)], read_about(first))
-    with pytest.raises(InputError, match="allowed: the run that it was started from"):
-        average_with(student, [Start(second, 0.5)], read_about(second))
+    for run in (first, second):
+        with pytest.raises(InputError, match=r"no origin in common .*allowed: what it began with, or what began where"):
+            average_with(student, run, [Part(stranger, 0.5)])
     with pytest.raises(InputError, match="allowed: a run with one"):
-        average_with(student, [Start(tmp_path / "none", 0.5)], read_about(second))
+        average_with(student, second, [Part(tmp_path / "none", 0.5)])
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())

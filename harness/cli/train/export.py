@@ -20,16 +20,16 @@ def register(app: typer.Typer) -> None:
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     model_id: Annotated[str, typer.Option("--id", help="Registry id, such as saliency_student_v1.")],
-    started_from: Annotated[
+    averaged_with: Annotated[
         list[Path] | None,
         typer.Option(
-            "--started-from",
-            help="The run that this one began with: average its weights in. Again for what that one began with.",
+            "--average-with",
+            help="A run that this one began with, or that began where it did: average its best weights in; repeatable.",
         ),
     ] = None,
     share: Annotated[
         list[float] | None,
-        typer.Option("--share", help="The share of those first weights, between 0 and 1; one for each."),
+        typer.Option("--share", help="What share of the average those are, between 0 and 1; one for each run."),
     ] = None,
     student: Annotated[
         str | None,
@@ -41,16 +41,16 @@ def export(
 
     Example: `harness export runs/v1-seed42 --id saliency_student_v1`
 
-    Averaged with its start: `harness export runs/b --id saliency_student_b --started-from runs/a --share 0.4`
+    Averaged with its start: `harness export runs/b --id saliency_student_b --average-with runs/a --share 0.4`
     """
     need_torch()
-    from train.average import Start
+    from train.average import Part
     from train.publish import publish
 
-    runs, shares = started_from or [], share or []
+    runs, shares = averaged_with or [], share or []
     if len(runs) != len(shares):
         raise InputError(
-            f"{len(runs)} --started-from and {len(shares)} --share (allowed: a share for each run that is averaged in)"
+            f"{len(runs)} --average-with and {len(shares)} --share (allowed: a share for each run that is averaged in)"
         )
-    starts = [Start(*each) for each in zip(runs, shares, strict=True)]
-    typer.echo(f"wrote {publish(run, model_id, models, starts, student)}")
+    parts = [Part(*each) for each in zip(runs, shares, strict=True)]
+    typer.echo(f"wrote {publish(run, model_id, models, parts, student)}")
