@@ -68,7 +68,7 @@ def read_run(folder: Path) -> RunFacts:
 
 
 def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = None) -> Exported:
-    """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` beside `export.json` in its folder.
+    """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` and `export.json` in its folder.
 
     `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
     of other shapes.
