@@ -1,8 +1,9 @@
-"""v4's network, whose look is as fine as a frame leaves time for, and whose way from a large frame and back is shorter.
+"""v4's network, whose look is finer where a frame costs little to read, and whose way from a large one is shorter.
 
-Below 512 lines a frame costs little to read and is seen at 320x320. From there on a mean over 4x2 pixels and one over 1x2
-of those take two thirds of the time of one over 4x4 (onnxruntime adds up whole rows for strides of at most 2), and the
-map goes up to a quarter of a large frame by interpolation, then by repetition: that pays for 288x288 instead of 256x256.
+Below 512 lines a frame is seen at 320x320, from there on at 256x256: reading it and giving the map back cost as much as
+a small network then. A mean over 4x2 pixels and one over 1x2 of those take two thirds of the time of one over 4x4
+(onnxruntime adds up whole rows for strides of at most 2), and the map goes up to a quarter of a large frame by
+interpolation, then by repetition.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from train.students.v4 import PARAMETERS, OneLookStudent
 
 __all__ = ["PARAMETERS", "build"]
 
-SIDE, SMALL_SIDE = 288, 320  # of the look at a frame that is averaged down first, and at one that is not
+SIDE, SMALL_SIDE = 256, 320  # of the look at a frame that is averaged down first, and at one that is not
 
 
 class FinerLook(OneLookStudent):
-    """v4's weights at a working size of 320x320 or 288x288. Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides >= 16."""
+    """v4's network at a working size of 320 or 256. Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides >= 16."""
+
+    shift = -1.25
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if torch.onnx.is_in_onnx_export():
@@ -66,7 +69,7 @@ def at_centres(map_: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def along(image: torch.Tensor, axis: int, where: torch.Tensor) -> torch.Tensor:
     """`image` sampled linearly along `axis` at positions float32, which are rounded as onnxruntime rounds them.
 
-    288 is no power of two: float32 does not hold every position, and exact ones would give another map.
+    640 is no power of two: float32 does not hold every position, and exact ones would give another map.
     """
     last, where = image.shape[axis] - 1, where.clamp(0, image.shape[axis] - 1)
     low = where.long()
@@ -88,7 +91,7 @@ def gathered(image: torch.Tensor) -> torch.Tensor:
                 small = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(image, [4, 2]), [1, 2])
         else:
             small = torch.nn.functional.avg_pool2d(image, 2)
-        coarse = torch.nn.functional.interpolate(small, size=[289, 289], mode="bilinear", align_corners=True)
+        coarse = torch.nn.functional.interpolate(small, size=[257, 257], mode="bilinear", align_corners=True)
         seen = torch.nn.functional.avg_pool2d(coarse, 2, 1)
     else:
         fine = torch.nn.functional.interpolate(image, size=[641, 641], mode="bilinear", align_corners=True)
