@@ -291,10 +291,9 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
     about = read_about(folder)
     if about["recipe"]["student"] != student:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student} (allowed: a run of {student})")
-    best = best_of(folder)
     lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")
     kept = {key: about[key] for key in lasting if key in about}
-    return kept | {"best_pt_sha256": sha256_of(best)}
+    return kept | {"best_pt_sha256": sha256_of(best_of(folder))}
 
 
 def _threads_of(folder: Path, resume: bool) -> int | None:
