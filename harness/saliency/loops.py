@@ -20,23 +20,27 @@ def planes(
     are scaled by, what is taken off, and what that is scaled by.
     """
     height, width = y.shape
-    red_v, green_u = np.empty(width, np.float32), np.empty(width, np.float32)
-    green_v, blue_u = np.empty(width, np.float32), np.empty(width, np.float32)
-    line = np.empty(width, np.uint8)
+    line, wide_u, wide_v = np.empty(width, np.uint8), np.empty(width + 1, np.uint8), np.empty(width + 1, np.uint8)
     for row in range(height):
-        if row % down == 0:
-            for x in range(width):
-                red = (np.float32(v[row // down, x // across]) - CHROMA_ZERO) * CHROMA_SCALE
-                blue = (np.float32(u[row // down, x // across]) - CHROMA_ZERO) * CHROMA_SCALE
-                red_v[x], green_v[x] = RED_V * red, GREEN_V * red
-                green_u[x], blue_u[x] = GREEN_U * blue, BLUE_U * blue
+        if row % down == 0:  # kept as bytes: what is made of them is cheaper made again than read again
+            some_u, some_v = u[row // down], v[row // down]
+            if across == 1:
+                wide_u[:width], wide_v[:width] = some_u, some_v
+            else:
+                for x in range(some_u.size):
+                    wide_u[2 * x] = some_u[x]
+                    wide_u[2 * x + 1] = some_u[x]
+                    wide_v[2 * x] = some_v[x]
+                    wide_v[2 * x + 1] = some_v[x]
         line[:] = y[row]
         reds, greens, blues = into[0, row], into[1, row], into[2, row]
         for x in range(width):
             luma = (np.float32(line[x]) - LUMA_ZERO) * LUMA_SCALE
-            red = min(max(luma + red_v[x], NONE), ONE) * TOP + HALF
-            green = min(max(luma - green_u[x] - green_v[x], NONE), ONE) * TOP + HALF
-            blue = min(max(luma + blue_u[x], NONE), ONE) * TOP + HALF
+            of_red = (np.float32(wide_v[x]) - CHROMA_ZERO) * CHROMA_SCALE
+            of_blue = (np.float32(wide_u[x]) - CHROMA_ZERO) * CHROMA_SCALE
+            red = min(max(luma + RED_V * of_red, NONE), ONE) * TOP + HALF
+            green = min(max(luma - GREEN_U * of_blue - GREEN_V * of_red, NONE), ONE) * TOP + HALF
+            blue = min(max(luma + BLUE_U * of_blue, NONE), ONE) * TOP + HALF
             reds[x] = (np.floor(red) * steps[0, 0] - steps[0, 1]) * steps[0, 2]
             greens[x] = (np.floor(green) * steps[1, 0] - steps[1, 1]) * steps[1, 2]
             blues[x] = (np.floor(blue) * steps[2, 0] - steps[2, 1]) * steps[2, 2]
