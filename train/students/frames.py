@@ -39,8 +39,12 @@ class WholeFrame(Student):
 
     def map_of(self, seen: torch.Tensor) -> torch.Tensor:
         """The map `[N, 1, S, S]` of a frame `[N, 3, S, S]` at a working size."""
+        return self.map_from(self.outputs(seen)[0])
+
+    def map_from(self, logits: torch.Tensor) -> torch.Tensor:
+        """The map `[N, 1, S, S]` that logits `[N, 1, S/2, S/2]` say."""
         # Logits jump by tens from cell to cell: scaling those by fractions would magnify a position's last bit.
-        return torch.sigmoid(doubled((self.outputs(seen)[0] + self.shift) * self.scale))
+        return torch.sigmoid(doubled((logits + self.shift) * self.scale))
 
 
 def factor_for(smaller_side: int) -> int:

@@ -1,9 +1,9 @@
-"""v4's network, whose look is finer where a frame costs little to read, and whose way from a large one is shorter.
+"""v4's network at a finer look, twice where a frame costs little to read, and a shorter way from a large frame.
 
-Below 512 lines a frame is seen at 320x320, from there on at 256x256: reading it and giving the map back cost as much as
-a small network then. A mean over 4x2 pixels and one over 1x2 of those take two thirds of the time of one over 4x4
-(onnxruntime adds up whole rows for strides of at most 2), and the map goes up to a quarter of a large frame by
-interpolation, then by repetition.
+Below 512 lines a frame and its mirror image are looked at, from there on the frame alone: reading it and giving the map
+back cost as much as a small network then. A mean over 4x2 pixels and one over 1x2 of those take two thirds of the time
+of one over 4x4 (onnxruntime adds up whole rows for strides of at most 2), and the map goes up to a quarter of a large
+frame by interpolation, then by repetition.
 """
 
 from __future__ import annotations
@@ -18,22 +18,32 @@ from train.students.v4 import PARAMETERS, OneLookStudent
 
 __all__ = ["PARAMETERS", "build"]
 
-SIDE, SMALL_SIDE = 256, 320  # of the look at a frame that is averaged down first, and at one that is not
+SIDE, SMALL_SIDE = 288, 320  # of the look at a frame that is averaged down first, and of the looks at one that is not
 
 
 class FinerLook(OneLookStudent):
-    """v4's network at a working size of 320 or 256. Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides >= 16."""
+    """v4's network at a working size of 320 or 288. Takes ImageNet-normalised RGB `[N, 3, H, W]`, sides >= 16."""
 
     shift = -1.25
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if torch.onnx.is_in_onnx_export():
-            return spread(self.map_of(gathered(image)), image)
+            return spread(self.map_from(together(self.outputs(gathered(image))[0], image)), image)
         height, width = image.shape[2:]
         times = times_for(height, width)
-        map_ = self.map_of(steps_of(image.double()).float()).double()
-        map_ = at_centres(map_, (height // times, width // times)).float()
+        seen = steps_of(image.double()).float()
+        if looks_twice(height, width):
+            logits, mirrored = self.outputs(torch.cat((seen, seen.flip(3))))[0].chunk(2)
+            map_ = self.map_from((logits + mirrored.flip(3)) / 2)
+        else:
+            map_ = self.map_of(seen)
+        map_ = at_centres(map_.double(), (height // times, width // times)).float()
         return map_ if times == 1 else F.interpolate(map_, scale_factor=float(times))
+
+
+def looks_twice(height: int, width: int) -> bool:
+    """Whether a frame of this size is small enough to look at its mirror image too."""
+    return factor_for(min(height, width)) == 1
 
 
 def times_for(height: int, width: int) -> int:
@@ -69,7 +79,7 @@ def at_centres(map_: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def along(image: torch.Tensor, axis: int, where: torch.Tensor) -> torch.Tensor:
     """`image` sampled linearly along `axis` at positions float32, which are rounded as onnxruntime rounds them.
 
-    640 is no power of two: float32 does not hold every position, and exact ones would give another map.
+    Sides are no powers of two: float32 does not hold every position, and exact ones would give another map.
     """
     last, where = image.shape[axis] - 1, where.clamp(0, image.shape[axis] - 1)
     low = where.long()
@@ -79,7 +89,7 @@ def along(image: torch.Tensor, axis: int, where: torch.Tensor) -> torch.Tensor:
 
 @torch.jit.script_if_tracing
 def gathered(image: torch.Tensor) -> torch.Tensor:
-    """`steps_of` with the factor chosen in the graph, by nested `If`, as `frames.gathered` does."""
+    """`steps_of` with the factor chosen in the graph, by nested `If`, and the mirrored look behind."""
     sides = torch._shape_as_tensor(image)
     smaller = torch.min(sides[2], sides[3])
     if bool(torch.clamp(smaller - 511, 0, 1).to(torch.bool)):
@@ -91,12 +101,24 @@ def gathered(image: torch.Tensor) -> torch.Tensor:
                 small = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(image, [4, 2]), [1, 2])
         else:
             small = torch.nn.functional.avg_pool2d(image, 2)
-        coarse = torch.nn.functional.interpolate(small, size=[257, 257], mode="bilinear", align_corners=True)
+        coarse = torch.nn.functional.interpolate(small, size=[289, 289], mode="bilinear", align_corners=True)
         seen = torch.nn.functional.avg_pool2d(coarse, 2, 1)
     else:
         fine = torch.nn.functional.interpolate(image, size=[641, 641], mode="bilinear", align_corners=True)
-        seen = torch.nn.functional.avg_pool2d(fine, 3, 2)
+        look = torch.nn.functional.avg_pool2d(fine, 3, 2)
+        seen = torch.cat([look, torch.flip(look, [3])])
     return seen
+
+
+@torch.jit.script_if_tracing
+def together(logits: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
+    """The logits `[1, 1, S, S]` of a frame from those of its looks, the mirrored one second."""
+    sides = torch._shape_as_tensor(frame)
+    if bool(torch.clamp(torch.min(sides[2], sides[3]) - 511, 0, 1).to(torch.bool)):
+        mean = logits
+    else:
+        mean = (logits[:1] + torch.flip(logits[1:], [3])) / 2
+    return mean
 
 
 @torch.jit.script_if_tracing
