@@ -3,7 +3,7 @@ r"""What lies between the weights of runs with a common origin, on the validatio
 python -m benchmarks.averages --run results/train/v5-seed42 --with results/train/v4-seed42 --student v5 \
     --root /data/DUTS-TR
 
-The shares that ship are those with the highest `together`, IoU + max-F + S - MAE at native size;
+The shares that ship are those with the highest IoU + max-F + S - MAE over all working sizes;
 `harness export --average-with --share` makes the file. Test sets stay unseen.
 """
 
@@ -13,9 +13,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from benchmarks.fold import numbers_of, sums_over, with_together
+from benchmarks.fold import rows_of, sums_over
 from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
 from harness.files import sha256_of
@@ -66,7 +64,6 @@ def main() -> None:
     )
     parser.add_argument("--student", help="look as this one does, with the same weights [default: the run's own]")
     parser.add_argument("--root", type=Path, help="where DUTS-TR lies")
-    parser.add_argument("--name", default="averages", help="of the table")
     parser.add_argument("--out", type=Path, default=Path("results/train"))
     asked = parser.parse_args()
     if len(asked.others) not in STEPS:
@@ -76,11 +73,11 @@ def main() -> None:
     students = students_of(asked.run, asked.others, asked.student)
     sums = sums_over(students, [pairs[index] for index in held])
     names = [f"share of {run.name}" for run in asked.others]
-    rows = [dict(zip(names, shares, strict=True)) | with_together(numbers_of(found)) for shares, found in sums.items()]
+    rows = rows_of(sums, {shares: dict(zip(names, shares, strict=True)) for shares in students})
     looks = f"They look as {asked.student} does. " if asked.student else ""
-    notes = (f"{looks}{len(held)} pairs of the validation fold at native size. together: IoU + max-F + S - MAE.",)
+    notes = (f"{looks}{len(held)} pairs of the validation fold. together: IoU + max-F + S - MAE.",)
     table = Table(
-        "train.averages", asked.name, "Between the weights of runs", pd.DataFrame(rows),
+        "train.averages", "averages", "Between the weights of runs", rows,
         this_command(), {run.name: sha256_of(run / "best.pt") for run in (asked.run, *asked.others)},
         {"duts-tr": content_digest(pairs)}, code_of("benchmarks.averages"), notes=notes,
     )  # fmt: skip

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+import pandas as pd
 import torch
 from rich.progress import track
 
 from corpora.loader import Pair
 from harness import metrics
-from harness.media.pictures import read_mask, read_rgb
+from harness.media.pictures import read_mask, read_rgb, resized
 from harness.metrics import Sample, Sums
+from harness.models.working_size import WorkingSize
 from train.batches import normalised
 from train.students.blocks import Student
 
@@ -19,15 +22,24 @@ Key = TypeVar("Key", bound=Hashable)
 KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
 
 
+SIZES = ("native", "short:540")
+"""Working sizes of tables that choose: a student may look otherwise at frames of 512 lines and more."""
+
+
 @torch.inference_mode()
-def sums_over(students: Mapping[Key, Student], pairs: Sequence[Pair], what: str = "looking") -> dict[Key, Sums]:
-    """What each student's measures sum to over `pairs`, each of which is read once."""
-    found = {key: Sums() for key in students}
-    for pair in track(pairs, what):
-        picture, mask = normalised(torch.tensor(read_rgb(pair.image))[None]), read_mask(pair.mask)
-        for key, student in students.items():
-            map_ = student(picture)[0, 0].clamp(0, 1).numpy()
-            found[key] += Sums.of(metrics.reading(Sample.of(map_, mask)))
+def sums_over(
+    students: Mapping[Key, Student], pairs: Sequence[Pair], sizes: Sequence[str] = SIZES
+) -> dict[tuple[str, Key], Sums]:
+    """What each student's measures sum to over `pairs`, seen at each of `sizes`; each pair is read once."""
+    found = {(size, key): Sums() for size in sizes for key in students}
+    for pair in track(pairs, "looking"):
+        rgb, mask = read_rgb(pair.image), read_mask(pair.mask)
+        for size in sizes:
+            seen = resized(rgb, WorkingSize.parse(size).of(*mask.shape))
+            picture = normalised(torch.tensor(seen)[None])
+            for key, student in students.items():
+                map_ = np.clip(resized(student(picture)[0, 0].numpy(), mask.shape), 0, 1)
+                found[size, key] += Sums.of(metrics.reading(Sample.of(map_, mask)))
     return found
 
 
@@ -37,7 +49,17 @@ def numbers_of(sums: Sums) -> dict[str, float]:
     return {key: float(numbers[key]) for key in KEYS}
 
 
-def with_together(numbers: Mapping[str, float]) -> dict[str, float]:
-    """`numbers` and what one of several candidates is chosen by: IoU + max-F + S - MAE."""
-    iou, max_f, mae, s_measure = (numbers[key] for key in KEYS)
-    return {**numbers, "together": iou + max_f + s_measure - mae}
+def rows_of(sums: Mapping[tuple[str, Key], Sums], about: Mapping[Key, Mapping[str, float]]) -> pd.DataFrame:
+    """A row for each size and student: what `about` says of it, its numbers, and what one is chosen by.
+
+    `together` is IoU + max-F + S - MAE, and `all sizes` what that adds up to over the sizes.
+    """
+    numbers = {each: numbers_of(found) for each, found in sums.items()}
+    together = {
+        each: sum(found[key] * (-1 if key == "mae_mean" else 1) for key in KEYS) for each, found in numbers.items()
+    }
+    whole = {key: sum(value for (_, other), value in together.items() if other == key) for _, key in sums}
+    return pd.DataFrame(
+        {"working_size": size, **about[key], **found, "together": together[size, key], "all sizes": whole[key]}
+        for (size, key), found in numbers.items()
+    )

@@ -3,7 +3,7 @@ r"""What a shift of a student's logits does on the validation fold.
 python -m benchmarks.shifts --run RUN --average-with FIRST --share 0.4 --student v5 --root /data/DUTS-TR
 
 A student's class has `shift` and `scale` of its logits, chosen after training; the shift that ships is the one with the
-highest `together`, IoU + max-F + S - MAE at native size. Test sets stay unseen.
+highest IoU + max-F + S - MAE over all working sizes. Test sets stay unseen.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from benchmarks.fold import numbers_of, sums_over, with_together
+from benchmarks.fold import rows_of, sums_over
 from benchmarks.publish import publish
 from corpora.loader import content_digest, load_pairs
 from harness.files import sha256_of
@@ -62,18 +60,15 @@ def main() -> None:
     _, held = validation_split(len(pairs))
     students = shifted(asked.run, parts, asked.student)
     sums = sums_over(students, [pairs[index] for index in held])
-    rows = [
-        {"shift": shift, "scale": students[shift].scale, **with_together(numbers_of(found))}
-        for shift, found in sums.items()
-    ]
+    rows = rows_of(sums, {shift: {"shift": shift, "scale": student.scale} for shift, student in students.items()})
     averaged = f", {', '.join(f'{part.share:g} of {part.run.name}' for part in parts)}" if parts else ""
     looks = f", as {asked.student} looks" if asked.student else ""
     notes = (
-        f"{asked.run.name}{averaged}{looks}; {len(held)} pairs of the validation fold at native size. together: IoU + "
-        "max-F + S - MAE.",
+        f"{asked.run.name}{averaged}{looks}; {len(held)} pairs of the validation fold. together: IoU + max-F + S - "
+        "MAE.",
     )
     table = Table(
-        "train.shifts", "shifts", "Shifts of a student's logits", pd.DataFrame(rows), this_command(),
+        "train.shifts", "shifts", "Shifts of a student's logits", rows, this_command(),
         {run.name: sha256_of(run / "best.pt") for run in (asked.run, *asked.average_with)},
         {"duts-tr": content_digest(pairs)}, code_of("benchmarks.shifts"), notes=notes,
     )  # fmt: skip

@@ -49,7 +49,13 @@ def average_with(student: Student, run: Path, parts: Sequence[Part]) -> None:
     """
     if not 0 < (left := 1 - sum(part.share for part in parts)) < 1:
         raise InputError(f"the shares leave {left:g} for the run itself (allowed: between 0 and 1)")
-    others = [_weights(part.run, run) for part in parts]
+    origins = _origins(run)
+    if strangers := [part.run for part in parts if not _origins(part.run) & origins]:
+        raise InputError(
+            f"{strangers[0]} has no origin in common with {run} "
+            "(allowed: what it began with, or what began where it did)"
+        )
+    others = [_weights(part.run) for part in parts]
     for name, kept in student.state_dict().items():
         if kept.is_floating_point():
             kept.mul_(left)
@@ -57,14 +63,10 @@ def average_with(student: Student, run: Path, parts: Sequence[Part]) -> None:
                 kept.add_(weights[name], alpha=part.share)
 
 
-def _weights(other: Path, run: Path) -> dict[str, torch.Tensor]:
-    """The best weights of `other`, if it is akin to `run`."""
-    if not _origins(other) & _origins(run):
-        raise InputError(
-            f"{other} has no origin in common with {run} (allowed: what it began with, or what began where it did)"
-        )
-    student = build_student(read_about(other)["recipe"]["student"])
-    load_best(student, other)
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    """The best weights of a run."""
+    student = build_student(read_about(run)["recipe"]["student"])
+    load_best(student, run)
     return student.state_dict()
 
 
