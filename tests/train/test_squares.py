@@ -81,8 +81,8 @@ def test_a_fine_grid_at_1080p_comes_down_as_its_mean() -> None:
     sampled = torch.nn.functional.avg_pool2d(resized(grid, (513, 513), align_corners=True), 3, 2)
     assert (sampled - mean).abs().mean() > 0.05  # what v3 does
     finer = v5.steps_of(grid)
-    assert v5.steps_of(grid[:, :, :511]).shape == (1, 3, 320, 320)
-    assert finer.shape == (1, 3, 288, 288) and (finer - mean).abs().max() < 1e-5
+    assert v5.steps_of(grid[:, :, :511]).shape == (1, 3, 288, 288)
+    assert finer.shape == (1, 3, 256, 256) and (finer - mean).abs().max() < 1e-5
 
 
 def steep(name: str) -> Student:
@@ -97,14 +97,14 @@ def steep(name: str) -> Student:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lines", "alike"), [(511, True), (512, False)])
-def test_v5_looks_at_the_mirror_image_of_small_frames_too(lines: int, alike: bool) -> None:
+@pytest.mark.parametrize(("lines", "moved"), [(511, True), (512, False)])
+def test_v5_hears_of_the_mirror_image_of_small_frames(lines: int, moved: bool) -> None:
     student = steep("v5")
-    blobs = 2 * torch.randn(1, 3, 9, 9, generator=torch.Generator().manual_seed(1))
-    picture = torch.nn.functional.interpolate(blobs, size=(lines, 640))
+    picture = torch.nn.functional.interpolate(torch.randn(1, 3, 9, 9), size=(lines, 640))
     with torch.inference_mode():
-        map_, mirrored = student(picture), student(picture.flip(3)).flip(3)
-    assert map_.std() > 0.1 and bool((map_ - mirrored).abs().max() < 1e-3) == alike
+        before = student(picture)
+        torch.nn.init.constant_(student.head16.bias, 9)
+        assert bool((student(picture) - before).abs().max() > 0.01) == moved
 
 
 @pytest.mark.slow

@@ -59,16 +59,26 @@ class OneLookStudent(WholeFrame):
 
     def outputs(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Logits at 1/2 of the input's size, then the side outputs at 1/4, 1/8 and 1/16."""
+        half, quarter, eighth, at16 = self.coarse(image)
+        at2, at4, at8 = self.fine(half, quarter, eighth, at16)
+        return self.head(at2), self.head4(at4), self.head8(at8), self.head16(at16)
+
+    def coarse(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the encoder finds at 1/2, 1/4 and 1/8 of the input's size, and what the decoder makes of it at 1/16."""
         half = self.stem(image)
         quarter = self.at4(self.to4(half))
         eighth = self.at8(self.to8(quarter))
         sixteenth = self.at16(self.to16(eighth))
         deep = self.at32(self.to32(sixteenth))
-        deep = at16 = self.mix16(F.relu(self.skip16(sixteenth) + doubled(self.lift16(deep))))
-        deep = at8 = self.mix8(F.relu(self.skip8(eighth) + doubled(self.lift8(deep))))
-        deep = at4 = self.mix4(F.relu(self.skip4(quarter) + doubled(self.lift4(deep))))
-        deep = self.mix2(F.relu(half + doubled(self.lift2(deep))))
-        return self.head(deep), self.head4(at4), self.head8(at8), self.head16(at16)
+        return half, quarter, eighth, self.mix16(F.relu(self.skip16(sixteenth) + doubled(self.lift16(deep))))
+
+    def fine(
+        self, half: torch.Tensor, quarter: torch.Tensor, eighth: torch.Tensor, at16: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """What the decoder makes of `coarse` at 1/2, 1/4 and 1/8 of the input's size."""
+        at8 = self.mix8(F.relu(self.skip8(eighth) + doubled(self.lift8(at16))))
+        at4 = self.mix4(F.relu(self.skip4(quarter) + doubled(self.lift4(at8))))
+        return self.mix2(F.relu(half + doubled(self.lift2(at4)))), at4, at8
 
 
 def build() -> Student:
