@@ -41,7 +41,7 @@ from harness.tables import Table, write_table
 
 HERE = Path(__file__).parents[1]
 FULL_HD, SMALL = (1920, 1080), (640, 360)
-OURS = "saliency_student_v3"
+OURS, NEWEST = "saliency_student_v3", "saliency_student_v5"
 LIMIT_MIB = 310
 
 # A process of its own, of this tree or another: milliseconds of wall and of processor time a frame.
@@ -110,7 +110,7 @@ def main() -> None:
         "Goals of speed and memory",
         pd.DataFrame(rows),
         this_command(),
-        {file.name: file.sha256 for file in map(find_model, (OURS, "saliency_student_v2", "saliency_student_v4"))},
+        {file.name: file.sha256 for file in map(find_model, (OURS, "saliency_student_v2", NEWEST))},
         code=code_of("benchmarks.goals"),
         notes=(f"{asked.turns} turns, {asked.frames} frames; {processor_name()}.",),
     )
@@ -164,38 +164,31 @@ def extractor(asked: Asked) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as scratch:
             clip = clip_of(Path(scratch), size, asked.frames)
             name = f"extractor, {find_model(model).name}, {size[0]}x{size[1]}"
+            ours = partial(extracted, HERE, clip, model)
             if asked.vmaf is None:
                 yield row(f"{name}, native", goal, "needs --vmaf, a tool with mobilesal")
             else:
                 other = partial(native, asked.vmaf, clip, model, asked.frames)
-                yield from turns(f"{name}, native", goal, asked.turns, clip, model, other)
+                yield from turns(f"{name}, native", goal, asked.turns, ours, other)
             if asked.beside is not None:
                 other = partial(extracted, asked.beside.resolve(), clip, model)
-                yield from turns(f"{name}, {asked.beside}", "", asked.turns, clip, model, other)
+                yield from turns(f"{name}, {asked.beside}", "", asked.turns, ours, other)
     with tempfile.TemporaryDirectory() as scratch:
         clip = clip_of(Path(scratch), FULL_HD, asked.frames)
         for way, warm in (("arrays", 1), ("numba", COMPILES)) if compiled(loops.planes) else (("arrays", 1),):
-            other = partial(extracted, HERE, clip, OURS, warm)
-            yield from turns(
-                f"extractor, v4 against v3, 1920x1080, {way}",
-                "1.2",
-                asked.turns,
-                clip,
-                "saliency_student_v4",
-                other,
-                warm,
-            )
+            ours, other = (partial(extracted, HERE, clip, model, warm) for model in (NEWEST, OURS))
+            yield from turns(f"extractor, v5 against v3, 1920x1080, {way}", "1.2", asked.turns, ours, other)
 
 
 def turns(
-    what: str, goal: str, count: int, clip: Path, model: str, other: Callable[[], Sequence[float]], warm: int = 1
+    what: str, goal: str, count: int, ours: Callable[[], Sequence[float]], other: Callable[[], Sequence[float]]
 ) -> Iterator[Row]:
-    """This tree's extractor and another alternately: a row for wall time and one for processor time."""
-    found = [(extracted(HERE, clip, model, warm), other()) for _ in range(count)]
+    """One extractor and another alternately: a row for wall time and one for processor time."""
+    found = [(ours(), other()) for _ in range(count)]
     for place, clock in enumerate(("wall", "processor")):
-        ours, theirs = (statistics.median(pair[side][place] for pair in found) for side in (0, 1))
+        taken, theirs = (statistics.median(pair[side][place] for pair in found) for side in (0, 1))
         ratio = statistics.median(there[place] / here[place] for here, there in found)
-        yield row(f"{what}, {clock}", goal, f"{ours:.1f} ms a frame", f"{theirs:.1f} ms a frame", ratio)
+        yield row(f"{what}, {clock}", goal, f"{taken:.1f} ms a frame", f"{theirs:.1f} ms a frame", ratio)
 
 
 def extracted(tree: Path, clip: Path, model: str, warm: int = 1) -> list[float]:
@@ -238,7 +231,7 @@ def memory(asked: Asked) -> Iterator[Row]:
         measured = peak_of([], [*paired, "-f", "null", "-"])[1]
         steer = ["--crf", "30", "--model", OURS, "-o", folder / "out.mkv"]
         rates = [word for crf in (24, 28, 32, 36) for word in ("--crf", crf)]
-        sweep = ["--video", encoded, "--reference", "saliency_student_v4", "--model", OURS, *rates, "--frames", "6"]
+        sweep = ["--video", encoded, "--reference", NEWEST, "--model", OURS, *rates, "--frames", "6"]
         commands: dict[str, list[object]] = {
             "score": ["score", clip, encoded, "--model", OURS],
             "roi-encode": ["roi-encode", encoded, *steer],
