@@ -1,4 +1,4 @@
-"""Students over pictures of DUTS-TR at native size, by the measures that choose between them."""
+"""Students over pictures of DUTS-TR at several working sizes, by the measures that choose between them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from train.students.blocks import Student
 
 Key = TypeVar("Key", bound=Hashable)
 KEYS = ("iou_mean@0.5", "maxf_mean_curve", "mae_mean", "s_measure_mean")
-
-
 SIZES = ("native", "short:540")
 """Working sizes of tables that choose: a student may look otherwise at frames of 512 lines and more."""
 

@@ -29,12 +29,8 @@ def family(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> tuple
     first = run_once(pairs, folder / "first", "v4", epochs=1, small_epochs=0)
     second = run_once(pairs, folder / "second", "v4", epochs=1, small_epochs=0, seed=7, start_from=first)
     third = run_once(pairs, folder / "third", "v4", epochs=1, small_epochs=0, seed=8, start_from=second)
-    return (
-        first,
-        second,
-        third,
-        run_once(pairs, folder / "twin", "v4", epochs=1, small_epochs=0, seed=9, start_from=first),
-    )
+    twin = run_once(pairs, folder / "twin", "v4", epochs=1, small_epochs=0, seed=9, start_from=first)
+    return first, second, third, twin
 
 
 @pytest.fixture(scope="module")

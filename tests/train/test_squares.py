@@ -121,7 +121,7 @@ def test_one_graph_serves_every_size(size: tuple[int, int], name: str, tmp_path:
         assert any(node.op_type == "If" for node in onnx.load(path).graph.node)
     blobs = 2 * torch.randn(1, 3, 9, 9, generator=torch.Generator().manual_seed(1))
     map_ = student(torch.nn.functional.interpolate(blobs, size=size))
-    assert map_.shape == (1, 1, *size) and map_.std() > 0.1 and map_.min() >= 0 and map_.max() <= 1
+    assert map_.shape == (1, 1, *size) and map_.std() > 0.2 and map_.min() >= 0 and map_.max() <= 1
 
 
 @pytest.mark.slow

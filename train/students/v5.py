@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from train.students.blocks import Student
 from train.students.frames import factor_for
 from train.students.frames import spread as once_repeated
-from train.students.v3 import doubled
+from train.students.v3 import WORKING_SIDE, doubled
 from train.students.v4 import PARAMETERS, OneLookStudent
 
 __all__ = ["PARAMETERS", "build"]
 
-SIDE, SMALL_SIDE = 256, 288  # of the look at a frame that is averaged down first, and at one that is not
+SMALL_SIDE = 288  # of the look at a frame that is not averaged down first
 MIRRORED = 0.35  # what a small frame's mirror image has of the logits
 
 
@@ -34,19 +34,14 @@ class FinerLook(OneLookStudent):
             logits = together(self.head(self.fine(*first)[0]), self.head16(at16), image, MIRRORED)
             return spread(self.map_from(logits), image)
         height, width = image.shape[2:]
-        times = times_for(height, width)
         seen = steps_of(image.double()).float()
         logits = self.outputs(seen)[0]
-        if sees_mirrored(height, width):
+        if factor_for(min(height, width)) == 1:
             coarse = self.head16(self.coarse(seen.flip(3))[-1]).flip(3)
             logits = torch.lerp(logits, doubled(doubled(doubled(coarse))), MIRRORED)
+        times = times_for(height, width)
         map_ = at_centres(self.map_from(logits).double(), (height // times, width // times)).float()
         return map_ if times == 1 else F.interpolate(map_, scale_factor=float(times))
-
-
-def sees_mirrored(height: int, width: int) -> bool:
-    """Whether a frame of this size is small enough for its mirror image to be seen too."""
-    return factor_for(min(height, width)) == 1
 
 
 def times_for(height: int, width: int) -> int:
@@ -60,7 +55,7 @@ def steps_of(image: torch.Tensor) -> torch.Tensor:
     factor = factor_for(min(image.shape[2:]))
     if factor == 1:
         return F.avg_pool2d(at_corners(image, 2 * SMALL_SIDE + 1), 3, 2)
-    return F.avg_pool2d(at_corners(F.avg_pool2d(image, factor), SIDE + 1), 2, 1)
+    return F.avg_pool2d(at_corners(F.avg_pool2d(image, factor), WORKING_SIDE + 1), 2, 1)
 
 
 def at_corners(image: torch.Tensor, side: int) -> torch.Tensor:
@@ -82,7 +77,7 @@ def at_centres(map_: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def along(image: torch.Tensor, axis: int, where: torch.Tensor) -> torch.Tensor:
     """`image` sampled linearly along `axis` at positions float32, which are rounded as onnxruntime rounds them.
 
-    Sides are no powers of two: float32 does not hold every position, and exact ones would give another map.
+    288 is no power of two: float32 does not hold every position, and exact ones would give another map.
     """
     last, where = image.shape[axis] - 1, where.clamp(0, image.shape[axis] - 1)
     low = where.long()
