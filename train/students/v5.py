@@ -93,8 +93,7 @@ def gathered(image: torch.Tensor) -> torch.Tensor:
     if bool(torch.clamp(smaller - 511, 0, 1).to(torch.bool)):
         if bool(torch.clamp(smaller - 1023, 0, 1).to(torch.bool)):
             if bool(torch.clamp(smaller - 2047, 0, 1).to(torch.bool)):
-                eighth = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(image, [8, 2]), [1, 2])
-                small = torch.nn.functional.avg_pool2d(eighth, [1, 2])
+                small = torch.nn.functional.avg_pool2d(image, 8)
             else:
                 small = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(image, [4, 2]), [1, 2])
         else:
