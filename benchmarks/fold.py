@@ -52,12 +52,9 @@ def rows_of(sums: Mapping[tuple[str, Key], Sums], about: Mapping[Key, Mapping[st
 
     `together` is IoU + max-F + S - MAE, and `all sizes` what that adds up to over the sizes.
     """
-    numbers = {each: numbers_of(found) for each, found in sums.items()}
-    together = {
-        each: sum(found[key] * (-1 if key == "mae_mean" else 1) for key in KEYS) for each, found in numbers.items()
-    }
-    whole = {key: sum(value for (_, other), value in together.items() if other == key) for _, key in sums}
-    return pd.DataFrame(
-        {"working_size": size, **about[key], **found, "together": together[size, key], "all sizes": whole[key]}
-        for (size, key), found in numbers.items()
+    rows = pd.DataFrame(
+        {"working_size": size, **about[key], **numbers_of(found)} for (size, key), found in sums.items()
     )
+    rows["together"] = rows[["iou_mean@0.5", "maxf_mean_curve", "s_measure_mean"]].sum(axis=1) - rows["mae_mean"]
+    rows["all sizes"] = rows.groupby([*next(iter(about.values()))])["together"].transform("sum")
+    return rows

@@ -111,7 +111,7 @@ def main() -> None:
         "Goals of speed and memory",
         pd.DataFrame(rows),
         this_command(),
-        {file.name: file.sha256 for file in map(find_model, (OURS, "saliency_student_v2", NEWEST))},
+        {file.name: file.sha256 for file in map(find_model, (OURS, "saliency_student_v2", NEWEST, DRAWN_FOR))},
         code=code_of("benchmarks.goals"),
         notes=(f"{asked.turns} turns, {asked.frames} frames; {processor_name()}.",),
     )
@@ -178,7 +178,7 @@ def extractor(asked: Asked) -> Iterator[Row]:
         clip = clip_of(Path(scratch), FULL_HD, asked.frames)
         for way, warm in (("arrays", 1), ("numba", COMPILES)) if compiled(loops.planes) else (("arrays", 1),):
             ours, other = (partial(extracted, HERE, clip, model, warm) for model in (NEWEST, OURS))
-            yield from turns(f"extractor, v5 against v3, 1920x1080, {way}", "1.2", asked.turns, ours, other)
+            yield from turns(f"extractor, {NEWEST} against v3, 1920x1080, {way}", "1.2", asked.turns, ours, other)
 
 
 def turns(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -55,7 +56,7 @@ class Compared:
 
 def compare(oracle: str, masks: Sequence[Path]) -> Compared:
     """Measure blurred and shifted masks against themselves, in turns."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for index, path in enumerate(masks):
         mask = Image.open(path).convert("L")
         arrays[f"mask{index}"] = np.asarray(mask) > 128

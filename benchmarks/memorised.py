@@ -41,8 +41,8 @@ def main() -> None:
             parser.error(f"{run} is of a student that does not take every size (allowed: runs of v3, v4, the teacher)")
         for part, places in parts.items():
             asked_for = [pairs[place] for place in places]
-            values = numbers_of(sums_over({part: student}, asked_for, f"{run.name}, {part}")[part])
-            rows.append({"run": run.name, "pictures": part, "count": len(places), **values})
+            sums = sums_over({part: student}, asked_for, ["native"])
+            rows.append({"run": run.name, "pictures": part, "count": len(places), **numbers_of(sums["native", part])})
     table = Table(
         "train.memorised", "memorised", "Pictures trained on, and held out", pd.DataFrame(rows), this_command(),
         {run.name: sha256_of(run / "best.pt") for run in asked.run}, {"duts-tr": content_digest(pairs)},

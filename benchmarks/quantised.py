@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -87,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         paths = variants(file.path, Path(scratch), [pairs[index] for index in kept[: asked.calibrate]])
         models = {name: load_model(path) for name, path in paths.items()}
-        rows = [{"variant": name, "bytes": models[name].facts.bytes} for name in models]
+        rows: list[dict[str, Any]] = [{"variant": name, "bytes": models[name].facts.bytes} for name in models]
         correlations: dict[str, list[float]] = {name: [] for name in models}
         for index in held[: asked.compare]:
             shown = picture(pairs[index])

@@ -61,8 +61,8 @@ def scaled(clip: Clip, count: int) -> list[Frame]:
     for frame in itertools.islice(clip, count):
         big: av.VideoFrame = frame.picture().reformat(WIDTH, HEIGHT)
         planes = big.to_ndarray()
-        y, u, v = planes[:HEIGHT], *planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
-        frames.append(replace(frame, y=y, u=u, v=v))
+        u, v = planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
+        frames.append(replace(frame, y=planes[:HEIGHT], u=u, v=v))
     return frames
 
 

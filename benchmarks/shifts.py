@@ -21,17 +21,16 @@ from train.average import Part, average_with
 from train.data import validation_split
 from train.history import load_best
 from train.publish import read_run
-from train.students.blocks import Student
 from train.students.frames import WholeFrame
 from train.students.registry import build_student
 
 SHIFTS = (-2.0, -1.75, -1.5, -1.25, -1.0, -0.75, -0.5)
 
 
-def shifted(run: Path, parts: list[Part], look: str | None) -> dict[float, Student]:
+def shifted(run: Path, parts: list[Part], look: str | None) -> dict[float, WholeFrame]:
     """The run's best weights, averaged with others' `parts` if any, once for each shift."""
     name = look or read_run(run).about["recipe"]["student"]
-    found: dict[float, Student] = {}
+    found: dict[float, WholeFrame] = {}
     for shift in SHIFTS:
         student = build_student(name)
         if not isinstance(student, WholeFrame):
@@ -40,7 +39,8 @@ def shifted(run: Path, parts: list[Part], look: str | None) -> dict[float, Stude
         if parts:
             average_with(student, run, parts)
         student.shift = shift
-        found[shift] = student.eval()
+        found[shift] = student
+        student.eval()
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ def spoilt(model: onnx.ModelProto, mirror: bool, blur: int) -> onnx.ModelProto:
     graph, sound = model.graph, "sound_map"
     for node in graph.node:
         node.output[:] = [sound if name == OUTPUT else name for name in node.output]
-    steps = []
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
     if mirror:
         ends = {"starts": [-1], "ends": [np.iinfo(np.int64).min], "axes": [3], "steps": [-1]}
         graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in ends.items())

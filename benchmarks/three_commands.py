@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("--crf", type=float, default=28)
     parser.add_argument("--out", type=Path, help="Folder for the table.")
     asked = parser.parse_args()
-    source, rows = find_source(asked.model), []
+    source = find_source(asked.model)
+    rows: list[dict[str, Any]] = []
     programs = {"ffmpeg": [str(find_ffmpeg().path)], "harness": [sys.executable, "-m", "harness"]}
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
