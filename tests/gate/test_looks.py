@@ -43,7 +43,7 @@ def test_the_shipped_policy_looks_once_and_says_nothing_of_looks() -> None:
     verdict = judge(POLICY, winning_tables())
     assert looks_of(POLICY) == (None,) and at_look(POLICY, None) is POLICY
     assert verdict.look is None and "look" not in verdict.content()
-    with pytest.raises(InputError, match=r"look 1 of policy policy-4 .allowed: none: it declares no looks"):
+    with pytest.raises(InputError, match=r"look 1 of policy policy-5 .allowed: none: it declares no looks"):
         judge(POLICY, [pair_table(FIRST, "harness gate")])
 
 

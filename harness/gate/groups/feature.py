@@ -23,7 +23,7 @@ from harness.studies.score.feature import ENCODER, SOURCE
 NAME = "feature"
 MEANS, NATIVE = "score.feature", "score.native"
 PARITY = "feature.parity"
-DIFFERENCE, RATIO = "difference", "ratio"
+DIFFERENCE, RATIO, BEYOND = "difference", "ratio", "beyond"
 LEAST = 1e-4  # drift: below it a clip stands still, and a logarithm would say more than the data
 EVERY = 4  # frames of a clip that are read: neighbours say nearly the same
 
@@ -33,8 +33,9 @@ class Settings:
     """What `saliency_mean` must do: differ between clips, survive compression, agree with the native extractor.
 
     `drift_rule` says how the candidate's drift is held against the incumbent's: `difference` of the two, at most
-    `drift_allowance`, or `ratio`, one-sided over clips on logarithms, at most `drift_ratio`. An incumbent that drifts
-    wildly from clip to clip makes the first undecidable, however steady the candidate is.
+    `drift_allowance`; `ratio`, one-sided over clips on logarithms, at most `drift_ratio`; or `beyond`, what is left of
+    it beyond `drift_ratio` times the incumbent's, at most `drift_allowance`. An incumbent that drifts wildly from clip
+    to clip can make the first undecidable, and one that drifts about as much as the candidate the second.
     """
 
     crf: tuple[int, ...]
@@ -68,6 +69,9 @@ def rules(policy: Policy, profile: Profile) -> Sequence[Rule]:
     against = rule("drift beyond the incumbent's", "feature.drift_excess", Kind.AT_MOST, settings.drift_allowance)
     if settings.drift_rule == RATIO:
         against = rule("drift to the incumbent's", "feature.drift_ratio", Kind.AT_MOST, settings.drift_ratio)
+    if settings.drift_rule == BEYOND:
+        name = f"drift beyond {settings.drift_ratio:g} times the incumbent's"
+        against = rule(name, "feature.drift_beyond", Kind.AT_MOST, settings.drift_allowance)
     whole = None if profile.whole_clips else profile.frames
     parity = Rule(NAME, "native parity", PARITY, Kind.AT_MOST, settings.parity_within, whole=whole)
     return [
@@ -120,8 +124,12 @@ def _over_clips(rows: pd.DataFrame, question: Question) -> list[Measurement]:
         measured("feature.drift", stats.mean_of(new_drift, how), note=beside),
         measured("feature.drift_excess", stats.mean_of(new_drift - old_drift, how)),
     ]
-    if Settings.of(question.policy).drift_rule == RATIO:
+    settings = Settings.of(question.policy)
+    if settings.drift_rule == RATIO:
         found.append(_ratio(new_drift, old_drift, question.policy.one_sided))
+    if settings.drift_rule == BEYOND:
+        rest = stats.mean_of(new_drift - settings.drift_ratio * old_drift, how)
+        found.append(measured("feature.drift_beyond", rest))
     plcc = stats.pearson(clean[question.old], clean[question.new])
     if plcc is not None:
         note = "over clips; reported only"

@@ -35,7 +35,7 @@ def drifting(rows: pd.DataFrame, model: str, by: float) -> pd.DataFrame:
 
 def test_drift_is_relative_to_the_clip_itself_and_averaged_over_its_encodes() -> None:
     tables = changed(winning_tables(), "score.feature", lambda rows: drifting(drifting(rows, "new", -0.1), "old", 0.04))
-    by_difference = with_policy(feature={"drift_rule": "difference"})
+    by_difference = with_policy(feature={"drift_rule": "difference", "drift_allowance": 0.02})
     drift, excess = check_of(tables, "feature.drift"), check_of(tables, "feature.drift_excess", by_difference)
     assert drift.value == pytest.approx(0.1) and drift.reason == "the incumbent drifts by 0.040"
     assert excess.value == pytest.approx(0.06) and excess.outcome is Outcome.FAIL
@@ -119,26 +119,60 @@ def wild(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+BY_RATIO = with_policy(feature={"drift_rule": "ratio", "drift_ratio": 1.1})
+
+
 def test_a_wild_incumbent_leaves_the_difference_undecided_but_not_the_ratio() -> None:
     tables = changed(winning_tables(), "score.feature", wild)
-    seven = with_policy(feature={"drift_rule": "difference"}, profiles={"full": FEW})
+    seven = with_policy(feature={"drift_rule": "difference", "drift_allowance": 0.02}, profiles={"full": FEW})
     few = changed(winning_tables(policy=seven), "score.feature", wild)
     assert check_of(few, "feature.drift_excess", seven).outcome is Outcome.INCONCLUSIVE
-    found = check_of(tables, "feature.drift_ratio")
+    found = check_of(tables, "feature.drift_ratio", BY_RATIO)
     assert found.outcome is Outcome.PASS and found.high is not None and found.high < 1.1
-    assert "feature.drift_excess" not in {check.key for check in judge(POLICY, tables).checks}
+    assert "feature.drift_excess" not in {check.key for check in judge(BY_RATIO, tables).checks}
+
+
+ALIKE = (1.6, 0.5, 1.1, 0.8, 2.2, 0.4, 1.0, 1.3, 0.6, 0.9) * 2
+
+
+def alike(rows: pd.DataFrame) -> pd.DataFrame:
+    """Two models that drift by little, one on some clips and the other on others."""
+    rows = drifting(rows, "old", 0.05)
+    own = (rows["model"] == "new") & (rows["version"] != "source")
+    clips = list(dict.fromkeys(rows["clip"]))
+    clean = rows[(rows["model"] == "new") & (rows["version"] == "source")].set_index("clip")["saliency_mean"]
+    by = {clip: 0.05 * ALIKE[place] for place, clip in enumerate(clips)}
+    rows.loc[own, "saliency_mean"] = rows.loc[own, "clip"].map(lambda clip: clean[clip] * (1 + by[clip]))
+    return rows
+
+
+def test_models_that_drift_alike_leave_the_ratio_undecided_but_not_what_is_beyond_it() -> None:
+    tables = changed(winning_tables(), "score.feature", alike)
+    assert check_of(tables, "feature.drift_ratio", BY_RATIO).outcome is Outcome.INCONCLUSIVE
+    found = check_of(tables, "feature.drift_beyond")
+    rest = 0.05 * (np.array(ALIKE) - 1.1)
+    reach = reference.t.ppf(0.975, 19) * rest.std(ddof=1) / np.sqrt(20)
+    assert found.value == pytest.approx(rest.mean()) and found.high == pytest.approx(rest.mean() + reach)
+    assert found.outcome is Outcome.PASS and found.name == "drift beyond 1.1 times the incumbent's"
+    wild_too = check_of(changed(winning_tables(), "score.feature", wild), "feature.drift_beyond")
+    assert wild_too.outcome is Outcome.PASS
+
+
+def test_what_drifts_far_beyond_the_incumbent_fails() -> None:
+    tables = changed(winning_tables(), "score.feature", lambda rows: drifting(drifting(rows, "new", 0.2), "old", 0.02))
+    assert check_of(tables, "feature.drift").outcome is Outcome.PASS
+    assert check_of(tables, "feature.drift_beyond").outcome is Outcome.FAIL
 
 
 def test_the_ratio_is_one_sided_and_fails_a_candidate_that_drifts_more() -> None:
-    by_ratio = with_policy(feature={"drift_rule": "ratio", "drift_ratio": 1.1})
     swapped = changed(
         changed(winning_tables(), "score.feature", wild),
         "score.feature",
         lambda rows: rows.assign(model=rows["model"].map({"old": "new", "new": "old"})),
     )
-    assert check_of(swapped, "feature.drift_ratio", by_ratio).outcome is Outcome.FAIL
+    assert check_of(swapped, "feature.drift_ratio", BY_RATIO).outcome is Outcome.FAIL
     tables = changed(winning_tables(), "score.feature", wild)
-    found = check_of(tables, "feature.drift_ratio", by_ratio)
+    found = check_of(tables, "feature.drift_ratio", BY_RATIO)
     logs = np.log(0.03 / np.array(WILD))
     reach = reference.t.ppf(0.95, 19) * logs.std(ddof=1) / np.sqrt(20)
     assert found.value == pytest.approx(np.exp(logs.mean())) and found.high == pytest.approx(
