@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ MOST_BYTES = 1 << 30  # of a text file: a film's libvmaf log has a tenth of that
 def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
+    A link stays, and what it leads to is replaced. A FIFO or a device stays too, and is written to once all is there.
+
     Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway,
     and with `anew` `FileExistsError` when another was first to put a file there.
     """
@@ -31,9 +35,13 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent)
-        descriptor, name = tempfile.mkstemp(prefix=part_prefix(path.stem), suffix=path.suffix, dir=path.parent)
+        place, stream = real_place(path), is_stream(path)
+        if path.exists() and not (path.is_file() or stream):
+            raise InputError(f"cannot write {path}: it is a socket or a disk (allowed: a file, a FIFO or a device)")
+        folder = Path(tempfile.gettempdir()) if stream else place.parent  # beside a device nobody may write
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        descriptor, name = tempfile.mkstemp(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     os.close(descriptor)
@@ -41,14 +49,36 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     temporary.chmod(0o666 & ~_umask())
     try:
         yield temporary
-        if not (anew and _linked(temporary, path)):
-            temporary.replace(path)
+        if anew and stream:
+            raise FileExistsError(path)
+        if stream:
+            with temporary.open("rb") as whole, place.open("wb") as taker:
+                shutil.copyfileobj(whole, taker)
+        elif not (anew and _linked(temporary, place)):
+            temporary.replace(place)
     except FileExistsError:
         raise
     except OSError as error:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is there, or a link to it, is a FIFO or a character device: to be written to, never replaced."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def real_place(path: Path) -> Path:
+    """Where a link leads; any other path as it is."""
+    with suppress(OSError):  # a name may be too long
+        if Path(path).is_symlink():
+            return Path(os.path.realpath(path))
+    return Path(path)
 
 
 def _linked(temporary: Path, path: Path) -> bool:
@@ -126,7 +156,11 @@ def check_writable(path: Path) -> None:
     path = Path(path)
     try:
         path.exists()  # a name may be too long
-        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if is_stream(path):
+            if not os.access(path, os.W_OK):
+                raise InputError(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+            return
+        folder = next(folder for folder in real_place(path).absolute().parents if folder.exists())
         tempfile.NamedTemporaryFile(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder).close()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
