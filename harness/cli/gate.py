@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.gate.verdict import Verdict
 
 TEXT = "text"
+MEASURING, PAIR = ("root", "workers", "executor"), ("incumbent", "profile")  # what tables at hand have settled
 COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -73,12 +74,20 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
-    if context.invoked_subcommand:
+    given = _given(context)
+    if inner := context.invoked_subcommand:
+        if given:
+            raise InputError(f"{' and '.join(given.values())} before {inner} (allowed: after it, what it has itself)")
         return
     from harness.gate.formats import rendered
     from harness.models.registry import PRODUCTION
 
     _check_format(form, as_json)
+    unused = (*MEASURING, *(() if candidate else PAIR)) if tables else ()
+    if lost := [given[name] for name in unused if name in given]:
+        raise InputError(
+            f"{' and '.join(lost)} beside --from (allowed: --policy, and --candidate with --incumbent and --profile)"
+        )
     rules = harness.load_policy(policy)
     if tables:
         verdict = harness.judge_folders(
@@ -108,6 +117,15 @@ def gate(
         print_verdict(verdict)
         typer.echo(f"wrote {out / 'verdict.json'} and {out / 'verdict.md'}")
     raise typer.Exit(verdict.decision.exit_code)
+
+
+def _given(context: typer.Context) -> dict[str, str]:
+    """The options that the command line gives, as they are typed there, by parameter; not those of a project file."""
+    return {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if (source := context.get_parameter_source(option.name)) and source.name == "COMMANDLINE"
+    }
 
 
 @commands.command("diff")
