@@ -153,6 +153,21 @@ def test_a_value_that_is_said_twice_is_not_chosen_from(
     refused(words.replace("CLIP", str(clip)).split(), 2, "once)", monkeypatch, capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("roi-sweep --model absent --name a/b", "table name 'a/b' (allowed: letters, digits and ._+- after the first)"),
+        ("roi-sweep --model absent --budget vmaf=1 --name ../a", "table name '../a'"),
+        ("eval --images absent --masks absent --name a/b", "--name 'a/b' (allowed: what a file can be called"),
+        ("eval --images absent --masks absent --name ..", "--name '..'"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused_before_the_work(
+    words: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(list(words.split()), 2, says, monkeypatch, capsys)
+
+
 @pytest.mark.parametrize("option", ["--out", "--preview", "--export-map"])
 def test_roi_encode_never_writes_over_its_source(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
