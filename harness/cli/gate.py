@@ -12,7 +12,7 @@ from rich.text import Text
 import harness
 from harness.cli import complete
 from harness.cli.events import long
-from harness.cli.options import EXECUTORS, AsJson, Policy, Root, Workers
+from harness.cli.options import EXECUTORS, AsJson, Policy, Root, Workers, given_options
 from harness.cli.progress import remark, stages
 from harness.cli.terminal import terminal
 from harness.errors import InputError
@@ -74,7 +74,7 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
-    given = _given(context)
+    given = given_options(context)
     if inner := context.invoked_subcommand:
         if given:
             raise InputError(f"{' and '.join(given.values())} before {inner} (allowed: after it, what it has itself)")
@@ -117,15 +117,6 @@ def gate(
         print_verdict(verdict)
         typer.echo(f"wrote {out / 'verdict.json'} and {out / 'verdict.md'}")
     raise typer.Exit(verdict.decision.exit_code)
-
-
-def _given(context: typer.Context) -> dict[str, str]:
-    """The options that the command line gives, as they are typed there, by parameter; not those of a project file."""
-    return {
-        option.name: option.opts[0]
-        for option in context.command.params
-        if (source := context.get_parameter_source(option.name)) and source.name == "COMMANDLINE"
-    }
 
 
 @commands.command("diff")

@@ -22,6 +22,7 @@ from harness.cli.options import (
     Preset,
     Size,
     WorkingSize,
+    given_options,
     parse_size,
     readable,
 )  # fmt: skip
@@ -31,8 +32,11 @@ from harness.cli.terminal import terminal
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
+    from harness.roi.encoders import Settings
     from harness.studies.roi.auto import Tuned
     from harness.studies.roi.encode import Steered
+
+OVERRULED = {"crf": "--crf", "global_quality": "--crf", "preset": "--preset"}  # the last only where it is given
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def roi_encode(
+    context: typer.Context,
     clips: Annotated[
         list[Path] | None,
         typer.Argument(help="Containers, y4m, .yuv, folders of pictures, a FIFO, URLs; - is a pipe.", parser=readable),
@@ -128,6 +133,9 @@ def roi_encode(
     if any(not name or not value for name, value in pairs) or len(dict(pairs)) < len(pairs):
         raise InputError(f"--option {' '.join(option or [])} (allowed: NAME=VALUE, each name once)")
     settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
+    _refuse_overruled(settings)
+    if share and "strength" in given_options(context):
+        raise InputError(f"--strength {strength} beside --share {share} (allowed: one of them)")
     knob, pays = parse_knob(strength, budget, share)
     asked = Law.parse(law)
     steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing, asked, pays)
@@ -180,6 +188,14 @@ def roi_encode(
     if as_json:
         print_json({"encodes": found})
     raise typer.Exit(worst(codes))
+
+
+def _refuse_overruled(settings: Settings) -> None:
+    """`InputError` for an --option whose place the encoder gives to what another option says, or to its default."""
+    for name, value in settings.options:
+        flag = OVERRULED.get(name)
+        if flag and (flag != "--preset" or settings.preset):
+            raise InputError(f"--option {name}={value} would give way to {flag} (allowed: {flag} alone)")
 
 
 def _show(result: Steered) -> None:

@@ -156,6 +156,28 @@ def test_a_value_that_is_said_twice_is_not_chosen_from(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (
+            "roi-encode CLIP --strength 4 --share 0.25:0.4",
+            "--strength 4 beside --share 0.25:0.4 (allowed: one of them)",
+        ),
+        ("roi-encode CLIP --option crf=20 --crf 30", "--option crf=20 would give way to --crf (allowed: --crf alone)"),
+        ("roi-encode CLIP --option crf=20", "--option crf=20 would give way to --crf"),  # and to its default
+        ("roi-encode CLIP --option preset=slow --preset fast", "--option preset=slow would give way to --preset"),
+        ("ladder --corpus synth-clips --root SET --fps abc", "frame rate 'abc' (allowed: a number or a fraction"),
+        ("ladder --corpus synth-clips --root SET --fps -1", "frame rate -1 (allowed: above 0)"),
+        ("ladder --corpus synth-clips --root SET --fps 30", "--fps for clips of synth-clips, which state their own"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    words: str, says: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = words.replace("CLIP", str(clip)).replace("SET", str(clip.parents[2]))
+    refused(list(named.split()), 2, says, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
         ("roi-sweep --model absent --name a/b", "table name 'a/b' (allowed: letters, digits and ._+- after the first)"),
         ("roi-sweep --model absent --budget vmaf=1 --name ../a", "table name '../a'"),
         ("eval --images absent --masks absent --name a/b", "--name 'a/b' (allowed: what a file can be called"),
