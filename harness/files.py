@@ -33,11 +33,8 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
+        _refuse_other(path)
         place, stream = real_place(path), is_stream(path)
-        if path.exists() and not (path.is_file() or stream):
-            raise InputError(f"cannot write {path}: it is a socket or a disk (allowed: a file, a FIFO or a device)")
         folder = Path(tempfile.gettempdir()) if stream else place.parent  # beside a device nobody may write
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
@@ -62,6 +59,14 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_other(path: Path) -> None:
+    """`InputError` for what is there and cannot be written as a file is."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
+    if path.exists() and not (path.is_file() or is_stream(path)):
+        raise InputError(f"cannot write {path}: it is a socket or a disk (allowed: a file, a FIFO or a device)")
 
 
 def is_stream(path: Path) -> bool:
@@ -102,9 +107,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     midway.
     """
     place = Path(path).resolve()
-    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-        found = "holds files already" if place.is_dir() else "is a file"
-        raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
+    _refuse_full(path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(place.parent)
@@ -119,6 +122,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_full(path: Path) -> None:
+    place = Path(path).resolve()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        found = "holds files already" if place.is_dir() else "is a file"
+        raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
 
 
 @contextmanager
@@ -164,6 +174,18 @@ def check_writable(path: Path) -> None:
         tempfile.NamedTemporaryFile(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder).close()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> None:
+    """`InputError` when `whole_file` could not write `path`; nothing is left behind."""
+    check_writable(path)
+    _refuse_other(Path(path))
+
+
+def check_new_folder(path: Path) -> None:
+    """`InputError` when `whole_folder` could not write `path`; nothing is left behind."""
+    _refuse_full(path)
+    check_writable(path)
 
 
 def _umask() -> int:

@@ -70,6 +70,8 @@ def ladder(
     from rich.markdown import Markdown
 
     from harness.cells import markdown
+    from harness.files import check_writable
+    from harness.jobs import executor_maker
     from harness.models.registry import PRODUCTION
     from harness.tables import table_json
 
@@ -83,6 +85,8 @@ def ladder(
         tuple(vmaf_models or usual.vmaf_models),
         parse_metrics(metrics, usual.metrics),
     )
+    executor_maker(executor)  # refused here in a dry run too, as an --out that is a file
+    check_writable(out / "encodes.csv")
     if fps:
         _check_rate(fps, corpus, root, clips or ())
     if dry_run:

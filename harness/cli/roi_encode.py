@@ -122,11 +122,12 @@ def roi_encode(
     from harness.models.registry import PRODUCTION
     from harness.models.sources import find_source
     from harness.roi.encoders import Settings
-    from harness.roi.export import EXPORTS
+    from harness.roi.export import EXPORTS, check_export
     from harness.roi.laws import Law
+    from harness.roi.preview import check_preview
     from harness.studies.roi.auto import Target
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
-    from harness.studies.roi.encode import parse_knob
+    from harness.studies.roi.encode import _check_targets, parse_knob
     from harness.studies.roi.probes import PROBE
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
@@ -146,10 +147,15 @@ def roi_encode(
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
+        check_export(*export)
+    if preview:
+        check_preview(preview)
     wanted = [*(clips or []), *(map(readable, read_list(clip_list)) if clip_list else [])]
     outs = pair_up(wanted, encoder, out, out_dir)
     if len(wanted) > 1 and (preview or export):
         raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")
+    named = {"--preview": preview, "--export-map": export[1] if export else None}
+    beside = {name: path for name, path in named.items() if path}
     source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
     codes, found = [0], []
     with stages({"": "frames"}) as report:
@@ -159,6 +165,7 @@ def roi_encode(
                 with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
+                        _check_targets(place, {"--out": place_out, **beside})  # as roi_encode does itself
                         planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
                         found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(place_out)})
                         if not as_json:

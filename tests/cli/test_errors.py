@@ -175,6 +175,37 @@ def test_an_option_that_would_change_nothing_is_refused(
     refused(list(named.split()), 2, says, monkeypatch, capsys)
 
 
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("score CLIP CLIP --log CLIP", "is the reference clip (allowed: any other path)"),
+        ("score CLIP CLIP --log TMP", "it is a folder (allowed: a file)"),
+        ("score CLIP CLIP --log CLIP/log.json", "cannot write"),
+        ("score CLIP CLIP --overlay TMP/x.txt", "x.txt (allowed: .mp4, .mkv)"),
+        ("score CLIP CLIP --map TMP/x.avi", "x.avi (allowed: a .y4m file, or a folder for PNG files)"),
+        ("score CLIP CLIP --map SET", "holds files already (allowed: an empty or new folder)"),
+        ("roi-encode CLIP --out TMP/o.mkv --preview TMP/a.txt", "a.txt (allowed: a .png of one frame"),
+        ("roi-encode CLIP --out TMP/o.mkv --preview CLIP/a.png", "cannot write"),
+        ("roi-encode CLIP --out TMP/o.mkv --export-map png:TMP", "exists (allowed: a new folder"),
+        ("roi-encode CLIP --out TMP/o.mkv --export-map npz:TMP/o.mkv", "are in one place"),
+        ("roi-encode CLIP --out CLIP", "is the clip (allowed: any other path)"),
+        ("ladder --corpus synth-clips --root SET --executor bogus", "executor 'bogus' (allowed: local, "),
+        ("ladder --corpus synth-clips --root SET --out CLIP", "cannot write"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    words: str, says: str, dry: list[str], clip: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, path in {"CLIP": clip, "SET": clip.parents[2], "TMP": tmp_path}.items():
+        words = words.replace(name, str(path))
+    model = "centre-prior" if words.startswith("roi") else "saliency_student_v1"
+    refused([*words.split(), "--model", model, *dry], 2, says, monkeypatch, capsys)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
