@@ -40,7 +40,7 @@ lint: $(VENV)/dev.done
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Python {sys.version.split()[0]} found, 3.11 or newer is needed: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/base.done: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
@@ -50,5 +50,6 @@ $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,train,dask,slurm,s3,fast]'
 	touch $@ $(VENV)/base.done
 
+# Not runs/: there lie the checkpoints of training.
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newer demo runs build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-oldest .venv-newer demo build dist .mypy_cache .ruff_cache .pytest_cache

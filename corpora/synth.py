@@ -19,7 +19,7 @@ from harness.files import read_text, whole_folder
 
 GENERATION = 1  # raised whenever the same options would give other pixels
 RECORD = "synth.json"
-SMALLEST = 32
+SMALLEST, LARGEST = 32, 8192  # pictures with more pixels than that squared are not read
 FPS = 25
 
 Progress = Callable[[int, int], None]
@@ -50,7 +50,7 @@ def write_images(out: Path, options: ImageOptions = ImageOptions(), progress: Pr
     Every fourth image has low contrast. An existing folder written with the same options is kept as it is;
     any other content there is an `InputError`.
     """
-    _check(options.count, options.size, "images")
+    check_images(options)
 
     def fill(folder: Path) -> None:
         for kind in ("images", "masks"):
@@ -71,11 +71,7 @@ def write_clips(out: Path, options: ClipOptions = ClipOptions(), progress: Progr
 
     Clips take turns: a still camera, a panning one, an object of low contrast. Existing content as in `write_images`.
     """
-    _check(options.count, options.size, "clips")
-    if options.frames < 1:
-        raise InputError(f"{options.frames} frames in a clip (allowed: 1 or more)")
-    if options.size[0] % 2 or options.size[1] % 2:
-        raise InputError(f"clips of {options.size[0]}x{options.size[1]} pixels (allowed: even sides, for 4:2:0)")
+    check_clips(options)
 
     def fill(folder: Path) -> None:
         (folder / "clips").mkdir()
@@ -95,6 +91,20 @@ def write_clips(out: Path, options: ClipOptions = ClipOptions(), progress: Progr
                 _mask_image(mask).save(folder / f"masks/{name}/{number:05}.png")
 
     return _whole_folder(Path(out) / "synth-clips", {"generation": GENERATION, **asdict(options)}, fill)
+
+
+def check_images(options: ImageOptions) -> None:
+    """`InputError` for what `write_images` would refuse before it writes."""
+    _check(options.count, options.size, "images")
+
+
+def check_clips(options: ClipOptions) -> None:
+    """`InputError` for what `write_clips` would refuse before it writes."""
+    _check(options.count, options.size, "clips")
+    if options.frames < 1:
+        raise InputError(f"{options.frames} frames in a clip (allowed: 1 or more)")
+    if options.size[0] % 2 or options.size[1] % 2:
+        raise InputError(f"clips of {options.size[0]}x{options.size[1]} pixels (allowed: even sides, for 4:2:0)")
 
 
 def _each(write: Callable[[int], None], count: int, progress: Progress | None) -> None:
@@ -135,8 +145,8 @@ def _mask_image(mask: NDArray[np.bool_]) -> Image.Image:
 def _check(count: int, size: tuple[int, int], what: str) -> None:
     if count < 1:
         raise InputError(f"{count} {what} (allowed: 1 or more)")
-    if min(size) < SMALLEST:
-        raise InputError(f"{what} of {size[0]}x{size[1]} pixels (allowed: sides of {SMALLEST} or more)")
+    if min(size) < SMALLEST or max(size) > LARGEST:
+        raise InputError(f"{what} of {size[0]}x{size[1]} pixels (allowed: sides of {SMALLEST} to {LARGEST})")
 
 
 def _whole_folder(folder: Path, record: dict[str, object], fill: Callable[[Path], None]) -> Path:

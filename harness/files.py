@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,19 @@ MOST_BYTES = 1 << 30  # of a text file: a film's libvmaf log has a tenth of that
 def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
+    A link stays, and what it leads to is replaced. A FIFO or a device stays too, and is written to once all is there.
+
     Raises `InputError` when `path` is a folder or its own cannot be written, `HarnessError` when the disk fails midway,
     and with `anew` `FileExistsError` when another was first to put a file there.
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent)
-        descriptor, name = tempfile.mkstemp(prefix=part_prefix(path.stem), suffix=path.suffix, dir=path.parent)
+        _refuse_other(path)
+        place, stream = real_place(path), is_stream(path)
+        folder = Path(tempfile.gettempdir()) if stream else place.parent  # beside a device nobody may write
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        descriptor, name = tempfile.mkstemp(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     os.close(descriptor)
@@ -41,14 +46,44 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[Path]:
     temporary.chmod(0o666 & ~_umask())
     try:
         yield temporary
-        if not (anew and _linked(temporary, path)):
-            temporary.replace(path)
+        if anew and stream:
+            raise FileExistsError(path)
+        if stream:
+            with temporary.open("rb") as whole, place.open("wb") as taker:
+                shutil.copyfileobj(whole, taker)
+        elif not (anew and _linked(temporary, place)):
+            temporary.replace(place)
     except FileExistsError:
         raise
     except OSError as error:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_other(path: Path) -> None:
+    """`InputError` for what is there and cannot be written as a file is."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder (allowed: a file)")
+    if path.exists() and not (path.is_file() or is_stream(path)):
+        raise InputError(f"cannot write {path}: it is a socket or a disk (allowed: a file, a FIFO or a device)")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is there, or a link to it, is a FIFO or a character device: to be written to, never replaced."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def real_place(path: Path) -> Path:
+    """Where a link leads; any other path as it is."""
+    with suppress(OSError):  # a name may be too long
+        if Path(path).is_symlink():
+            return Path(os.path.realpath(path))
+    return Path(path)
 
 
 def _linked(temporary: Path, path: Path) -> bool:
@@ -72,9 +107,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     midway.
     """
     place = Path(path).resolve()
-    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-        found = "holds files already" if place.is_dir() else "is a file"
-        raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
+    _refuse_full(path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(place.parent)
@@ -89,6 +122,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise HarnessError(f"writing {path} failed: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_full(path: Path) -> None:
+    place = Path(path).resolve()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        found = "holds files already" if place.is_dir() else "is a file"
+        raise InputError(f"folder {path} {found} (allowed: an empty or new folder)")
 
 
 @contextmanager
@@ -126,10 +166,26 @@ def check_writable(path: Path) -> None:
     path = Path(path)
     try:
         path.exists()  # a name may be too long
-        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if is_stream(path):
+            if not os.access(path, os.W_OK):
+                raise InputError(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+            return
+        folder = next(folder for folder in real_place(path).absolute().parents if folder.exists())
         tempfile.NamedTemporaryFile(prefix=part_prefix(path.stem), suffix=path.suffix, dir=folder).close()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> None:
+    """`InputError` when `whole_file` could not write `path`; nothing is left behind."""
+    check_writable(path)
+    _refuse_other(Path(path))
+
+
+def check_new_folder(path: Path) -> None:
+    """`InputError` when `whole_folder` could not write `path`; nothing is left behind."""
+    _refuse_full(path)
+    check_writable(path)
 
 
 def _umask() -> int:

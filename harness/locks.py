@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.files import is_stream, real_place
 
 FILE = ".lock"
 PAUSE, LONGEST = 0.02, 200
@@ -47,9 +48,13 @@ def folder_held(folder: Path, act: str = "", seconds: float = 0.0) -> Iterator[N
 
 @contextlib.contextmanager
 def file_held(path: Path, act: str = "", seconds: float = 0.0) -> Iterator[None]:
-    """Hold a file that takes long to write, as `folder_held` does a folder."""
+    """Hold a file that takes long to write, as `folder_held` does a folder; a FIFO or a device keeps nothing."""
     path = Path(path)
-    with _held(path.with_name(f".{path.name[:LONGEST]}{FILE}"), path, act, seconds):
+    if is_stream(path):
+        yield
+        return
+    place = real_place(path)  # a file is one, by whatever links it is called
+    with _held(place.with_name(f".{place.name[:LONGEST]}{FILE}"), path, act, seconds):
         yield
 
 

@@ -84,8 +84,7 @@ class Table:
     written: str = ""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise InputError(f"table name {self.name!r} (allowed: letters, digits and ._+- after the first)")
+        check_name(self.name)
         if not _KIND.fullmatch(self.kind):
             raise InputError(f"table kind {self.kind!r} (allowed: two or more words in small letters, as eval.numbers)")
 
@@ -93,6 +92,12 @@ class Table:
         """As a notebook shows it."""
         shown = self.rows.to_html(index=False, escape=True, na_rep="–", max_rows=MOST_ROWS, border=0)
         return f"<p><b>{html.escape(self.title)}</b></p>{shown}"
+
+
+def check_name(name: str) -> None:
+    """`InputError` for what a table's files cannot be called."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"table name {name!r} (allowed: letters, digits and ._+- after the first)")
 
 
 def write_table(table: Table, folder: Path, suffix: str = ".csv") -> list[Path]:

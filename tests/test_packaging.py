@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from itertools import chain
+from pathlib import Path
+
+import pytest
 
 from tests.helpers import ROOT
 
@@ -26,6 +31,26 @@ def _numbers(version: str) -> tuple[int, ...]:
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
+
+
+def make(*words: object) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("make"):
+        pytest.skip("no make")
+    return subprocess.run(["make", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_cleaning_keeps_what_was_trained() -> None:
+    done = make("-n", "clean")
+    assert done.returncode == 0 and ".venv" in done.stdout.split() and "runs" not in done.stdout.split()
+
+
+def test_half_an_environment_is_removed_and_made_again(tmp_path: Path) -> None:
+    python, folder = tmp_path / "python", tmp_path / "venv"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit\nmkdir -p "$3/bin" && touch "$3/bin/python"\nexit 1\n')
+    python.chmod(0o755)  # as one without ensurepip does
+    words = f"VENV={folder}", f"PYTHON={python}", folder / "bin" / "python"
+    assert make(*words).returncode == 2 and not folder.exists()
+    assert make(*words).returncode == 2
 
 
 def test_the_oldest_versions_are_the_lower_bounds() -> None:

@@ -149,10 +149,12 @@ def synth(
 
     Example: `harness corpora synth /tmp/corpora --images 8 --clips 1`
     """
-    from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images
+    from corpora.synth import ClipOptions, ImageOptions, check_clips, check_images, write_clips, write_images
 
     image_options = ImageOptions(images, parse_size(size), seed)
     clip_options = ClipOptions(clips, frames, parse_size(clip_size), seed)
+    check_images(image_options)
+    check_clips(clip_options)  # before any image is drawn
     with stages({"images": "images", "clips": "clips"}) as report:
         image_folder = write_images(out, image_options, lambda done, total: report("images", done, total))
         clip_folder = write_clips(out, clip_options, lambda done, total: report("clips", done, total))

@@ -140,6 +140,8 @@ def _own_set(images: Path | None, masks: Path | None, name: str | None) -> dict[
         return {}
     if images is None or masks is None:
         raise InputError("--images, --masks and --name describe one set (allowed: the first two together)")
+    if name and (name != Path(name).name or name == ".."):  # files and folders are called so
+        raise InputError(f"--name {name!r} (allowed: what a file can be called, without a /)")
     shared = images.resolve().parent == masks.resolve().parent
     return {name or (images.resolve().parent if shared else images.resolve()).name: (images, masks)}
 

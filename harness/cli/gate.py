@@ -12,7 +12,7 @@ from rich.text import Text
 import harness
 from harness.cli import complete
 from harness.cli.events import long
-from harness.cli.options import EXECUTORS, AsJson, Policy, Root, Workers
+from harness.cli.options import EXECUTORS, AsJson, Policy, Root, Workers, given_options
 from harness.cli.progress import remark, stages
 from harness.cli.terminal import terminal
 from harness.errors import InputError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.gate.verdict import Verdict
 
 TEXT = "text"
+MEASURING, PAIR = ("root", "workers", "executor"), ("incumbent", "profile")  # what tables at hand have settled
 COLOURS = {"PASS": "green", "PROMOTE": "green", "FAIL": "red", "HOLD": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -73,12 +74,20 @@ def gate(
 
     Example: `harness gate --candidate saliency_student_v2 --profile demo`
     """
-    if context.invoked_subcommand:
+    given = given_options(context)
+    if inner := context.invoked_subcommand:
+        if given:
+            raise InputError(f"{' and '.join(given.values())} before {inner} (allowed: after it, what it has itself)")
         return
     from harness.gate.formats import rendered
     from harness.models.registry import PRODUCTION
 
     _check_format(form, as_json)
+    unused = (*MEASURING, *(() if candidate else PAIR)) if tables else ()
+    if lost := [given[name] for name in unused if name in given]:
+        raise InputError(
+            f"{' and '.join(lost)} beside --from (allowed: --policy, and --candidate with --incumbent and --profile)"
+        )
     rules = harness.load_policy(policy)
     if tables:
         verdict = harness.judge_folders(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,10 +31,12 @@ from harness.cli.options import (
     Store,
     VmafModels,
     parse_metrics,
+    parse_rate,
 )  # fmt: skip
 from harness.cli.output import print_json, say
 from harness.cli.progress import progress
 from harness.cli.terminal import terminal
+from harness.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +70,8 @@ def ladder(
     from rich.markdown import Markdown
 
     from harness.cells import markdown
+    from harness.files import check_writable
+    from harness.jobs import executor_maker
     from harness.models.registry import PRODUCTION
     from harness.tables import table_json
 
@@ -80,6 +85,10 @@ def ladder(
         tuple(vmaf_models or usual.vmaf_models),
         parse_metrics(metrics, usual.metrics),
     )
+    executor_maker(executor)  # refused here in a dry run too, as an --out that is a file
+    check_writable(out / "encodes.csv")
+    if fps:
+        _check_rate(fps, corpus, root, clips or ())
     if dry_run:
         from harness.studies.score.dry_run import dry_ladder
 
@@ -111,3 +120,12 @@ def ladder(
         console.print(Markdown(f"**{table.title}**\n\n{markdown(table.rows)}"))
     say(f"tables and rows in {out}")
     failures.leave()
+
+
+def _check_rate(fps: str, corpus: str, root: Path | None, clips: Sequence[str]) -> None:
+    """`InputError` for what is no rate, and for one where every clip states its own."""
+    from corpora.loader import load_clips
+
+    parse_rate(fps)
+    if not any(clip.frames.is_dir() for clip in load_clips(corpus, root, clips)):
+        raise InputError(f"--fps for clips of {corpus}, which state their own (allowed for: folders of pictures)")

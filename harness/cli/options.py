@@ -6,6 +6,7 @@ What may be given several times is repeated (`--crf 22 --crf 27`); nothing is a 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -131,6 +132,30 @@ WorkingSize = Annotated[str, typer.Option("--working-size", help=f"{_SIZES}.")]
 WorkingSizes = Annotated[
     list[str] | None, typer.Option("--working-size", help=f"{_SIZES}; repeatable [default: native].")
 ]
+
+
+def given_options(context: typer.Context) -> dict[str, str]:
+    """The options that the command line gives, as they are typed there, by parameter; not those of a project file."""
+    return {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if (source := context.get_parameter_source(option.name)) and source.name == "COMMANDLINE"
+    }
+
+
+def parse_rate(text: str) -> Fraction:
+    """A frame rate; `InputError` says what is allowed.
+
+    >>> parse_rate("30000/1001")
+    Fraction(30000, 1001)
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"frame rate {text!r} (allowed: a number or a fraction such as 30000/1001)") from error
+    if rate <= 0:
+        raise InputError(f"frame rate {text} (allowed: above 0)")
+    return rate
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -20,6 +20,14 @@ from harness.files import is_url, read_toml
 NAME = "harness.toml"
 ENVIRONMENT = {"root": "HARNESS_CORPORA", "models": "HARNESS_MODELS"}  # what they set wins over the file
 ACTS = {("results stale", "root")}  # there it asks for more work
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # by what stands in an option's type: what a file may say for it
+    "Literal": ((), "text"),
+    "Path": ((), "a path, as text"),
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((int, float), "text, or a number"),
+}
 ONLY_FLAGS = ("keys", "json", "check", "help", "version")  # whom to trust is not for a folder to say; the rest are acts
 
 
@@ -65,7 +73,8 @@ def settings(project: ProjectFile, group: Any, known: Mapping[str, Any]) -> list
     """What `project` sets for the commands of `group`, the click group of the application; tables name `known` ones.
 
     Raises:
-        InputError: For a name that is no such option or command, with what is allowed.
+        InputError: For a name that is no such option or command, or a value that the option cannot have, with what is
+            allowed.
     """
     general = {key: value for key, value in project.content.items() if not isinstance(value, dict)}
     for key in general:
@@ -74,6 +83,9 @@ def settings(project: ProjectFile, group: Any, known: Mapping[str, Any]) -> list
     tables = {key: value for key, value in project.content.items() if isinstance(value, dict)}
     if unknown := sorted(tables.keys() - known.keys()):
         raise InputError(f"{project.path}: [{unknown[0]}] is no command (allowed: {_listed(known)})")
+    for name, table in tables.items():
+        if name in group.commands:  # of the others nothing is known here
+            _refuse_unknown(project, table, group.commands[name], (name,))
     found = list[Setting]()
     for words, command in _leaves(group):
         own = {key: value for key, value in _own(project, tables, words).items() if not isinstance(value, dict)}
@@ -86,7 +98,9 @@ def settings(project: ProjectFile, group: Any, known: Mapping[str, Any]) -> list
         hints = _types(command)
         for name, value in (general | own).items():
             if name in parameters and (name in own or (" ".join(words), name) not in ACTS):
-                typed = _typed(value, str(hints.get(parameters[name], "")), project.path.parent)
+                place = f"[{'.'.join(words)}] " if name in own else ""
+                where = f"{project.path}: {place}{name}"
+                typed = _typed(value, str(hints.get(parameters[name], "")), project.path.parent, where)
                 winner = ENVIRONMENT.get(name)
                 overruled = winner if winner and os.environ.get(winner) else None
                 found.append(Setting(" ".join(words), name, typed, overruled))
@@ -105,6 +119,20 @@ def defaults(found: list[Setting], group: Any) -> dict[str, Any]:
             place = place.setdefault(word, {})
         place[names[one.command][one.option]] = one.value
     return nested
+
+
+def _refuse_unknown(project: ProjectFile, table: Mapping[str, Any], command: Any, words: tuple[str, ...]) -> None:
+    """`InputError` for a table inside that is no command, and for an option of a group, which has none."""
+    inner = getattr(command, "commands", {})
+    for key, value in table.items():
+        place = ".".join((*words, key))
+        if key in inner and isinstance(value, dict):
+            _refuse_unknown(project, value, inner[key], (*words, key))
+        elif isinstance(value, dict):
+            allowed = _listed(inner) if inner else f"options of {' '.join(words)}, no table"
+            raise InputError(f"{project.path}: [{place}] is no command (allowed: {allowed})")
+        elif key not in inner and not command.callback:
+            raise InputError(f"{project.path}: [{'.'.join(words)}] {key!r} is no command (allowed: {_listed(inner)})")
 
 
 def _own(project: ProjectFile, tables: Mapping[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
@@ -141,13 +169,19 @@ def _types(command: Any) -> dict[str, Any]:
     return typing.get_type_hints(getattr(function, "__wrapped__", function))
 
 
-def _typed(value: Any, hint: str, folder: Path) -> Any:
-    """One value stands for a list of one, and a relative path for one in the file's folder."""
-    if "list[" in hint and not isinstance(value, list):
-        value = [value]
+def _typed(value: Any, hint: str, folder: Path, where: str) -> Any:
+    """One value stands for a list of one, and a relative path for one in the file's folder; `InputError` for a value
+    of another type than the option's, but for text, which is read as a flag's."""
+    several = "list[" in hint
+    taken, said = next((kind for name, kind in KINDS.items() if name in hint), ((bool,), "text, true or false"))
+    if isinstance(value, list) and not several:
+        raise InputError(f"{where} is a list (allowed: {said})")
+    values = value if isinstance(value, list) else [value]
+    if wrong := [one for one in values if type(one) not in (str, *taken)]:
+        raise InputError(f"{where} = {wrong[0]!r} (allowed: {said}{', or a list of such' * several})")
     if "Path" in hint:
-        return [_found(one, folder) for one in value] if isinstance(value, list) else _found(value, folder)
-    return value
+        values = [_found(one, folder) for one in values]
+    return values if several else values[0]
 
 
 def _found(path: str, folder: Path) -> str:

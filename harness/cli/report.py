@@ -23,8 +23,12 @@ def report(
 
     Example: `harness report runs/gate/verdict.json`
     """
+    from harness.files import check_apart
     from harness.gate.report import write_report
     from harness.gate.verdict import read_verdict
 
-    target = out or verdict.parent / "report.html"
-    typer.echo(f"wrote {write_report(read_verdict(verdict), target, verdict.parent / 'evidence')}")
+    target, evidence = out or verdict.parent / "report.html", verdict.parent / "evidence"
+    found = read_verdict(verdict)
+    files = {f"evidence {path.name}": path for path in sorted(evidence.rglob("*")) if path.is_file()}
+    check_apart({"verdict": verdict, **files}, {"--out": target})
+    typer.echo(f"wrote {write_report(found, target, evidence)}")

@@ -22,6 +22,7 @@ from harness.cli.options import (
     Preset,
     Size,
     WorkingSize,
+    given_options,
     parse_size,
     readable,
 )  # fmt: skip
@@ -31,8 +32,11 @@ from harness.cli.terminal import terminal
 from harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
+    from harness.roi.encoders import Settings
     from harness.studies.roi.auto import Tuned
     from harness.studies.roi.encode import Steered
+
+OVERRULED = {"crf": "--crf", "global_quality": "--crf", "preset": "--preset"}  # the last only where it is given
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def roi_encode(
+    context: typer.Context,
     clips: Annotated[
         list[Path] | None,
         typer.Argument(help="Containers, y4m, .yuv, folders of pictures, a FIFO, URLs; - is a pipe.", parser=readable),
@@ -117,17 +122,21 @@ def roi_encode(
     from harness.models.registry import PRODUCTION
     from harness.models.sources import find_source
     from harness.roi.encoders import Settings
-    from harness.roi.export import EXPORTS
+    from harness.roi.export import EXPORTS, check_export
     from harness.roi.laws import Law
+    from harness.roi.preview import check_preview
     from harness.studies.roi.auto import Target
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
-    from harness.studies.roi.encode import parse_knob
+    from harness.studies.roi.encode import _check_targets, parse_knob
     from harness.studies.roi.probes import PROBE
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
     if any(not name or not value for name, value in pairs) or len(dict(pairs)) < len(pairs):
         raise InputError(f"--option {' '.join(option or [])} (allowed: NAME=VALUE, each name once)")
     settings = Settings(crf, bitrate, preset or None, pairs, two_pass)
+    _refuse_overruled(settings)
+    if share and "strength" in given_options(context):
+        raise InputError(f"--strength {strength} beside --share {share} (allowed: one of them)")
     knob, pays = parse_knob(strength, budget, share)
     asked = Law.parse(law)
     steering = harness.Steering(harness.WorkingSize.parse(working_size), knob, smoothing, asked, pays)
@@ -138,10 +147,15 @@ def roi_encode(
         if name not in EXPORTS or not path:
             raise InputError(f"--export-map {export_map!r} (allowed: FORMAT:PATH, FORMAT one of {', '.join(EXPORTS)})")
         export = (name, Path(path))
+        check_export(*export)
+    if preview:
+        check_preview(preview)
     wanted = [*(clips or []), *(map(readable, read_list(clip_list)) if clip_list else [])]
     outs = pair_up(wanted, encoder, out, out_dir)
     if len(wanted) > 1 and (preview or export):
         raise InputError(f"--preview or --export-map with {len(wanted)} clips (allowed: with one)")
+    named = {"--preview": preview, "--export-map": export[1] if export else None}
+    beside = {name: path for name, path in named.items() if path}
     source, shape = find_source(model or PRODUCTION), parse_size(size) if size else None
     codes, found = [0], []
     with stages({"": "frames"}) as report:
@@ -151,6 +165,7 @@ def roi_encode(
                 with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
+                        _check_targets(place, {"--out": place_out, **beside})  # as roi_encode does itself
                         planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
                         found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(place_out)})
                         if not as_json:
@@ -180,6 +195,14 @@ def roi_encode(
     if as_json:
         print_json({"encodes": found})
     raise typer.Exit(worst(codes))
+
+
+def _refuse_overruled(settings: Settings) -> None:
+    """`InputError` for an --option whose place the encoder gives to what another option says, or to its default."""
+    for name, value in settings.options:
+        flag = OVERRULED.get(name)
+        if flag and (flag != "--preset" or settings.preset):
+            raise InputError(f"--option {name}={value} would give way to {flag} (allowed: {flag} alone)")
 
 
 def _show(result: Steered) -> None:

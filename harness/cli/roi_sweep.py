@@ -99,7 +99,9 @@ def roi_sweep(
     from harness.cells import markdown
     from harness.locks import folder_held
     from harness.models.registry import PRODUCTION
+    from harness.tables import check_name
 
+    check_name(name)
     usual, failures = harness.SweepPlan((PRODUCTION,)), Failures(keep_going)
     words: dict[str, Any] = {
         "models": tuple(models or usual.models),

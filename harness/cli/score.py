@@ -35,6 +35,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.media.open import Clip
     from harness.studies.score.dry_run import DryScore
+    from harness.studies.score.outputs import ScoreOutputs
     from harness.studies.score.pair import Score
 
 SHOWN = re.compile(r"vmaf.*|psnr_y|float_ssim|float_ms_ssim|xpsnr_y|saliency_mean.*")
@@ -110,6 +111,7 @@ def score(
     )
     outputs = harness.ScoreOutputs(log, map_out, overlay)
     first_clip, second_clip = _open_pair((reference, distorted), size, pix_fmt, fps)
+    _check_outputs(outputs, (first_clip, second_clip), models or [PRODUCTION])
     if dry_run:
         from harness.studies.score.dry_run import dry_score
 
@@ -140,6 +142,26 @@ def _open_pair(paths: Sequence[Path], size: str | None, pix_fmt: str | None, fps
         for path, is_raw, has_rate in zip(paths, raw, rated, strict=True)
     )
     return reference, distorted
+
+
+def _check_outputs(outputs: ScoreOutputs, clips: tuple[Clip, Clip], models: Sequence[str]) -> None:
+    """`InputError` for a place where no such output can appear; nothing is left there, so that a dry run asks too."""
+    from harness.files import check_new_folder, check_target
+    from harness.media.map_files import OVERLAY_SUFFIXES
+    from harness.models.registry import find_model
+
+    inputs = {f"{side} clip": clip.info.path for side, clip in zip(("reference", "distorted"), clips, strict=True)}
+    outputs.check_apart(inputs | {f"model {file.name}": file.path for file in map(find_model, models)})
+    if outputs.overlay and outputs.overlay.suffix.lower() not in OVERLAY_SUFFIXES:
+        raise InputError(f"overlay {outputs.overlay} (allowed: {', '.join(OVERLAY_SUFFIXES)})")
+    folder = outputs.maps if outputs.maps and not outputs.maps.suffix else None
+    if outputs.maps and not folder and outputs.maps.suffix.lower() != ".y4m":
+        raise InputError(f"map {outputs.maps} (allowed: a .y4m file, or a folder for PNG files)")
+    if folder:
+        check_new_folder(folder)
+    for path in (outputs.log, outputs.maps, outputs.overlay):
+        if path and path is not folder:
+            check_target(path)
 
 
 def _range(text: str | None) -> tuple[int, int | None]:

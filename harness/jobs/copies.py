@@ -16,6 +16,7 @@ from harness.locks import folder_held
 
 COPIED = "copied.json"
 TOLD_EVERY = 30.0  # seconds
+GONE = (404, 410)  # an HTTP server's answers where it has nothing
 STAMPS = ("ETag", "etag", "md5", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 """What file systems say of a file that changes with its content; one that says none of it is copied each time."""
 
@@ -37,7 +38,7 @@ def local_copy(url: str, cache: Path, announce: Callable[[str], None] = lambda l
     """
     system, root = open_url(url, "input")
     with told(f"cannot read {url}"):
-        there = {root: system.info(root)} if system.isfile(root) else system.find(root, detail=True)
+        there = _found(system, root)
     if not there:
         raise InputError(f"nothing lies at {url} (allowed: a file, or a folder that holds some)")
     folder = cache / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -50,6 +51,28 @@ def local_copy(url: str, cache: Path, announce: Callable[[str], None] = lambda l
         _remove_others(target, {item.here for item in items})
         _renew(url, target, items, system.get_file, announce)
     return target
+
+
+def _found(system: Any, root: str) -> dict[str, Mapping[str, Any]]:
+    """Every file there, with what its file system says of it; none only where that says that there is none."""
+    try:
+        info = system.info(root)  # `isfile` and `find` say of a host that cannot be reached that nothing lies there
+    except FileNotFoundError as error:
+        if cause := _unasked(error):
+            raise cause from error
+        info = None
+    if info and info["type"] == "file":
+        return {root: info}
+    found: dict[str, Mapping[str, Any]] = system.find(root, detail=True)
+    return found
+
+
+def _unasked(error: FileNotFoundError) -> BaseException | None:
+    """Why a file system could not even ask, which fsspec's for HTTP tells as a file that is not there."""
+    cause = error.__cause__
+    if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in GONE:
+        return None
+    return cause if isinstance(cause, OSError) or type(cause).__module__.startswith("aiohttp") else None
 
 
 @dataclass(frozen=True)

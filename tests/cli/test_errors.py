@@ -153,6 +153,74 @@ def test_a_value_that_is_said_twice_is_not_chosen_from(
     refused(words.replace("CLIP", str(clip)).split(), 2, "once)", monkeypatch, capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "roi-encode CLIP --strength 4 --share 0.25:0.4",
+            "--strength 4 beside --share 0.25:0.4 (allowed: one of them)",
+        ),
+        ("roi-encode CLIP --option crf=20 --crf 30", "--option crf=20 would give way to --crf (allowed: --crf alone)"),
+        ("roi-encode CLIP --option crf=20", "--option crf=20 would give way to --crf"),  # and to its default
+        ("roi-encode CLIP --option preset=slow --preset fast", "--option preset=slow would give way to --preset"),
+        ("ladder --corpus synth-clips --root SET --fps abc", "frame rate 'abc' (allowed: a number or a fraction"),
+        ("ladder --corpus synth-clips --root SET --fps -1", "frame rate -1 (allowed: above 0)"),
+        ("ladder --corpus synth-clips --root SET --fps 30", "--fps for clips of synth-clips, which state their own"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    words: str, says: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = words.replace("CLIP", str(clip)).replace("SET", str(clip.parents[2]))
+    refused(list(named.split()), 2, says, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("score CLIP CLIP --log CLIP", "is the reference clip (allowed: any other path)"),
+        ("score CLIP CLIP --log TMP", "it is a folder (allowed: a file)"),
+        ("score CLIP CLIP --log CLIP/log.json", "cannot write"),
+        ("score CLIP CLIP --overlay TMP/x.txt", "x.txt (allowed: .mp4, .mkv)"),
+        ("score CLIP CLIP --map TMP/x.avi", "x.avi (allowed: a .y4m file, or a folder for PNG files)"),
+        ("score CLIP CLIP --map SET", "holds files already (allowed: an empty or new folder)"),
+        ("roi-encode CLIP --out TMP/o.mkv --preview TMP/a.txt", "a.txt (allowed: a .png of one frame"),
+        ("roi-encode CLIP --out TMP/o.mkv --preview CLIP/a.png", "cannot write"),
+        ("roi-encode CLIP --out TMP/o.mkv --export-map png:TMP", "exists (allowed: a new folder"),
+        ("roi-encode CLIP --out TMP/o.mkv --export-map npz:TMP/o.mkv", "are in one place"),
+        ("roi-encode CLIP --out CLIP", "is the clip (allowed: any other path)"),
+        ("ladder --corpus synth-clips --root SET --executor bogus", "executor 'bogus' (allowed: local, "),
+        ("ladder --corpus synth-clips --root SET --out CLIP", "cannot write"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    words: str, says: str, dry: list[str], clip: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, path in {"CLIP": clip, "SET": clip.parents[2], "TMP": tmp_path}.items():
+        words = words.replace(name, str(path))
+    model = "centre-prior" if words.startswith("roi") else "saliency_student_v1"
+    refused([*words.split(), "--model", model, *dry], 2, says, monkeypatch, capsys)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("roi-sweep --model absent --name a/b", "table name 'a/b' (allowed: letters, digits and ._+- after the first)"),
+        ("roi-sweep --model absent --budget vmaf=1 --name ../a", "table name '../a'"),
+        ("eval --images absent --masks absent --name a/b", "--name 'a/b' (allowed: what a file can be called"),
+        ("eval --images absent --masks absent --name ..", "--name '..'"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused_before_the_work(
+    words: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(list(words.split()), 2, says, monkeypatch, capsys)
+
+
 @pytest.mark.parametrize("option", ["--out", "--preview", "--export-map"])
 def test_roi_encode_never_writes_over_its_source(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -102,12 +102,32 @@ def test_config_shows_the_file(inner: Path) -> None:
         ("[roi-encode]\ncrfs = 1", r"\[roi-encode\] 'crfs' is no option of it"),
         ("[corpora]\nverify = 3", r"corpora.verify is a value"),
         ("encoder =", "is not TOML"),
+        ("root = 5", r"toml: root = 5 .allowed: a path, as text"),
+        ("root = true", "root = True .allowed: a path"),
+        ("[ladder]\nout = 3", r"\[ladder\] out = 3 .allowed: a path, as text"),
+        ("[ladder]\nevery = 2.5", r"\[ladder\] every = 2.5 .allowed: a whole number"),
+        ("[ladder]\ncrf = [22, true]", r"\[ladder\] crf = True .allowed: a whole number, or a list of such"),
+        ("[ladder]\nout = ['a', 'b']", r"\[ladder\] out is a list .allowed: a path, as text"),
+        ("[eval]\nquiet = 1", r"\[eval\] quiet = 1 .allowed: text, true or false"),
+        ("[roi-encode]\nstrength = 2026-01-01", r"\[roi-encode\] strength = .*allowed: text, or a number"),
+        ("[corpora.veryfy]\nroot = 'x'", r"\[corpora.veryfy\] is no command .allowed: fetch, list, synth, verify"),
+        ("[gate.dif]\nall = true", r"\[gate.dif\] is no command .allowed: diff, "),
+        ("[corpora]\nroot = 'x'", r"\[corpora\] 'root' is no command .allowed: fetch, list, synth, verify"),
+        ("[eval.corpus]\nroot = 'x'", r"\[eval.corpus\] is no command .allowed: options of eval, no table"),
+        ("[gate.diff.x]\nroot = 'x'", r"\[gate.diff.x\] is no command .allowed: options of gate diff, no table"),
     ],
 )
 def test_what_the_file_may_not_say_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "harness.toml").write_text(text)
     with pytest.raises(InputError, match=message):
         found_in(tmp_path)
+
+
+def test_one_value_a_number_and_text_are_read_as_a_flag_would_be(tmp_path: Path) -> None:
+    (tmp_path / "harness.toml").write_text("[ladder]\ncrf = 20\nevery = '2'\n[roi-encode]\nstrength = 6\ncrf = 28\n")
+    found = {(one.command, one.option): one.value for one in found_in(tmp_path)}
+    assert found["ladder", "crf"] == [20] and found["ladder", "every"] == "2"
+    assert found["roi-encode", "strength"] == 6 and found["roi-encode", "crf"] == 28
 
 
 def test_shared_options_are_those_of_the_options_module() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ import pytest
 import typer
 
 from harness.cli.app import application
-from harness.models.registry import entries
+from harness.models.registry import entries, find_model
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -71,9 +72,66 @@ def test_all_students_are_side_by_side_in_one_run(lines: list[list[str]]) -> Non
     assert Counter(words[1] for _, _, *words in lines if words[0] == "card") == Counter(e["id"] for e in entries())
 
 
-def test_each_student_is_judged_against_the_one_before_it(lines: list[list[str]]) -> None:
+def test_what_is_published_is_judged_again_and_the_newest_against_production(lines: list[list[str]]) -> None:
     gates = {(words[2], words[4]) for _, _, *words in lines if words and words[0] == "gate"}
-    assert gates >= set(zip(students(), students()[1:], strict=False))
+    names = [path.parent.name for path in (ROOT / "results" / "gate").glob("v*-v*/verdict.json")]
+    pairs = {tuple(f"saliency_student_{one}" for one in name.split("-")) for name in names}
+    newest = (find_model("production").name, students()[-1])
+    assert names and {pair for pair in gates if "upstream" not in pair[0]} == pairs | {newest} - {(newest[1],) * 2}
+
+
+def test_the_goals_are_measured_as_they_are_published(lines: list[list[str]]) -> None:
+    (words,) = [words for _, module, *words in lines if module == "benchmarks.goals"]
+    assert [*words[2:8], words[-1]] == "--limit 500 --turns 5 --frames 40 results/speed".split()
+
+
+GATE = f"""#!/bin/sh
+for last; do :; done
+case "$*" in
+*"registry list"* | -c*) exec {shlex.quote(sys.executable)} "$@" ;;
+*"results stale"*) exit "$STALE" ;;
+*) [ -z "$WRITES" ] || echo "{{}}" > "$last/verdict.json"; echo "RUN ${{last##*/}}"; exit "$CODE" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("stale", "code", "writes", "ends"),
+    [
+        (0, 9, "", 0),
+        (1, 0, "yes", 0),
+        (1, 1, "yes", 0),
+        (1, 3, "yes", 0),
+        (1, 1, "", 1),
+        (1, 2, "yes", 2),
+        (1, 143, "yes", 143),
+    ],
+)
+def test_a_gate_that_failed_is_no_hold(stale: int, code: int, writes: str, ends: int, tmp_path: Path) -> None:
+    production = find_model("production").name.rpartition("_")[2]
+    python, pair = tmp_path / "python", f"v1-{students()[-1].rpartition('_')[2]}"
+    python.write_text(GATE)
+    python.chmod(0o755)
+    for name in {pair, f"{production}-{pair[3:]}"}:
+        folder = tmp_path / "results" / "gate" / name
+        (folder / "evidence").mkdir(parents=True)
+        (folder / "evidence" / "images.csv.gz").touch()
+        (folder / "verdict.json").touch()
+    shutil.copy(ROOT / "results" / "repeat", tmp_path / "results")
+    environment = {
+        "PYTHON": str(python),
+        "PYTHONPATH": str(ROOT),
+        "STALE": str(stale),
+        "CODE": str(code),
+        "WRITES": writes,
+    }
+    done = subprocess.run(
+        [tmp_path / "results" / "repeat", "data", "gate"],
+        env={**os.environ, **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == ends, done.stderr
+    assert (f"RUN {pair}" in done.stdout) == bool(stale)
+    assert ("failed: exit 1 and no new verdict" in done.stderr) == (ends == 1)
 
 
 def test_an_unknown_part_is_refused() -> None:

@@ -13,6 +13,7 @@ from corpora.loader import load_clips, load_pairs
 from corpora.scenes import make_scene, pink_noise
 from corpora.synth import ClipOptions, ImageOptions, write_clips, write_images, yuv420
 from harness.errors import InputError
+from tests.helpers.commands import run
 
 IMAGES = ImageOptions(count=8, size=(160, 120))
 CLIPS = ClipOptions(count=3, frames=6, size=(160, 96))
@@ -127,6 +128,21 @@ def test_writing_again_keeps_what_is_there_and_other_options_are_refused(out: Pa
     assert (out / "synth/images/0000.png").stat().st_mtime_ns == stamp
     with pytest.raises(InputError, match=r"synth exists and was not written with these options"):
         write_images(out, ImageOptions(count=9, size=(160, 120)))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--clip-size 3x5", "clips of 3x5 pixels (allowed: sides of 32 to 8192)"),
+        ("--clip-size 321x192", "clips of 321x192 pixels (allowed: even sides"),
+        ("--size 99999x99999", "images of 99999x99999 pixels (allowed: sides of 32 to 8192)"),
+        ("--clip-size 64x8194", "clips of 64x8194 pixels"),
+    ],
+)
+def test_both_sizes_are_checked_before_anything_is_written(words: str, says: str, tmp_path: Path) -> None:
+    done = run("corpora", "synth", tmp_path / "out", "--images", 1, "--clips", 1, "--frames", 1, *words.split())
+    assert isinstance(done.exception, InputError) and says in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_options_and_a_failure_midway_leave_nothing(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from harness.errors import InputError
 from harness.gate.evidence import keep_tables, read_tables
 from harness.gate.judge import judge
 from harness.gate.report import bar_of, overrides_of, power_charts, write_report
-from harness.gate.verdict import Check, Outcome, Verdict
+from harness.gate.verdict import Check, Outcome, Verdict, write_verdict
 from harness.pages.charts import line_chart
 from harness.tables import Table
+from tests.helpers.commands import run
 from tests.helpers.gate import NEW, OLD, POLICY, changed, pair_of, winning_tables
 
 pytestmark = pytest.mark.slow
@@ -69,6 +70,24 @@ def test_the_page_holds_everything_and_fetches_nothing(verdict: Verdict, evidenc
     assert "<script>alert" not in page
     shown = verdict._repr_html_()
     assert all(str(markupsafe.escape(check.name)) in shown for check in verdict.checks) and "<script" not in shown
+
+
+@pytest.mark.parametrize(
+    ("out", "role"),
+    [
+        ("verdict.json", "the verdict"),
+        ("evidence/pair.csv", "the evidence pair.csv"),
+        ("evidence/a.png", "the evidence a.png"),
+    ],
+)
+def test_a_page_is_never_written_over_what_it_shows(
+    out: str, role: str, verdict: Verdict, evidence: Path, tmp_path: Path
+):
+    write_verdict(verdict, tmp_path / "verdict.json")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = run("report", tmp_path / "verdict.json", "--out", evidence / ".." / out)
+    assert isinstance(done.exception, InputError) and f"is {role} (allowed: any other path)" in str(done.exception)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_a_report_without_evidence_still_shows_the_checks(verdict: Verdict, tmp_path: Path):

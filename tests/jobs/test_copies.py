@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import fsspec
@@ -96,12 +98,44 @@ def test_a_url_that_leads_nowhere_is_one_line(url: str, said: str, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_host_that_cannot_be_reached_is_no_empty_one(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    with pytest.raises(HarnessError, match=r"cannot read http://127\.0\.0\.1:1/x\.mp4: .*connect") as refused:
+        local_copy("http://127.0.0.1:1/x.mp4", tmp_path)
+    assert refused.value.exit_code == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"), [(404, InputError, "nothing lies at"), (503, HarnessError, "cannot read .*: 503")]
+)
+def test_only_a_server_that_has_nothing_says_so(
+    status: int, kind: type[HarnessError], says: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(HarnessError, match=says) as refused:
+            local_copy(f"http://127.0.0.1:{server.server_port}/x.mp4", tmp_path)
+        server.shutdown()
+    assert type(refused.value) is kind and not list(tmp_path.iterdir())
+
+
 def test_names_that_leave_the_folder_are_refused(there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.jobs import copies
 
     class Strange:
-        def isfile(self, path: str) -> bool:
-            return False
+        def info(self, path: str) -> dict[str, str]:
+            return {"type": "directory"}
 
         def find(self, path: str, detail: bool) -> dict[str, dict[str, int]]:
             return {"/root/../../escaped": {"size": 1}}
