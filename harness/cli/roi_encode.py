@@ -127,7 +127,7 @@ def roi_encode(
     from harness.roi.preview import check_preview
     from harness.studies.roi.auto import Target
     from harness.studies.roi.batch import pair_up, plan_encode, read_list, worst
-    from harness.studies.roi.encode import _check_targets, parse_knob
+    from harness.studies.roi.encode import check_targets, parse_knob
     from harness.studies.roi.probes import PROBE
 
     pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in option or []))
@@ -165,7 +165,7 @@ def roi_encode(
                 with on_disk(clip, bool(size), lambda line: say(line, to_stderr=True)) as place:
                     opened = open_clip(place, shape, pix_fmt, fps)
                     if dry_run:
-                        _check_targets(place, {"--out": place_out, **beside})  # as roi_encode does itself
+                        check_targets(place, {"--out": place_out, **beside})  # as roi_encode does itself
                         planned = plan_encode(opened, place_out, encoder, settings, steering, wish)
                         found.append({**dataclasses.asdict(planned), "clip": str(clip), "out": str(place_out)})
                         if not as_json:

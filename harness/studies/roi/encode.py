@@ -130,7 +130,7 @@ def roi_encode(
     if export:
         check_export(*export)
     targets = {"--out": out, "--preview": preview, "--export-map": export[1] if export else None}
-    _check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
+    check_targets(clip.info.path, {name: path for name, path in targets.items() if path})
     check_tuning(able, settings, steering.budget, target)
     with file_held(out):
         return _proven(clip, source, out, able, settings, steering, target, preview, export, progress)
@@ -197,7 +197,7 @@ def prepare(clip: Clip, out: Path, encoder: Encoder, settings: Settings) -> tupl
     return clip, carried
 
 
-def _check_targets(clip: Path, targets: Mapping[str, Path]) -> None:
+def check_targets(clip: Path, targets: Mapping[str, Path]) -> None:
     """`InputError` unless each target can be written, and neither the clip nor another target is lost by it."""
     for name, target in targets.items():
         check_writable(target)
