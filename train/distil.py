@@ -34,13 +34,15 @@ SEEN_AT = 256  # the teacher's own size of view
 class Lesson:
     """A teacher's run, how much of its map joins each target, and pictures for which its map is all of it.
 
-    `rejected` pictures were left out as duplicates of tested ones. Raises `InputError` for a weight outside of 0 to 1.
+    `rejected` pictures were left out as duplicates of tested ones; `unchecked` names test sets that were not at hand for
+    that. Raises `InputError` for a weight outside of 0 to 1.
     """
 
     run: Path
     weight: float = 0.7
     unlabelled: tuple[Pair, ...] = ()
     rejected: int = 0
+    unchecked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:

@@ -108,6 +108,8 @@ def _run(
             f"(allowed: more pictures, or a batch_size up to {trained_on})"
         )
     origin = (origin or {}) | {"fold_sha256": fold_digest(pairs, recipe.val_fraction, recipe.val_seed)}
+    if lesson and lesson.unchecked:
+        origin["unchecked"] = [*dict.fromkeys([*origin.get("unchecked", ()), *lesson.unchecked])]
     if rank == 0:
         taught = {"teacher": lesson.about} if lesson else {}
         _claim(folder, recipe, [*pairs, *more], taught | origin, chosen_device, world, resume, start_from)
