@@ -71,9 +71,12 @@ def test_ancestors_and_runs_with_the_same_start_join_too(
             assert torch.allclose(value, sum(share * state[name] for state, share in states), atol=1e-6), name
     monkeypatch.setattr("train.publish.doubt", lambda history: None)
     training = read_training(publish(third, "of-four", tmp_path, others).with_suffix(".json"))
-    assert training["averaged_with"] == [
-        {"best_pt_sha256": sha256_of(part.run / "best.pt"), "share": part.share} for part in others
+    assert [(part["best_pt_sha256"], part["share"]) for part in training["averaged_with"]] == [
+        (sha256_of(part.run / "best.pt"), part.share) for part in others
     ]
+    assert [("started_from" in part, len(part["fold_sha256"])) for part in training["averaged_with"]] == [
+        (True, 64), (False, 64), (True, 64),
+    ]  # fmt: skip
     assert training["started_from"]["started_from"]["best_pt_sha256"] == sha256_of(first / "best.pt")
     with pytest.raises(InputError, match=r"leave 0 for the run itself \(allowed: between 0 and 1\)"):
         average_with(student, third, [Part(second, 0.5), Part(first, 0.5)])
@@ -88,9 +91,9 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     half = publish(second, "half", tmp_path, [Part(first, 0.5)])
     again = publish(second, "again", tmp_path, [Part(first, 0.5)])
     assert load_model(half).sha256 == load_model(again).sha256 != load_model(ended).sha256
-    assert read_training(half.with_suffix(".json"))["averaged_with"] == [
-        {"best_pt_sha256": sha256_of(first / "best.pt"), "share": 0.5},
-    ]  # fmt: skip
+    (part,) = read_training(half.with_suffix(".json"))["averaged_with"]
+    assert part["best_pt_sha256"] == sha256_of(first / "best.pt") and part["share"] == 0.5
+    assert part["pairs"] == 32 and len(part["listing_sha256"]) == 64  # whose fold it was, for who validates
     assert "averaged_with" not in read_training(ended.with_suffix(".json"))
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
     assert "averaged with 0.5 of first" in json.dumps(notes)
