@@ -25,6 +25,8 @@ from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE
 
 ONNX_NAME = "student.onnx"
+OF_THE_RUN = ("best_val_iou", "best_val_iou_per_image", "best_val_iou_whole")
+"""What was measured of a run's own weights, looking as it was trained to: it says nothing of an average or another look."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = N
     """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` and `export.json` in its folder.
 
     `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
-    of other shapes.
+    of other shapes. Of an average and of another look `export.json` says no validation IoU, since none was measured.
     """
     run = read_run(folder)
     recipe = run.about["recipe"]
@@ -83,6 +85,9 @@ def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = N
     training = _training(run, exported, trainable_parameters(chosen))
     training |= {"averaged_with": [part.about for part in parts]} if parts else {}
     training |= {"trained_as": recipe["student"]} if student not in (None, recipe["student"]) else {}
+    if {"averaged_with", "trained_as"} & training.keys():
+        for key in OF_THE_RUN:
+            del training[key]
     write_json(folder / "export.json", training)
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
     return exported

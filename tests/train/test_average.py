@@ -94,7 +94,9 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     (part,) = read_training(half.with_suffix(".json"))["averaged_with"]
     assert part["best_pt_sha256"] == sha256_of(first / "best.pt") and part["share"] == 0.5
     assert part["pairs"] == 32 and len(part["listing_sha256"]) == 64  # whose fold it was, for who validates
-    assert "averaged_with" not in read_training(ended.with_suffix(".json"))
+    alone = read_training(ended.with_suffix(".json"))
+    assert "averaged_with" not in alone and alone["best_val_iou"] is not None
+    assert not [key for key in read_training(half.with_suffix(".json")) if "val_iou" in key]  # measured of the run alone
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
     assert "averaged with 0.5 of first" in json.dumps(notes)
 
@@ -107,6 +109,7 @@ def test_another_look_takes_the_weights_of_the_run(
     finer = publish(first, "finer", tmp_path, student="v5")
     training = read_training(finer.with_suffix(".json"))
     assert training["trained_as"] == "v4" and training["param_count"] == 298_292
+    assert not [key for key in training if "val_iou" in key]  # measured as v4 looks
     picture = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(3))
     student = build_student("v5").eval()
     load_best(student, first)
