@@ -19,7 +19,7 @@ from harness.models.sidecar import read_training
 from tests.helpers.training import run_once
 from train.average import Part, average_with
 from train.history import load_best
-from train.publish import publish
+from train.publish import ONNX_NAME, RUN_EXPORT, compare_runs, export_run, publish
 from train.students.registry import build_student
 
 
@@ -99,6 +99,21 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     assert not [key for key in read_training(half.with_suffix(".json")) if "val_iou" in key]  # measured of the run alone
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
     assert "averaged with 0.5 of first" in json.dumps(notes)
+
+
+def test_a_table_of_runs_tells_of_each_alone_and_leaves_an_average_where_it_lies(runs: tuple[Path, Path]) -> None:
+    first, second = runs
+    names = (ONNX_NAME, RUN_EXPORT)
+    alone = export_run(second)
+    (first / ONNX_NAME).unlink(missing_ok=True)
+    plain = compare_runs([first, second], "harness runs")
+    assert (first / ONNX_NAME).exists() and plain.models["second"] == alone.sha256
+    half = export_run(second, [Part(first, 0.5)])
+    before = [(second / name).read_bytes() for name in names]
+    again = compare_runs([first, second], "harness runs")
+    assert before == [(second / name).read_bytes() for name in names] and again.models["second"] != half.sha256
+    assert again.rows.equals(plain.rows) and again.models == plain.models
+    assert plain.rows["parameters"].tolist() == [298_292] * 2
 
 
 def test_another_look_takes_the_weights_of_the_run(
