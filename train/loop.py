@@ -268,7 +268,7 @@ def _claim(
         found.setdefault("content_sha256", described["content_sha256"])
         if start_from and "started_from" in found and "corpora" in described["started_from"]:
             found["started_from"].setdefault("corpora", described["started_from"]["corpora"])
-        for key, value in (described | {"teacher": origin.get("teacher")}).items():
+        for key, value in ({"started_from": None} | described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
                 there, here = _differing(found.get(key), value)
                 allowed = "(allowed: as it began, or another --out)"
@@ -282,10 +282,10 @@ def _claim(
         write_json(about, described | origin | {"versions": versions, "machine": machine})
 
 
-def _differing(there: Any, here: Any) -> tuple[Any, Any]:
-    """Two values, of mappings just what differs."""
+def _differing(there: Any, here: Any) -> tuple[Any, ...]:
+    """Two values, of mappings just what differs; a run against none is told by its weights."""
     if not (isinstance(there, dict) and isinstance(here, dict)):
-        return there, here
+        return tuple(value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here))
     keys = [key for key in there | here if there.get(key) != here.get(key)]
     return {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys}
 
