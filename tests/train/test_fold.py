@@ -11,6 +11,7 @@ from harness.errors import InputError
 from harness.files import write_json
 from harness.models.session import SaliencyModel, load_model
 from tests.helpers.models import write_student
+from tests.helpers.runs import about
 from train.data import validation_split
 from train.fold import fold_digest, refuse_trained_on
 
@@ -118,8 +119,7 @@ def test_a_run_keeps_the_corpora_of_the_one_that_it_began_with(tmp_path: Path) -
     from train.history import stage_of
 
     (tmp_path / "best.pt").write_bytes(b"weights")
-    recipe, machine = {"student": "v1", "epochs": 1}, {"threads": 1}
-    write_json(tmp_path / "run.json", {"recipe": recipe, "machine": machine, "corpora": ["DUTS-TR", "hku-is"]})
+    write_json(tmp_path / "run.json", about(corpora=["DUTS-TR", "hku-is"]))
     assert stage_of(tmp_path)["corpora"] == ["duts-tr", "hku-is"]
 
 
