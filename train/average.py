@@ -11,7 +11,7 @@ import torch
 
 from harness.errors import InputError
 from harness.files import sha256_of
-from train.history import best_of, load_best, read_about
+from train.history import best_of, load_best, read_about, stage_of
 from train.students.blocks import Student
 from train.students.registry import build_student
 
@@ -32,8 +32,9 @@ class Part:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a sidecar keeps of this."""
-        return {"best_pt_sha256": sha256_of(self.run / "best.pt"), "share": self.share}
+        """What a sidecar keeps of this: the share, and what these weights have seen."""
+        seen = ("best_pt_sha256", "corpora", "pairs", "listing_sha256", "fold_sha256", "started_from")
+        return {key: value for key, value in stage_of(self.run).items() if key in seen} | {"share": self.share}
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from corpora.duplicates import duplicates
 from corpora.loader import Pair
 from harness.errors import InputError
 from harness.files import sha256_of, whole_file
+from harness.locks import file_held
 from harness.media.pictures import PICTURE_SUFFIXES
 from train.data import mapped, mapped_anew
 from train.history import load_best, read_about
@@ -27,6 +28,7 @@ from train.views import MEAN, STD
 
 BATCH = 16
 BLOCK = 512
+FOR_EVER = float("inf")  # a killed holder lets go
 SEEN_AT = 256  # the teacher's own size of view
 
 
@@ -34,13 +36,15 @@ SEEN_AT = 256  # the teacher's own size of view
 class Lesson:
     """A teacher's run, how much of its map joins each target, and pictures for which its map is all of it.
 
-    `rejected` pictures were left out as duplicates of tested ones. Raises `InputError` for a weight outside of 0 to 1.
+    `rejected` pictures were left out as duplicates of tested ones; `unchecked` names test sets that were not at hand for
+    that. Raises `InputError` for a weight outside of 0 to 1.
     """
 
     run: Path
     weight: float = 0.7
     unlabelled: tuple[Pair, ...] = ()
     rejected: int = 0
+    unchecked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -94,14 +98,23 @@ def kept_maps(
     """The teacher's maps of the whole `frames` uint8 `[N, S, S, 4]`, 8-bit `[N, S, S, 1]`, kept in `cache` under `key`.
 
     Views of a picture are cut from its map too, so that no epoch asks the teacher again. Blocks are kept as they are
-    made: on a CPU all take an hour, of which a killed run loses a minute or two.
+    made: on a CPU all take an hour, of which a killed run loses a minute or two. Of two runs that want the same maps one
+    makes them, and the other waits.
     """
-    path, count, side = cache / f"{key}.maps", len(frames), frames.shape[1]
-    shape = (count, side, side, 1)
-    blocks = {first: cache / f"{key}-{first}.maps" for first in range(0, count, BLOCK)}
+    path, shape = cache / f"{key}.maps", (len(frames), *frames.shape[1:3], 1)
+    with file_held(path, f"a teacher's maps of {len(frames)} pictures", FOR_EVER):
+        if not path.exists():
+            _make(path, shape, teacher, frames, progress)
+    return mapped(path, shape, "r+")
+
+
+def _make(
+    path: Path, shape: tuple[int, ...], teacher: Student, frames: np.ndarray, progress: Callable[[int, int], None]
+) -> None:
+    """Fill `path`, block by block; the blocks go when it is whole."""
+    count = len(frames)
+    blocks = {first: path.with_name(f"{path.stem}-{first}.maps") for first in range(0, count, BLOCK)}
     for first, block in blocks.items():
-        if path.exists():  # or another run was sooner
-            break
         if not block.exists():
             some = frames[first : first + BLOCK]
             with whole_file(block) as part:
@@ -109,15 +122,13 @@ def kept_maps(
                 for done in _looked_at(teacher, some, maps):
                     progress(first + done, count)
                 maps.flush()
-    if not path.exists():
-        with whole_file(path) as part:
-            maps = mapped_anew(part, shape)
-            for first, block in blocks.items():
-                maps[first : first + BLOCK] = mapped(block, (min(BLOCK, count - first), *shape[1:]), "r")
-            maps.flush()
+    with whole_file(path) as part:
+        maps = mapped_anew(part, shape)
+        for first, block in blocks.items():
+            maps[first : first + BLOCK] = mapped(block, (min(BLOCK, count - first), *shape[1:]), "r")
+        maps.flush()
     for block in blocks.values():
         block.unlink(missing_ok=True)
-    return mapped(path, shape, "r+")
 
 
 @torch.inference_mode()

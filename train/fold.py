@@ -27,8 +27,9 @@ def fold_digest(pairs: Sequence[Pair], fraction: float = 0.05, seed: int = 42) -
 def refuse_trained_on(models: Sequence[SaliencyModel], corpus: str, pairs: Sequence[Pair]) -> None:
     """`InputError` when a model was, or may have been, trained on pairs of the fold that is held out of `pairs`.
 
-    A file more or less shifts the whole fold. What a model's sidecar says is held against what is here; a model without
-    one is taken to be trained on the whole published set, if on any of it.
+    A file more or less shifts the whole fold. What a model's sidecar says is held against what is here: of its run, of
+    those that it began with, and of those that were averaged in. A model without one is taken to be trained on the whole
+    published set, if on any of it.
     """
     manifest = load_manifest(corpus)
     if manifest.generated:
@@ -50,28 +51,32 @@ def training_of(model: Path) -> Mapping[str, Any]:
     """What is known of a file's training, from the sidecar beside it or from its run; empty where there is neither."""
     sidecar, run = model.with_suffix(".json"), model.parent / RUN_EXPORT
     if sidecar.exists():
-        return read_training(sidecar)
-    training: dict[str, Any] = read_json(run) if run.exists() else {}
-    check_training(training, str(run))
+        place, training = sidecar, read_training(sidecar)
+    else:
+        place, training = run, read_json(run) if run.exists() else {}
+        check_training(training, str(place))
+    for part in training.get("averaged_with") or ():
+        check_training({"started_from": part}, str(place))  # a part is a run as well
     return training
 
 
 def _stages(training: Mapping[str, Any], manifest: Manifest) -> Iterator[Mapping[str, Any]]:
-    """The runs behind a model, the last one first, that this corpus was in."""
+    """The runs behind a model, its own first, that this corpus was in, or may have been where they do not say."""
     if not training:
         yield {}
         return
-    if manifest.title not in str(training.get("dataset", "")).split(", "):
-        return
-    yield {
-        "pairs": training.get("dataset_pairs"),
-        "listing_sha256": training.get("dataset_listing_sha256"),
-        "fold_sha256": training.get("fold_sha256"),
-    }
-    earlier = training.get("started_from")
-    while earlier:
-        yield earlier
-        earlier = earlier.get("started_from")
+    if manifest.title in str(training.get("dataset", "")).split(", "):
+        yield {
+            "pairs": training.get("dataset_pairs"),
+            "listing_sha256": training.get("dataset_listing_sha256"),
+            "fold_sha256": training.get("fold_sha256"),
+        }
+    for stage in (training.get("started_from"), *(training.get("averaged_with") or ())):
+        while stage:
+            corpora = stage.get("corpora")
+            if not isinstance(corpora, list) or manifest.name in corpora:
+                yield stage
+            stage = stage.get("started_from")
 
 
 def _same_set(stage: Mapping[str, Any], manifest: Manifest, listing: str, count: int) -> bool:

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from corpora.manifest import load_manifest
 from harness.errors import InputError
-from harness.files import check_schema, read_json, whole_file
+from harness.files import check_schema, read_json, sha256_of, whole_file
 from harness.pages.figures import save_figure
 
 SCHEMA = Path(__file__).parent / "run.schema.json"
@@ -103,6 +104,26 @@ def best_of(folder: Path) -> Path:
     if not (best := folder / "best.pt").exists():
         raise InputError(f"{folder}: no finished epoch yet (allowed: a run with one)")
     return best
+
+
+def stage_of(folder: Path) -> dict[str, Any]:
+    """What a later run, or an average, keeps of the one whose best weights it takes.
+
+    Args:
+        folder: The run's.
+
+    Returns:
+        The hash of these weights, and of `run.json` all that says what they have seen, as far as it stands there.
+
+    Raises:
+        InputError: For a folder that is no run's, or of a run without a finished epoch, and for a corpus that is unknown.
+    """
+    about = read_about(folder)
+    lasting = ("recipe", "corpora", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")
+    kept = {key: about[key] for key in lasting if key in about}
+    if "corpora" in kept:  # as they were typed, some by the path of a manifest
+        kept["corpora"] = [load_manifest(name).name for name in kept["corpora"]]
+    return kept | {"best_pt_sha256": sha256_of(best_of(folder))}
 
 
 def load_best(student: torch.nn.Module, folder: Path) -> None:

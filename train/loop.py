@@ -17,7 +17,7 @@ from torch import distributed
 
 from corpora.loader import Pair, content_digest, listing_digest
 from harness.errors import HarnessError, InputError
-from harness.files import sha256_of, write_json
+from harness.files import write_json
 from harness.jobs.memory import keep_freed_memory
 from harness.jobs.provenance import processor_name
 from harness.locks import folder_held
@@ -26,7 +26,7 @@ from train.batches import Batches, HostBatches, ResidentBatches, normalised
 from train.data import CropPlan, DecodedSet, decoded_set, plan_epoch, plan_views, validation_split
 from train.distil import Lesson
 from train.fold import fold_digest
-from train.history import EpochRow, Progress, best_of, checkpoint, draw_curve, load_best, read_about, restore, save
+from train.history import EpochRow, Progress, checkpoint, draw_curve, load_best, read_about, restore, save, stage_of
 from train.losses import LOSSES, supervised
 from train.optim import OPTIMISERS, SCHEDULES, averaged, named
 from train.precision import autocast, precision_of
@@ -108,6 +108,8 @@ def _run(
             f"(allowed: more pictures, or a batch_size up to {trained_on})"
         )
     origin = (origin or {}) | {"fold_sha256": fold_digest(pairs, recipe.val_fraction, recipe.val_seed)}
+    if lesson and lesson.unchecked:
+        origin["unchecked"] = [*dict.fromkeys([*origin.get("unchecked", ()), *lesson.unchecked])]
     if rank == 0:
         taught = {"teacher": lesson.about} if lesson else {}
         _claim(folder, recipe, [*pairs, *more], taught | origin, chosen_device, world, resume, start_from)
@@ -264,7 +266,9 @@ def _claim(
         # keys that the run did not know yet get their defaults
         found["recipe"] = recipe_from(found["recipe"], folder).as_dict()
         found.setdefault("content_sha256", described["content_sha256"])
-        for key, value in (described | {"teacher": origin.get("teacher")}).items():
+        if start_from and "started_from" in found and "corpora" in described["started_from"]:
+            found["started_from"].setdefault("corpora", described["started_from"]["corpora"])
+        for key, value in ({"started_from": None} | described | {"teacher": origin.get("teacher")}).items():
             if found.get(key) != value:
                 there, here = _differing(found.get(key), value)
                 allowed = "(allowed: as it began, or another --out)"
@@ -278,10 +282,10 @@ def _claim(
         write_json(about, described | origin | {"versions": versions, "machine": machine})
 
 
-def _differing(there: Any, here: Any) -> tuple[Any, Any]:
-    """Two values, of mappings just what differs."""
+def _differing(there: Any, here: Any) -> tuple[Any, ...]:
+    """Two values, of mappings just what differs; a run against none is told by its weights."""
     if not (isinstance(there, dict) and isinstance(here, dict)):
-        return there, here
+        return tuple(value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here))
     keys = [key for key in there | here if there.get(key) != here.get(key)]
     return {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys}
 
@@ -291,9 +295,7 @@ def _stage(folder: Path, student: str) -> dict[str, Any]:
     about = read_about(folder)
     if about["recipe"]["student"] != student:
         raise InputError(f"{folder} trained {about['recipe']['student']}, not {student} (allowed: a run of {student})")
-    lasting = ("recipe", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")
-    kept = {key: about[key] for key in lasting if key in about}
-    return kept | {"best_pt_sha256": sha256_of(best_of(folder))}
+    return stage_of(folder)
 
 
 def _threads_of(folder: Path, resume: bool) -> int | None:

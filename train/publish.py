@@ -11,12 +11,13 @@ import pandas as pd
 
 from corpora.loader import load_manifest
 from harness.errors import InputError
-from harness.files import parse_json, read_json, read_text, write_json
+from harness.files import parse_json, read_json, read_text, scratch_folder, write_json
 from harness.jobs.provenance import code_of
 from harness.models import registry
 from harness.tables import Table
 from train.average import Part, average_with
 from train.export import Exported, export
+from train.fold import RUN_EXPORT
 from train.history import EpochRow, draw_curve, load_best, read_about
 from train.learnt import doubt
 from train.recipe import changes_of, recipe_from
@@ -25,6 +26,8 @@ from train.students.registry import build_student, trainable_parameters
 from train.validation import BATCHED, PER_IMAGE
 
 ONNX_NAME = "student.onnx"
+OF_THE_RUN = ("best_val_iou", "best_val_iou_per_image", "best_val_iou_whole")
+"""What was measured of a run's own weights, looking as it was trained to: it says nothing of an average or another look."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,14 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(folder, about, rows)
 
 
-def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = None) -> Exported:
-    """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` and `export.json` in its folder.
+def export_run(
+    folder: Path, parts: Sequence[Part] = (), student: str | None = None, into: Path | None = None
+) -> Exported:
+    """Write the best epoch, averaged with `parts` of others if any, as `student.onnx` and `export.json`.
 
     `student` looks at frames with the run's weights in place of the one that was trained; `InputError` if its own are
-    of other shapes.
+    of other shapes. Of an average and of another look `export.json` says no validation IoU, since none was measured.
+    `into` is the folder for both [default: the run's]; the curve is drawn in the run's.
     """
     run = read_run(folder)
     recipe = run.about["recipe"]
@@ -79,11 +85,15 @@ def export_run(folder: Path, parts: Sequence[Part] = (), student: str | None = N
     load_best(chosen, folder)
     if parts:
         average_with(chosen, folder, parts)
-    exported = export(chosen, folder / ONNX_NAME)
+    into = into or folder
+    exported = export(chosen, into / ONNX_NAME)
     training = _training(run, exported, trainable_parameters(chosen))
     training |= {"averaged_with": [part.about for part in parts]} if parts else {}
     training |= {"trained_as": recipe["student"]} if student not in (None, recipe["student"]) else {}
-    write_json(folder / "export.json", training)
+    if {"averaged_with", "trained_as"} & training.keys():
+        for key in OF_THE_RUN:
+            del training[key]
+    write_json(into / RUN_EXPORT, training)
     draw_curve(run.history, folder / "curve.png", f"{recipe['student']}, seed {recipe['seed']}")
     return exported
 
@@ -104,7 +114,7 @@ def publish(
     notes = run.unfinished or f"best of {len(run.history)} epochs by validation IoU: epoch {run.best.epoch}"
     if parts:
         notes += ", averaged with " + " and ".join(f"{part.share:g} of {part.run.name}" for part in parts)
-    training = read_json(folder / "export.json")
+    training = read_json(folder / RUN_EXPORT)
     description = f"Saliency student {student or trained}, trained from scratch on {training['dataset']}."
     entry = registry.entry_for(model_id, exported.path, description, notes)
     sidecar = registry.sidecar_for(entry, training)
@@ -121,9 +131,14 @@ def _of_same_weights(name: str, trained: str) -> Student:
 
 
 def compare_runs(folders: list[Path], command: str) -> Table:
-    """One row per run: student, seed, validation IoU by both averages, epoch, time, device, parity, size, hash."""
+    """One row per run: student, seed, validation IoU by both averages, epoch, time, device, parity, size, hash.
+
+    A run that was not exported yet is, into its folder; what was exported before stays, for it may be an average.
+    """
     rows = []
-    found = [(read_run(folder), export_run(folder)) for folder in folders]
+    with scratch_folder() as scratch:
+        places = [scratch / str(n) if (folder / ONNX_NAME).exists() else None for n, folder in enumerate(folders)]
+        found = [(read_run(run), export_run(run, into=place)) for run, place in zip(folders, places, strict=True)]
     for run, exported in found:
         recipe, machine = run.about["recipe"], run.about["machine"]
         rows.append(
@@ -132,7 +147,7 @@ def compare_runs(folders: list[Path], command: str) -> Table:
                 "seed": recipe["seed"],
                 "recipe": changes_of(recipe_from(recipe, run.folder)) or "as shipped",
                 "starts from": run.about.get("started_from", {}).get("best_pt_sha256", "")[:12] or "scratch",
-                "parameters": read_json(run.folder / "export.json")["param_count"],
+                "parameters": trainable_parameters(build_student(recipe["student"])),
                 BATCHED: run.best.val_iou,
                 PER_IMAGE: run.best.val_iou_per_image,
                 "val_iou_mean@0.5 (whole pictures)": run.best.val_iou_whole,

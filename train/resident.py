@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from harness.errors import HarnessError
 from train.graph import Steps
 from train.students.blocks import Student
 from train.views import MEAN, STD, sampled
@@ -73,7 +74,8 @@ def run_course(
 
     `begun` epochs of a course of fixed length are done already. With a `seed` every epoch is a function of it and of
     the epoch's number alone, so that a resumed run goes on as it would have. On a CPU, where an epoch takes minutes,
-    `stepped` hears of every step and of the seconds that the epoch has run.
+    `stepped` hears of every step and of the seconds that the epoch has run. Raises `HarnessError` when a loss is no longer
+    finite; `done` does not hear of that epoch, so that what it kept of those before stays good.
     """
     seconds = _timed(steps, course, say) if steps.cuda or course.deadline else {}
     progress, number, averaged_steps = begun / (course.epochs or 1), begun, begun * steps.per_epoch
@@ -94,6 +96,9 @@ def run_course(
                 stepped(number + 1, step + 1, time.monotonic() - started)
         losses = [float(one.loss_sum) / steps.per_epoch for one in steps.learners]  # waits for the device
         number += 1
+        if not all(map(math.isfinite, losses)):
+            said = f"loss is {losses[0]}" if len(losses) == 1 else f"losses are {losses}"
+            raise HarnessError(f"epoch {number}: the {said}; lower the learning rate")
         fixed = number / (course.epochs or 1)  # to the bit what a resumed run begins with
         progress = fixed if course.deadline is None else 1.0 if left < 2 else progress + gain
         due = progress >= course.dense_from or number % course.validate_every == 0
@@ -101,9 +106,6 @@ def run_course(
         spent = time.monotonic() - started
         seconds[size] = 0.7 * seconds.get(size, spent) + 0.3 * spent
         done(Epoch(number, progress, size, rate, spent, losses, scores))
-        if not all(map(math.isfinite, losses)):
-            say(f"epoch {number}: the losses are {losses}")
-            break
     return number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,21 @@ from typing import Any
 
 from corpora.duplicates import duplicates
 from corpora.loader import Pair, corpus_at_hand, load_manifest, load_pairs, manifest_names
+from corpora.manifest import Manifest
 from harness.errors import InputError
 from train.data import validation_split
 from train.distil import Lesson, load_teacher, pictures_without_masks
 
 TEST_SETS = tuple(m.name for m in map(load_manifest, manifest_names()) if m.role == "test" and not m.generated)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
     """`pairs` of the first corpus, `more` of the others, and what was left out: `{corpus: pairs rejected}`.
 
-    `unchecked` names test sets that were not at hand, so that duplicates of them may be among `more`.
+    `unchecked` names test sets that were not at hand, so that duplicates of them may be among `more`; `roots` are the
+    folders that were given, where test sets are looked for too.
     """
 
     corpora: tuple[str, ...]
@@ -28,6 +32,7 @@ class TrainingSet:
     more: list[Pair] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
     unchecked: tuple[str, ...] = ()
+    roots: tuple[Path, ...] = ()
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -56,13 +61,13 @@ def training_set(
     loaded = {name: load_pairs(name, root_of.get(name)) for name in names}
     pairs = loaded.pop(names[0])
     if not loaded:
-        return TrainingSet(tuple(names), pairs)
-    kept_out, unchecked = _kept_out(pairs, val_fraction, val_seed)
+        return TrainingSet(tuple(names), pairs, roots=tuple(roots))
+    kept_out, unchecked = _kept_out(pairs, val_fraction, val_seed, roots)
     everything = [pair for others in loaded.values() for pair in others]
     seen = {pair.image for pair in duplicates(everything, kept_out, progress)}
     rejected = {name: sum(pair.image in seen for pair in others) for name, others in loaded.items()}
     more = [pair for pair in everything if pair.image not in seen]
-    return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked))
+    return TrainingSet(tuple(names), pairs, more, rejected, tuple(unchecked), tuple(roots))
 
 
 def lesson_of(
@@ -76,23 +81,39 @@ def lesson_of(
 ) -> Lesson | None:
     """What `teacher` (a run folder) adds, with the pictures in `folders` that look like no tested one; None without it.
 
+    The log says which test sets were not at hand for that, unless `data` was checked without them already.
     Raises `InputError` for a run without weights, a weight outside of 0 to 1, or a folder without pictures.
     """
     if teacher is None:
         return None
     load_teacher(teacher)  # says what is wrong before anything is decoded
-    kept_out, _ = _kept_out(data.pairs, val_fraction, val_seed) if folders else ([], [])
+    kept_out, unchecked = _kept_out(data.pairs, val_fraction, val_seed, data.roots) if folders else ([], [])
+    for name in unchecked:
+        if name not in data.unchecked:
+            log.warning("harness: %s is not at hand, so no pictures without masks were rejected as its duplicates", name)
     pictures, rejected = pictures_without_masks(folders, kept_out, progress)
-    return Lesson(teacher, weight, tuple(pictures), rejected)
+    return Lesson(teacher, weight, tuple(pictures), rejected, tuple(unchecked))
 
 
-def _kept_out(pairs: list[Pair], val_fraction: float, val_seed: int) -> tuple[list[Pair], list[str]]:
+def _kept_out(
+    pairs: list[Pair], val_fraction: float, val_seed: int, roots: Sequence[Path]
+) -> tuple[list[Pair], list[str]]:
     """The fold and the test sets at hand, whose likes are never trained on; and the test sets that are not at hand."""
     _, held = validation_split(len(pairs), val_fraction, val_seed)
     kept_out, unchecked = [pairs[index] for index in held], []
     for name in TEST_SETS:
-        if corpus_at_hand(load_manifest(name)):
-            kept_out += load_pairs(name)
+        if (place := _place_of(load_manifest(name), roots)) is not None:
+            kept_out += load_pairs(name, place)
         else:
             unchecked.append(name)
     return kept_out, unchecked
+
+
+def _place_of(manifest: Manifest, roots: Sequence[Path]) -> Path | None:
+    """Where a test set lies: below one of `roots`, or where sets are looked for without any.
+
+    A root itself is never it: several sets have the layout images + masks, and that folder was given for another.
+    """
+    below = [corpus for root in roots if (corpus := corpus_at_hand(manifest, root)) and corpus.folder != Path(root)]
+    found = below[0] if below else corpus_at_hand(manifest)
+    return found.folder if found else None

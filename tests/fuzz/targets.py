@@ -45,6 +45,7 @@ from harness.tables import read_table
 from tests.helpers import ROOT
 from tests.helpers.clips import write_clip, write_video
 from tests.helpers.gate import POLICY, winning_tables
+from tests.helpers.runs import about as run_about
 from train.recipe import load_recipe
 
 MODEL = ROOT / "model"
@@ -132,9 +133,8 @@ def _of_training(scratch: Path) -> dict[str, Target]:
     from train.history import checkpoint, load_best, restore
     from train.publish import read_run
 
-    run = {"recipe": {"student": "v1", "epochs": 1, "limit": None}, "machine": {"threads": 1}, "student": "v1"}
     row = dict.fromkeys(("epoch", "loss", "val_iou", "val_iou_per_image", "lr", "images_per_second", "seconds"), 1)
-    text, about = (json.dumps(row) + "\n").encode(), json.dumps(run).encode()
+    text, about = (json.dumps(row) + "\n").encode(), json.dumps(run_about()).encode()
     layer = torch.nn.Conv2d(1, 2, 3)
     checkpoint(scratch, {"student": layer}, [])
     torch.save({"student": layer.state_dict()}, scratch / "best.pt")

@@ -19,7 +19,7 @@ from harness.models.sidecar import read_training
 from tests.helpers.training import run_once
 from train.average import Part, average_with
 from train.history import load_best
-from train.publish import publish
+from train.publish import ONNX_NAME, RUN_EXPORT, compare_runs, export_run, publish
 from train.students.registry import build_student
 
 
@@ -71,9 +71,12 @@ def test_ancestors_and_runs_with_the_same_start_join_too(
             assert torch.allclose(value, sum(share * state[name] for state, share in states), atol=1e-6), name
     monkeypatch.setattr("train.publish.doubt", lambda history: None)
     training = read_training(publish(third, "of-four", tmp_path, others).with_suffix(".json"))
-    assert training["averaged_with"] == [
-        {"best_pt_sha256": sha256_of(part.run / "best.pt"), "share": part.share} for part in others
+    assert [(part["best_pt_sha256"], part["share"]) for part in training["averaged_with"]] == [
+        (sha256_of(part.run / "best.pt"), part.share) for part in others
     ]
+    assert [("started_from" in part, len(part["fold_sha256"])) for part in training["averaged_with"]] == [
+        (True, 64), (False, 64), (True, 64),
+    ]  # fmt: skip
     assert training["started_from"]["started_from"]["best_pt_sha256"] == sha256_of(first / "best.pt")
     with pytest.raises(InputError, match=r"leave 0 for the run itself \(allowed: between 0 and 1\)"):
         average_with(student, third, [Part(second, 0.5), Part(first, 0.5)])
@@ -88,12 +91,29 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     half = publish(second, "half", tmp_path, [Part(first, 0.5)])
     again = publish(second, "again", tmp_path, [Part(first, 0.5)])
     assert load_model(half).sha256 == load_model(again).sha256 != load_model(ended).sha256
-    assert read_training(half.with_suffix(".json"))["averaged_with"] == [
-        {"best_pt_sha256": sha256_of(first / "best.pt"), "share": 0.5},
-    ]  # fmt: skip
-    assert "averaged_with" not in read_training(ended.with_suffix(".json"))
+    (part,) = read_training(half.with_suffix(".json"))["averaged_with"]
+    assert part["best_pt_sha256"] == sha256_of(first / "best.pt") and part["share"] == 0.5
+    assert part["pairs"] == 32 and len(part["listing_sha256"]) == 64  # whose fold it was, for who validates
+    alone = read_training(ended.with_suffix(".json"))
+    assert "averaged_with" not in alone and alone["best_val_iou"] is not None
+    assert not [key for key in read_training(half.with_suffix(".json")) if "val_iou" in key]  # measured of the run alone
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
     assert "averaged with 0.5 of first" in json.dumps(notes)
+
+
+def test_a_table_of_runs_tells_of_each_alone_and_leaves_an_average_where_it_lies(runs: tuple[Path, Path]) -> None:
+    first, second = runs
+    names = (ONNX_NAME, RUN_EXPORT)
+    alone = export_run(second)
+    (first / ONNX_NAME).unlink(missing_ok=True)
+    plain = compare_runs([first, second], "harness runs")
+    assert (first / ONNX_NAME).exists() and plain.models["second"] == alone.sha256
+    half = export_run(second, [Part(first, 0.5)])
+    before = [(second / name).read_bytes() for name in names]
+    again = compare_runs([first, second], "harness runs")
+    assert before == [(second / name).read_bytes() for name in names] and again.models["second"] != half.sha256
+    assert again.rows.equals(plain.rows) and again.models == plain.models
+    assert plain.rows["parameters"].tolist() == [298_292] * 2
 
 
 def test_another_look_takes_the_weights_of_the_run(
@@ -104,6 +124,7 @@ def test_another_look_takes_the_weights_of_the_run(
     finer = publish(first, "finer", tmp_path, student="v5")
     training = read_training(finer.with_suffix(".json"))
     assert training["trained_as"] == "v4" and training["param_count"] == 298_292
+    assert not [key for key in training if "val_iou" in key]  # measured as v4 looks
     picture = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(3))
     student = build_student("v5").eval()
     load_best(student, first)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +87,34 @@ def test_maps_that_a_killed_run_had_are_not_made_again(
     again = distil.kept_maps(net, "cut", frames, tmp_path, lambda done, total: until(-1, done, total))
     assert heard[3:] == [12, 16, 20, 21] and (again == whole).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.maps", "whole.maps"]
+
+
+def test_two_runs_with_one_teacher_make_its_maps_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from train import distil
+
+    monkeypatch.setattr(distil, "BLOCK", 8)
+    frames = np.zeros((21, 4, 4, 4), np.uint8)
+    looked, found = list[int](), list[np.ndarray]()
+    both = threading.Barrier(2)
+
+    def looked_at(teacher: object, some: np.ndarray, maps: np.ndarray) -> Iterator[int]:
+        looked.append(len(some))
+        time.sleep(0.05)  # the other comes meanwhile
+        maps[:] = 7
+        yield len(some)
+
+    def want() -> None:
+        both.wait()
+        found.append(np.array(distil.kept_maps(None, "key", frames, tmp_path)))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(distil, "_looked_at", looked_at)
+    runs = [threading.Thread(target=want) for _ in range(2)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert looked == [8, 8, 5] and [maps.min() for maps in found] == [7, 7]
+    assert [path.name for path in tmp_path.iterdir()] == ["key.maps"]
 
 
 @pytest.mark.slow

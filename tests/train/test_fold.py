@@ -11,6 +11,7 @@ from harness.errors import InputError
 from harness.files import write_json
 from harness.models.session import SaliencyModel, load_model
 from tests.helpers.models import write_student
+from tests.helpers.runs import about
 from train.data import validation_split
 from train.fold import fold_digest, refuse_trained_on
 
@@ -76,6 +77,50 @@ def test_the_run_that_it_started_from_counts(tmp_path: Path) -> None:
     model = trained(tmp_path, dataset_pairs=WHOLE, fold_sha256=fold_digest(whole), started_from=first)
     with pytest.raises(InputError, match=r"\(9,000 pairs; here are 10,553\)"):
         refuse_trained_on([model], "duts-tr", whole)
+
+
+def test_what_was_averaged_in_counts_with_all_that_it_began_with(tmp_path: Path) -> None:
+    whole = pairs_of(tmp_path, WHOLE)
+    own = {"dataset_pairs": WHOLE, "fold_sha256": fold_digest(whole)}
+    same = {"best_pt_sha256": "a", "share": 0.25, "corpora": ["duts-tr"], "fold_sha256": fold_digest(whole)}
+    other = {"pairs": 9000, "corpora": ["duts-tr"], "fold_sha256": "other"}
+    refuse_trained_on([trained(tmp_path, **own, averaged_with=[same])], "duts-tr", whole)
+    for part in (same | other, same | {"started_from": other}):
+        with pytest.raises(InputError, match=r"\(9,000 pairs; here are 10,553\)"):
+            refuse_trained_on([trained(tmp_path, **own, averaged_with=[same, part])], "duts-tr", whole)
+
+
+def test_a_part_of_an_older_sidecar_is_taken_to_be_trained_on_the_whole_set(tmp_path: Path) -> None:
+    whole = pairs_of(tmp_path, WHOLE)
+    part = {"best_pt_sha256": "a", "share": 0.5}
+    model = trained(tmp_path, dataset_pairs=WHOLE, fold_sha256=fold_digest(whole), averaged_with=[part])
+    refuse_trained_on([model], "duts-tr", whole)
+
+
+def test_each_run_is_judged_by_its_own_corpora(tmp_path: Path) -> None:
+    whole = pairs_of(tmp_path, WHOLE)
+    elsewhere = {"pairs": 9000, "corpora": ["msra10k"], "fold_sha256": "of another corpus"}
+    own = {"dataset_pairs": WHOLE, "fold_sha256": fold_digest(whole)}
+    refuse_trained_on([trained(tmp_path, **own, started_from=elsewhere)], "duts-tr", whole)
+    here = {"pairs": 9000, "corpora": ["duts-tr"], "fold_sha256": "other"}
+    later = trained(tmp_path, dataset="MSRA10K", started_from=elsewhere | {"started_from": here})
+    with pytest.raises(InputError, match=r"\(9,000 pairs; here are 10,553\)"):
+        refuse_trained_on([later], "duts-tr", whole)
+
+
+def test_a_part_that_is_no_run_is_one_line(tmp_path: Path) -> None:
+    part = {"best_pt_sha256": "a", "share": 0.5, "pairs": "many"}
+    with pytest.raises(InputError, match=r"student\.json.*many"):
+        refuse_trained_on([trained(tmp_path, averaged_with=[part])], "duts-tr", pairs_of(tmp_path, 700))
+
+
+def test_a_run_keeps_the_corpora_of_the_one_that_it_began_with(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from train.history import stage_of
+
+    (tmp_path / "best.pt").write_bytes(b"weights")
+    write_json(tmp_path / "run.json", about(corpora=["DUTS-TR", "hku-is"]))
+    assert stage_of(tmp_path)["corpora"] == ["duts-tr", "hku-is"]
 
 
 def test_a_model_of_another_corpus_has_seen_none_of_it(tmp_path: Path) -> None:

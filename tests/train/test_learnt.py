@@ -12,6 +12,7 @@ from PIL import Image
 
 from corpora.loader import pairs_in
 from harness.errors import InputError
+from tests.helpers.runs import about
 from train.data import decoded_set
 from train.learnt import doubt
 
@@ -42,8 +43,7 @@ def test_such_a_run_is_not_published(tmp_path: Path) -> None:
 
     facts = {"epoch": 1, "loss": 0.1, "val_iou": 1.0, "val_iou_per_image": 1.0}
     rest = {"lr": 0.001, "images_per_second": 1.0, "seconds": 1.0}
-    recipe = {"epochs": 1, "limit": None, "student": "v1"}
-    (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe, "machine": {"threads": 1}}))
+    (tmp_path / "run.json").write_text(json.dumps(about()))
     (tmp_path / "history.jsonl").write_text(json.dumps(facts | rest) + "\n")
     with pytest.raises(InputError, match=r"cannot have learnt: its IoU on the fold is exactly 1"):
         publish(tmp_path, "saliency_student_x", tmp_path / "model")

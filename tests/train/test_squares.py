@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from corpora.loader import Pair
+from harness.errors import HarnessError
 from tests.helpers.training import final, frames_of, run_once, same
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
@@ -144,6 +145,45 @@ def test_a_resumed_run_ends_in_the_same_weights(pairs: list[Pair], tmp_path: Pat
     assert not (tmp_path / "stopped" / "final.pt").exists()
     assert same(final(whole), final(run_once(pairs, tmp_path / "stopped", resume=True)))
     assert not same(final(whole), final(run_once(pairs, tmp_path / "other", seed=7)))
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_keeps_what_it_had(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.losses import LOSSES, structure
+
+    scale = [1.0]
+    monkeypatch.setitem(LOSSES, "structure", lambda *both: structure(*both) * scale[0])
+    kept: dict[str, bytes] = {}
+    folder, names = tmp_path / "run", ("history.jsonl", "checkpoint.pt", "best.pt")
+
+    def diverge(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if stage == "epochs":
+            kept.update({name: (folder / name).read_bytes() for name in names})
+            scale[0] = float("nan")
+
+    with pytest.raises(HarnessError, match="epoch 2: the loss is nan; lower the learning rate"):
+        run_once(pairs, folder, progress=diverge)
+    assert kept == {name: (folder / name).read_bytes() for name in names}
+    assert not (folder / "final.pt").exists()
+
+
+def test_an_epoch_whose_loss_is_not_finite_is_not_heard_of() -> None:
+    from train.graph import Steps, learner
+    from train.losses import LOSSES
+    from train.resident import Course, run_course
+    from train.students.registry import build_student
+    from train.views import ViewRanges
+
+    two = [learner(build_student("v4"), build_student("v4"), 0.01, torch.device("cpu")) for _ in range(2)]
+    torch.nn.init.constant_(two[1].net.head.bias, float("nan"))
+    heard: list[int] = []
+    for learners, said in ((two, r"losses are \[\d.*, nan\]"), (two[1:], "loss is nan")):
+        steps = Steps(frames_of(8), torch.arange(8), learners, LOSSES["structure"], ViewRanges(0.7), 8, 0.4)
+        with pytest.raises(HarnessError, match=f"epoch 1: the {said}; lower"):
+            run_course(steps, Course(0.0, 0.9, (32,), epochs=1), lambda net: {}, lambda epoch: heard.append(1), seed=1)
+    assert not heard
 
 
 @pytest.mark.slow

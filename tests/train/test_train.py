@@ -246,6 +246,33 @@ def test_a_run_starts_from_the_weights_of_another_and_says_so(pairs: list[Pair],
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_with_the_start_that_it_had(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_once(pairs, tmp_path / "first", epochs=1)
+    about = json.loads((first / "run.json").read_text())
+    (first / "run.json").write_text(json.dumps(about | {"corpora": ["DUTS-TR"]}))
+    folder = tmp_path / "second"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("train.loop._decode_in_turn", killed)
+        run_once(pairs, folder, epochs=1, start_from=first)
+    origin = json.loads((folder / "run.json").read_text())["started_from"]
+    assert origin["corpora"] == ["duts-tr"]
+    with pytest.raises(InputError, match=rf"cannot resume, its started_from is {origin['best_pt_sha256']}, not None \("):
+        run_once(pairs, folder, epochs=1, resume=True)
+    with pytest.raises(InputError, match=rf"its started_from is None, not {origin['best_pt_sha256']} \("):
+        run_once(pairs, first, epochs=1, resume=True, start_from=first)
+    del origin["corpora"]  # as older runs kept it
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(about | {"started_from": origin}))
+    run_once(pairs, folder, epochs=1, resume=True, start_from=first)
+
+
+@pytest.mark.slow
 def test_the_map_of_v3_hardly_depends_on_who_computes_it(tmp_path: Path) -> None:
     """With logits as steep as trained ones a sampling position's last bit would show, were positions not exact."""
     from train.export import export
