@@ -82,9 +82,12 @@ def lesson_of(
     """What `teacher` (a run folder) adds, with the pictures in `folders` that look like no tested one; None without it.
 
     The log says which test sets were not at hand for that, unless `data` was checked without them already.
-    Raises `InputError` for a run without weights, a weight outside of 0 to 1, or a folder without pictures.
+    Raises `InputError` for a run without weights, a weight outside of 0 to 1, one without a teacher, or a folder without
+    pictures.
     """
     if teacher is None:
+        if weight != Lesson.weight:
+            raise InputError(f"teacher weight is {weight:g}, and there is no teacher (allowed: a weight with --teacher)")
         return None
     load_teacher(teacher)  # says what is wrong before anything is decoded
     kept_out, unchecked = _kept_out(data.pairs, val_fraction, val_seed, data.roots) if folders else ([], [])
