@@ -304,7 +304,9 @@ def _claim(
 def _differing(there: Any, here: Any) -> tuple[Any, ...]:
     """Two values, of mappings just what differs; a run against none is told by its weights."""
     if not (isinstance(there, dict) and isinstance(here, dict)):
-        return tuple(value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here))
+        return tuple(
+            value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here)
+        )
     keys = [key for key in there | here if there.get(key) != here.get(key)]
     return {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys}
 

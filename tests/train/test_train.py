@@ -224,8 +224,16 @@ def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: P
         ("v1", {"frame_side": 64}, "needs smallest_view (allowed: a number above 0, at most 1)"),
         ("v3", {"turn": 10.0}, "turn is 10.0, which does nothing without a frame_side (allowed for this recipe: 0.0)"),
         ("v3", {"teacher_sees": "frame"}, "teacher_sees is 'frame', which does nothing without a frame_side (allowed"),
-        ("v1", {"widest_view": 2.0}, "widest_view is 2.0, which does nothing without a smallest_view (allowed for this"),
-        ("v4", {"optimizer": "adam"}, "optimizer is 'adam', which does nothing with a frame_side (allowed for this recipe"),
+        (
+            "v1",
+            {"widest_view": 2.0},
+            "widest_view is 2.0, which does nothing without a smallest_view (allowed for this",
+        ),
+        (
+            "v4",
+            {"optimizer": "adam"},
+            "optimizer is 'adam', which does nothing with a frame_side (allowed for this recipe",
+        ),
     ],
 )
 def test_values_that_do_not_fit_each_other_or_the_student_are_refused_first(
@@ -267,7 +275,9 @@ def test_a_run_goes_on_with_the_start_that_it_had(
         run_once(pairs, folder, epochs=1, start_from=first)
     origin = json.loads((folder / "run.json").read_text())["started_from"]
     assert origin["corpora"] == ["duts-tr"]
-    with pytest.raises(InputError, match=rf"cannot resume, its started_from is {origin['best_pt_sha256']}, not None \("):
+    with pytest.raises(
+        InputError, match=rf"cannot resume, its started_from is {origin['best_pt_sha256']}, not None \("
+    ):
         run_once(pairs, folder, epochs=1, resume=True)
     with pytest.raises(InputError, match=rf"its started_from is None, not {origin['best_pt_sha256']} \("):
         run_once(pairs, first, epochs=1, resume=True, start_from=first)

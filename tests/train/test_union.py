@@ -63,7 +63,9 @@ def test_pictures_without_masks_are_too_and_what_was_not_at_hand_is_said(
 def test_a_weight_of_no_teacher_is_refused(tmp_path: Path) -> None:
     alone = TrainingSet(("synth",), [])
     assert lesson_of(None, 0.7, (), alone) is None
-    with pytest.raises(InputError, match=r"teacher weight is 5, and there is no teacher \(allowed: a weight with --teac"):
+    with pytest.raises(
+        InputError, match=r"teacher weight is 5, and there is no teacher \(allowed: a weight with --teac"
+    ):
         lesson_of(None, 5.0, (), alone)
 
 
