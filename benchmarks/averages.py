@@ -68,6 +68,9 @@ def main() -> None:
     asked = parser.parse_args()
     if len(asked.others) not in STEPS:
         parser.error(f"{len(asked.others)} other runs (allowed: 1 or 2)")
+    runs = [run.name for run in (asked.run, *asked.others)]
+    if len(set(runs)) < len(runs):
+        parser.error(f"two runs are called {max(runs, key=runs.count)} (allowed: folders of different names)")
     pairs = load_pairs("duts-tr", asked.root)
     _, held = validation_split(len(pairs))
     students = students_of(asked.run, asked.others, asked.student)

@@ -62,7 +62,8 @@ def work(kind: str, path: str, model: str) -> dict[str, float]:
         count = len(
             score(clip, clip, [loaded], ScorePlan(metrics=("psnr", "ssim", "xpsnr"), backend="embedded")).log.frames
         )
-    cpu_time = time.process_time() - cpu + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_time = time.process_time() - cpu + children.ru_utime + children.ru_stime
     return {
         "ms": (time.perf_counter() - started) / count * 1e3,
         "cpu_ms": cpu_time / count * 1e3,

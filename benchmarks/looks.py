@@ -76,7 +76,9 @@ def sums_over(student: WholeFrame, pairs: list, asked: dict[str, tuple[Look, ...
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="a training run of a student that sees whole frames")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="a training run of a student whose working size can be chosen"
+    )
     parser.add_argument("--root", type=Path, help="where DUTS-TR lies")
     parser.add_argument("--looks", action="append", help='such as "256 256m"; repeatable')
     parser.add_argument("--out", type=Path, default=Path("results/train"))
@@ -84,7 +86,7 @@ def main() -> None:
     name = read_run(asked.run).about["recipe"]["student"]
     student: Student = build_student(name)
     if not isinstance(student, WholeFrame):
-        parser.error(f"{name} does not see whole frames (allowed: a run of v4 or the teacher)")
+        parser.error(f"{name} has no working size that could be chosen (allowed: a run of v4, v5 or the teacher)")
     load_best(student, asked.run)
     pairs = load_pairs("duts-tr", asked.root)
     _, held = validation_split(len(pairs))

@@ -11,6 +11,7 @@ growth of the process's peak between a short and a longer encode.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import os
 import resource
@@ -25,9 +26,11 @@ from typing import Any
 import av
 import pandas as pd
 
+from corpora.loader import images_in
+from corpora.memo import digests_of
 from harness.cells import markdown
 from harness.files import sha256_of
-from harness.jobs.provenance import code_of, processor_name
+from harness.jobs.provenance import code_of, processor_name, this_command
 from harness.media.frames import ClipInfo, Frame
 from harness.media.open import Clip, open_clip
 from harness.models.sources import Mapper, find_source
@@ -92,23 +95,14 @@ def main() -> None:
         "Nth frame and at cuts, holding in between.",
         f"{os.cpu_count()} cores, {processor_name()}.",
     )
-    command = "python -m benchmarks.roi_speed " + " ".join(
-        [
-            *(path.name for path in asked.clips),
-            f"--model {source.name} --working-size",
-            *asked.working_size,
-            "--every",
-            *map(str, asked.every),
-        ]
-    )
     table = Table(
         "speed.roi",
         "roi",
         "What a map costs an encode",
         pd.DataFrame(rows),
-        command,
+        this_command(),
         {source.name: source.digest},
-        {f"clip {path.stem}": sha256_of(path) for path in asked.clips if path.is_file()},
+        {f"clip {path.stem}": digest_of(path) for path in asked.clips},
         code_of("benchmarks.roi_speed"),
         notes=notes,
     )
@@ -117,6 +111,15 @@ def main() -> None:
         write_table(table, asked.out)
     if asked.long:
         check_memory(asked.clips[0], asked.frames, asked.long, mapper, ways[0])
+
+
+def digest_of(clip: Path) -> str:
+    """SHA-256 of a clip's file, or over the names and the content of the pictures in its folder."""
+    if clip.is_file():
+        return sha256_of(clip)
+    pictures = images_in(clip)
+    lines = (f"{path.name} {sha}\n" for path, sha in zip(pictures, digests_of(pictures), strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def ratios(path: Path, count: int, repeats: int, mapper: Mapper, ways: list[Way]) -> list[dict[str, Any]]:

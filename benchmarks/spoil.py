@@ -43,12 +43,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--mirror", action="store_true")
-    parser.add_argument("--blur", type=int, default=0, help="side of the square, odd")
+    parser.add_argument("--blur", type=int, help="side of the square, odd")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    if not asked.mirror and (asked.blur < 3 or asked.blur % 2 == 0):
+    if not asked.mirror and asked.blur is None:
         parser.error("nothing to spoil (allowed: --mirror, --blur 3, 5, 7 …)")
-    model = spoilt(onnx.load(find_model(asked.model).path), asked.mirror, asked.blur)
+    if asked.blur is not None and (asked.blur < 3 or asked.blur % 2 == 0):  # an even one makes the map a pixel larger
+        parser.error(f"--blur {asked.blur} (allowed: 3, 5, 7 …)")
+    model = spoilt(onnx.load(find_model(asked.model).path), asked.mirror, asked.blur or 0)
     onnx.checker.check_model(model)
     with whole_file(asked.out) as part:
         onnx.save(model, part)

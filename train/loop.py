@@ -37,6 +37,10 @@ from train.students.registry import build_student
 from train.validation import ValidationIoU, validation_iou
 
 
+OF_SQUARES = ("turn", "grey", "paste", "blur", "calm_epochs", "validate_every", "teacher_sees")
+"""Keys of a recipe that only runs over square frames look at."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run: where it lies, its best epoch and that epoch's validation IoU; `rank` 0 wrote the folder."""
@@ -198,10 +202,25 @@ def _refuse_what_does_not_fit(recipe: Recipe, lesson: Lesson | None, world: int)
         raise InputError(f"a recipe with frame_side trains in one process, not in {world} (allowed: without torchrun)")
     if recipe.frame_side and recipe.smallest_view is None:
         raise InputError("a recipe with frame_side needs smallest_view (allowed: a number above 0, at most 1)")
+    _refuse_what_would_do_nothing(recipe)
     multiple = build_student(recipe.student).views_multiple_of
     for key, side in (("crop_size", recipe.crop_size), ("small_size", recipe.small_size)):
         if side % multiple:
             raise InputError(f"{key} is {side} (allowed for {recipe.student}: multiples of {multiple})")
+
+
+def _refuse_what_would_do_nothing(recipe: Recipe) -> None:
+    """Values that this way of training does not look at, though the run would say that it had them."""
+    if recipe.frame_side:
+        why, only = "with a frame_side", {"optimizer": "adamw", "schedule": "warmup-cosine"}
+    else:
+        why, only = "without a frame_side", {key: getattr(Recipe, key) for key in OF_SQUARES}
+    idle = {key: (why, value) for key, value in only.items()}
+    if recipe.smallest_view is None:
+        idle["widest_view"] = "without a smallest_view", Recipe.widest_view
+    for key, (why, value) in idle.items():
+        if (found := getattr(recipe, key)) != value:
+            raise InputError(f"{key} is {found!r}, which does nothing {why} (allowed for this recipe: {value!r})")
 
 
 def _finished(folder: Path, recipe: Recipe, rank: int, history: list[EpochRow]) -> Run:
@@ -285,7 +304,9 @@ def _claim(
 def _differing(there: Any, here: Any) -> tuple[Any, ...]:
     """Two values, of mappings just what differs; a run against none is told by its weights."""
     if not (isinstance(there, dict) and isinstance(here, dict)):
-        return tuple(value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here))
+        return tuple(
+            value.get("best_pt_sha256", value) if isinstance(value, dict) else value for value in (there, here)
+        )
     keys = [key for key in there | here if there.get(key) != here.get(key)]
     return {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys}
 

@@ -103,9 +103,10 @@ def publish(
 ) -> Path:
     """Export a run, as `export_run` does, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for a run that cannot have learnt, for `parts` of runs that are not akin to it, and for a
-    `student` whose weights are others.
+    Raises `InputError` for an id that is none, before anything is written, for a run that cannot have learnt, for `parts`
+    of runs that are not akin to it, and for a `student` whose weights are others.
     """
+    registry.refuse_id(model_id)
     run = read_run(folder)
     if why := doubt(run.history):
         raise InputError(f"{folder} cannot have learnt: {why} (see: harness corpora verify)")

@@ -82,15 +82,22 @@ def lesson_of(
     """What `teacher` (a run folder) adds, with the pictures in `folders` that look like no tested one; None without it.
 
     The log says which test sets were not at hand for that, unless `data` was checked without them already.
-    Raises `InputError` for a run without weights, a weight outside of 0 to 1, or a folder without pictures.
+    Raises `InputError` for a run without weights, a weight outside of 0 to 1, one without a teacher, or a folder without
+    pictures.
     """
     if teacher is None:
+        if weight != Lesson.weight:
+            raise InputError(
+                f"teacher weight is {weight:g}, and there is no teacher (allowed: a weight with --teacher)"
+            )
         return None
     load_teacher(teacher)  # says what is wrong before anything is decoded
     kept_out, unchecked = _kept_out(data.pairs, val_fraction, val_seed, data.roots) if folders else ([], [])
     for name in unchecked:
         if name not in data.unchecked:
-            log.warning("harness: %s is not at hand, so no pictures without masks were rejected as its duplicates", name)
+            log.warning(
+                "harness: %s is not at hand, so no pictures without masks were rejected as its duplicates", name
+            )
     pictures, rejected = pictures_without_masks(folders, kept_out, progress)
     return Lesson(teacher, weight, tuple(pictures), rejected, tuple(unchecked))
 

@@ -96,7 +96,9 @@ def test_what_is_published_is_the_average_and_its_sidecar_says_so(
     assert part["pairs"] == 32 and len(part["listing_sha256"]) == 64  # whose fold it was, for who validates
     alone = read_training(ended.with_suffix(".json"))
     assert "averaged_with" not in alone and alone["best_val_iou"] is not None
-    assert not [key for key in read_training(half.with_suffix(".json")) if "val_iou" in key]  # measured of the run alone
+    assert not [
+        key for key in read_training(half.with_suffix(".json")) if "val_iou" in key
+    ]  # measured of the run alone
     notes = json.loads((tmp_path / "tiny" / "registry.json").read_text())
     assert "averaged with 0.5 of first" in json.dumps(notes)
 

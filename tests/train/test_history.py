@@ -32,7 +32,9 @@ def without_one() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("key", "content"), without_one())
-def test_a_run_that_lacks_what_is_read_is_refused_in_one_line(key: str, content: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_that_lacks_what_is_read_is_refused_in_one_line(
+    key: str, content: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"run.json is not as training writes it: .*'{key}' is a required property"):
         read_about(tmp_path)

@@ -49,6 +49,15 @@ def test_such_a_run_is_not_published(tmp_path: Path) -> None:
         publish(tmp_path, "saliency_student_x", tmp_path / "model")
 
 
+def test_an_id_that_is_none_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from train.publish import publish
+
+    with pytest.raises(InputError, match="model id 'BAD'"):
+        publish(tmp_path, "BAD", tmp_path / "model")
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("level", "missing"), [(0, "foreground"), (255, "background")])
 def test_masks_without_an_object_are_refused_before_training(

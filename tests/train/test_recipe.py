@@ -44,6 +44,16 @@ def test_recipes_refuse_what_they_cannot_mean(tmp_path: Path) -> None:
         train(load_recipe("v1", path), [], tmp_path / "run", tmp_path / "cache", "cpu")
 
 
+def test_no_shipped_recipe_has_a_value_that_does_nothing() -> None:
+    from train.loop import _refuse_what_would_do_nothing
+    from train.recipe import RECIPES, load_recipe
+
+    shipped = [load_recipe(path.stem.partition("-")[0], path) for path in RECIPES.glob("*.toml")]
+    assert len(shipped) > 5
+    for recipe in shipped:
+        _refuse_what_would_do_nothing(recipe)
+
+
 def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
     from train.recipe import changes_of, load_recipe, overrides_of
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ TINY = {"epochs": 2, "batch_size": 8, "short_side": 48, "crop_size": 32, "val_sh
 
 def run_once(
     pairs: list[Pair], folder: Path, student: str = "v1", resume: bool = False, epochs: int = 2,
-    start_from: Path | None = None, **changes: float,
+    start_from: Path | None = None, **changes: Any,
 ) -> Path:  # fmt: skip
     from train.loop import train
     from train.recipe import load_recipe
@@ -221,10 +222,22 @@ def test_a_run_folder_is_not_overwritten_or_mixed(pairs: list[Pair], tmp_path: P
         ("v1", {"crop_size": 300}, "crop_size is 300 (allowed for v1: multiples of 8)"),
         ("v4", {"small_size": 40}, "small_size is 40 (allowed for v4: multiples of 32)"),
         ("v1", {"frame_side": 64}, "needs smallest_view (allowed: a number above 0, at most 1)"),
+        ("v3", {"turn": 10.0}, "turn is 10.0, which does nothing without a frame_side (allowed for this recipe: 0.0)"),
+        ("v3", {"teacher_sees": "frame"}, "teacher_sees is 'frame', which does nothing without a frame_side (allowed"),
+        (
+            "v1",
+            {"widest_view": 2.0},
+            "widest_view is 2.0, which does nothing without a smallest_view (allowed for this",
+        ),
+        (
+            "v4",
+            {"optimizer": "adam"},
+            "optimizer is 'adam', which does nothing with a frame_side (allowed for this recipe",
+        ),
     ],
 )
 def test_values_that_do_not_fit_each_other_or_the_student_are_refused_first(
-    student: str, change: dict[str, int], said: str, pairs: list[Pair], tmp_path: Path
+    student: str, change: dict[str, Any], said: str, pairs: list[Pair], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         run_once(pairs, tmp_path / "run", student, epochs=1, **change)
@@ -262,7 +275,9 @@ def test_a_run_goes_on_with_the_start_that_it_had(
         run_once(pairs, folder, epochs=1, start_from=first)
     origin = json.loads((folder / "run.json").read_text())["started_from"]
     assert origin["corpora"] == ["duts-tr"]
-    with pytest.raises(InputError, match=rf"cannot resume, its started_from is {origin['best_pt_sha256']}, not None \("):
+    with pytest.raises(
+        InputError, match=rf"cannot resume, its started_from is {origin['best_pt_sha256']}, not None \("
+    ):
         run_once(pairs, folder, epochs=1, resume=True)
     with pytest.raises(InputError, match=rf"its started_from is None, not {origin['best_pt_sha256']} \("):
         run_once(pairs, first, epochs=1, resume=True, start_from=first)

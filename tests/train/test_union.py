@@ -11,11 +11,12 @@ pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from corpora.loader import load_pairs
 from corpora.synth import ImageOptions, write_images
+from harness.errors import InputError
 from harness.files import read_json
 from tests.helpers.training import run_once
 from train import union
 from train.distil import Lesson
-from train.union import TEST_SETS, lesson_of, training_set
+from train.union import TEST_SETS, TrainingSet, lesson_of, training_set
 
 
 @pytest.fixture
@@ -57,6 +58,15 @@ def test_pictures_without_masks_are_too_and_what_was_not_at_hand_is_said(
     caplog.clear()
     lesson_of(tmp_path, 0.7, [data / "HKU-IS" / "images"], training_set(["synth", "hku-is"], [data]))
     assert not caplog.messages  # said with the corpora already
+
+
+def test_a_weight_of_no_teacher_is_refused(tmp_path: Path) -> None:
+    alone = TrainingSet(("synth",), [])
+    assert lesson_of(None, 0.7, (), alone) is None
+    with pytest.raises(
+        InputError, match=r"teacher weight is 5, and there is no teacher \(allowed: a weight with --teac"
+    ):
+        lesson_of(None, 5.0, (), alone)
 
 
 def test_a_run_keeps_what_was_not_at_hand_for_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
