@@ -220,7 +220,7 @@ def trend_figure(numbers: pd.DataFrame, column: str, label: str) -> Figure:
         axis.set_xticks(range(len(ticks)), ticks, rotation=45)
         axis.set(title=key, xlabel=label)
         axis.grid(alpha=0.3)
-    figure.axes[-1].legend(fontsize=7)
+    figure.legend(*figure.axes[-1].get_legend_handles_labels(), fontsize=7, loc="outside right upper")
     return figure
 
 
