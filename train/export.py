@@ -24,7 +24,10 @@ ANY_SIZES = ((517, 333), (1080, 1920), (2160, 3840), (16, 16))  # for students t
 
 @dataclass(frozen=True)
 class Exported:
-    """The written file, its hash, and its largest difference to PyTorch over `PARITY_SIZES`."""
+    """The written file, its hash, and its largest difference to PyTorch.
+
+    That is over `PARITY_SIZES`, and over `ANY_SIZES` too for a student that takes any size.
+    """
 
     path: Path
     sha256: str

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -68,3 +68,12 @@ def test_any_key_of_a_recipe_can_be_set_and_the_run_says_so() -> None:
     for twice in (["epochs=3", "epochs=4"], ["seed=3"]):
         with pytest.raises(InputError, match=r"is set twice: .* and .* \(allowed: once\)"):
             overrides_of(twice, seed=7)
+
+
+def test_a_student_of_another_size_than_its_module_declares_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    from train.students import registry
+
+    monkeypatch.setitem(registry.STUDENTS, "v1", registry.STUDENTS["v1"]._replace(parameters=7))
+    with pytest.raises(HarnessError, match="v1 has 112841 trainable parameters, not 7") as found:
+        registry.build_student("v1")
+    assert not isinstance(found.value, InputError)

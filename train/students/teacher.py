@@ -1,4 +1,4 @@
-"""The teacher: a network ten times a student's size whose maps students learn from; it is trained here and not shipped.
+"""The teacher: a network 15 times a student's size whose maps students learn from; it is trained here and not shipped.
 
 Small U-Nets within a U-Net, after the idea of U2-Net (Qin et al., Pattern Recognition 2020), in a size that a GPU
 trains in minutes: full width only from a quarter of the frame's size on, nearest-neighbour steps upwards.
