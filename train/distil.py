@@ -36,8 +36,8 @@ SEEN_AT = 256  # the teacher's own size of view
 class Lesson:
     """A teacher's run, how much of its map joins each target, and pictures for which its map is all of it.
 
-    `rejected` pictures were left out as duplicates of tested ones; `unchecked` names test sets that were not at hand for
-    that. Raises `InputError` for a weight outside of 0 to 1.
+    `rejected` pictures were left out as duplicates of tested ones; `unchecked` names test sets that were not at hand
+    for that. Raises `InputError` for a weight outside of 0 to 1.
     """
 
     run: Path
@@ -98,8 +98,8 @@ def kept_maps(
     """The teacher's maps of the whole `frames` uint8 `[N, S, S, 4]`, 8-bit `[N, S, S, 1]`, kept in `cache` under `key`.
 
     Views of a picture are cut from its map too, so that no epoch asks the teacher again. Blocks are kept as they are
-    made: on a CPU all take an hour, of which a killed run loses a minute or two. Of two runs that want the same maps one
-    makes them, and the other waits.
+    made: on a CPU all take an hour, of which a killed run loses a minute or two. Of two runs that want the same maps
+    one makes them, and the other waits.
     """
     path, shape = cache / f"{key}.maps", (len(frames), *frames.shape[1:3], 1)
     with file_held(path, f"a teacher's maps of {len(frames)} pictures", FOR_EVER):

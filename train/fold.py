@@ -28,8 +28,8 @@ def refuse_trained_on(models: Sequence[SaliencyModel], corpus: str, pairs: Seque
     """`InputError` when a model was, or may have been, trained on pairs of the fold that is held out of `pairs`.
 
     A file more or less shifts the whole fold. What a model's sidecar says is held against what is here: of its run, of
-    those that it began with, and of those that were averaged in. A model without one is taken to be trained on the whole
-    published set, if on any of it.
+    those that it began with, and of those that were averaged in. A model without one is taken to be trained on the
+    whole published set, if on any of it.
     """
     manifest = load_manifest(corpus)
     if manifest.generated:

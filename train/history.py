@@ -116,7 +116,7 @@ def stage_of(folder: Path) -> dict[str, Any]:
         The hash of these weights, and of `run.json` all that says what they have seen, as far as it stands there.
 
     Raises:
-        InputError: For a folder that is no run's, or of a run without a finished epoch, and for a corpus that is unknown.
+        InputError: For a folder that is no run's, for a run without a finished epoch, and for an unknown corpus.
     """
     about = read_about(folder)
     lasting = ("recipe", "corpora", "pairs", "listing_sha256", "fold_sha256", "teacher", "started_from")

@@ -36,7 +36,6 @@ from train.students.blocks import Student
 from train.students.registry import build_student
 from train.validation import ValidationIoU, validation_iou
 
-
 OF_SQUARES = ("turn", "grey", "paste", "blur", "calm_epochs", "validate_every", "teacher_sees")
 """Keys of a recipe that only runs over square frames look at."""
 
@@ -215,7 +214,7 @@ def _refuse_what_would_do_nothing(recipe: Recipe) -> None:
         why, only = "with a frame_side", {"optimizer": "adamw", "schedule": "warmup-cosine"}
     else:
         why, only = "without a frame_side", {key: getattr(Recipe, key) for key in OF_SQUARES}
-    idle = {key: (why, value) for key, value in only.items()}
+    idle: dict[str, tuple[str, Any]] = {key: (why, value) for key, value in only.items()}
     if recipe.smallest_view is None:
         idle["widest_view"] = "without a smallest_view", Recipe.widest_view
     for key, (why, value) in idle.items():
@@ -268,7 +267,7 @@ def _claim(
     folder: Path, recipe: Recipe, pairs: list[Pair], origin: dict[str, Any],
     device: torch.device, world: int, resume: bool, start_from: Path | None,
 ) -> None:  # fmt: skip
-    described = {
+    described: dict[str, Any] = {
         "recipe": recipe.as_dict(),
         "pairs": len(pairs),
         "listing_sha256": listing_digest(pairs),

@@ -27,7 +27,7 @@ from train.validation import BATCHED, PER_IMAGE
 
 ONNX_NAME = "student.onnx"
 OF_THE_RUN = ("best_val_iou", "best_val_iou_per_image", "best_val_iou_whole")
-"""What was measured of a run's own weights, looking as it was trained to: it says nothing of an average or another look."""
+"""What was measured of a run's own weights, looking as they were trained to: of an average it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def publish(
 ) -> Path:
     """Export a run, as `export_run` does, and register it as `model_id`: ONNX file, sidecar and entry.
 
-    Raises `InputError` for an id that is none, before anything is written, for a run that cannot have learnt, for `parts`
-    of runs that are not akin to it, and for a `student` whose weights are others.
+    Raises `InputError` for an id that is none, before anything is written, for a run that cannot have learnt, for
+    `parts` of runs that are not akin to it, and for a `student` whose weights are others.
     """
     registry.refuse_id(model_id)
     run = read_run(folder)

@@ -74,8 +74,8 @@ def run_course(
 
     `begun` epochs of a course of fixed length are done already. With a `seed` every epoch is a function of it and of
     the epoch's number alone, so that a resumed run goes on as it would have. On a CPU, where an epoch takes minutes,
-    `stepped` hears of every step and of the seconds that the epoch has run. Raises `HarnessError` when a loss is no longer
-    finite; `done` does not hear of that epoch, so that what it kept of those before stays good.
+    `stepped` hears of every step and of the seconds that the epoch has run. Raises `HarnessError` when a loss is no
+    longer finite; `done` does not hear of that epoch, so that what it kept of those before stays good.
     """
     seconds = _timed(steps, course, say) if steps.cuda or course.deadline else {}
     progress, number, averaged_steps = begun / (course.epochs or 1), begun, begun * steps.per_epoch

@@ -82,8 +82,8 @@ def lesson_of(
     """What `teacher` (a run folder) adds, with the pictures in `folders` that look like no tested one; None without it.
 
     The log says which test sets were not at hand for that, unless `data` was checked without them already.
-    Raises `InputError` for a run without weights, a weight outside of 0 to 1, one without a teacher, or a folder without
-    pictures.
+    Raises `InputError` for a run without weights, a weight outside of 0 to 1, a weight without a teacher, or a folder
+    without pictures.
     """
     if teacher is None:
         if weight != Lesson.weight:

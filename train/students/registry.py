@@ -31,7 +31,7 @@ STUDENTS = _found()
 
 
 def build_student(name: str) -> Student:
-    """A freshly initialised student; `InputError` for an unknown name, `HarnessError` for a size that is not as declared."""
+    """A fresh student; `InputError` for an unknown name, `HarnessError` when its size is not the declared one."""
     if name not in STUDENTS:
         raise InputError(f"unknown student {name!r} (allowed: {', '.join(STUDENTS)})")
     design = STUDENTS[name]
