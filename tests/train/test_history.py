@@ -31,7 +31,7 @@ def without_one() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "best_pt_sha256", about(started_from={"best_pt_sha256": "a", "started_from": {}})
 
 
-@pytest.mark.parametrize(("key", "content"), without_one())
+@pytest.mark.parametrize(("key", "content"), list(without_one()))
 def test_a_run_that_lacks_what_is_read_is_refused_in_one_line(
     key: str, content: dict[str, Any], tmp_path: Path
 ) -> None:
