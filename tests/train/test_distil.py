@@ -174,3 +174,5 @@ def test_teachers_that_cannot_teach_are_refused(pairs: list[Pair], teacher: Path
     app.command("other")(lambda: None)
     done = CliRunner().invoke(app, ["train", "--student", "v4", "--unlabelled", str(tmp_path)])
     assert isinstance(done.exception, InputError) and "need a teacher" in str(done.exception)
+    done = CliRunner().invoke(app, ["train", "--student", "v4", "--register", "no id"])  # said before the first epoch
+    assert isinstance(done.exception, InputError) and "'no id'" in str(done.exception)

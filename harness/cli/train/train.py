@@ -69,6 +69,7 @@ def train(
     need_torch()
     from corpora.loader import cache_folder
     from harness.media.pictures import FOREGROUND
+    from harness.models.registry import refuse_id
     from train.learnt import doubt
     from train.loop import train as run_training
     from train.publish import export_run, publish
@@ -77,6 +78,8 @@ def train(
 
     if unlabelled and not teacher:
         raise InputError("pictures without masks need a teacher (allowed: --unlabelled with --teacher)")
+    if register_as:
+        refuse_id(register_as)  # before the epochs, not after
     chosen = load_recipe(student, recipe, **overrides_of(changes or (), epochs=epochs, seed=seed, limit=limit))
     folder = out or Path("runs") / f"{student}-seed{chosen.seed}"
     names = corpora or ["duts-tr"]
