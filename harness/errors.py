@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 
 class HarnessError(Exception):
     """Something ran and failed. The message says what was found and what is allowed, in one line."""
@@ -23,3 +25,8 @@ class InconclusiveError(HarnessError):
 
 class LostError(HarnessError):
     """The place where work was done is gone; what was done stands."""
+
+
+def threads_stay_silent() -> None:
+    """From now on no error of a thread is told: whoever stops takes away what its threads read from."""
+    threading.excepthook = lambda told: None

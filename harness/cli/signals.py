@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from harness.errors import threads_stay_silent
+
 NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 AGAIN_SECONDS = 2.0  # after the first signal: from then on another one ends the program as it stands
 
@@ -31,6 +33,7 @@ class Stop:
         """The signals' handler."""
         if self.number is None:
             self.number, self.at = number, time.monotonic()
+            threads_stay_silent()  # the program ends
             raise KeyboardInterrupt
         if time.monotonic() - self.at > AGAIN_SECONDS:
             os._exit(128 + number)

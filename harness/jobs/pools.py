@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from harness.errors import threads_stay_silent
 from harness.leftovers import remove_leftovers
 
 GRACE_SECONDS = 5.0  # for a worker that is told to stop to take its files along
@@ -109,6 +110,7 @@ def _call(function: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threads_stay_silent()
     if not _busy:
         os._exit(128 + number)
     raise _Terminated

@@ -115,6 +115,35 @@ def test_a_worker_ends_though_the_signal_came_where_nothing_can_be_raised(tmp_pa
     assert "Exception ignored" not in capfd.readouterr().err
 
 
+def reading_from_what_is_taken_away(mark: str) -> None:
+    """A job whose thread fails once the signal came, as one does that reads what a stopped FFmpeg says."""
+    stopped = threading.Event()
+
+    def fail() -> None:
+        stopped.wait()
+        raise ValueError("I/O operation on closed file.")
+
+    reader = threading.Thread(target=fail)
+    reader.start()
+    try:
+        Path(mark).touch()
+        time.sleep(60)
+    finally:
+        stopped.set()
+        reader.join()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_says_nothing_of_its_threads(tmp_path: Path, capfd) -> None:
+    mark = tmp_path / "mark"
+    with pytest.raises(KeyboardInterrupt), process_pool(1) as pool:
+        pool.submit(reading_from_what_is_taken_away, str(mark))
+        while not mark.exists():
+            time.sleep(0.1)
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == ""
+
+
 def deaf(mark: str) -> None:
     """A job that hears no signal, as one that is held up in a library."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
