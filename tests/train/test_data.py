@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from corpora.loader import load_pairs, pairs_in
+from corpora.loader import Pair, load_pairs, pairs_in
 from corpora.synth import ImageOptions, write_images
 from harness.errors import HarnessError, InputError
+from tests.helpers import ROOT
 from train.data import decoded_set
 
 
@@ -73,3 +79,21 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(HarnessError, match=rf"{file.name} is damaged, delete it"):
             decoded_set(pairs, 48, cache)
+
+
+@pytest.mark.slow
+def test_a_killed_decode_leaves_no_cache(pairs: list[Pair], tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from corpora.loader import load_pairs\nfrom train.data import decoded_set\n"
+        "decoded_set(load_pairs('synth', sys.argv[1]), 48, Path(sys.argv[2]), lambda n, t: print(n, flush=True))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, pairs[0].image.parents[2], tmp_path / "cache"],
+        cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout and process.stdout.readline()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.1)
+    assert len(decoded_set(pairs, 48, tmp_path / "cache")) == len(pairs)

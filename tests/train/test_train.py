@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -356,24 +355,6 @@ def test_fold_and_protocol_on_upstream_weights(shared: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_killed_decode_leaves_no_cache(pairs: list[Pair], tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from corpora.loader import load_pairs\nfrom train.data import decoded_set\n"
-        "decoded_set(load_pairs('synth', sys.argv[1]), 48, Path(sys.argv[2]), lambda n, t: print(n, flush=True))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, pairs[0].image.parents[2], tmp_path / "cache"],
-        cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout and process.stdout.readline()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    time.sleep(0.1)
-    assert len(decoded_set(pairs, 48, tmp_path / "cache")) == len(pairs)
-
-
-@pytest.mark.slow
 def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_path: Path) -> None:
     from PIL import Image, ImageOps
 
@@ -401,14 +382,3 @@ def test_a_second_corpus_adds_pairs_but_none_that_is_tested(corpus: Path, tmp_pa
     run_training(recipe, found.pairs, folder, tmp_path / "c", "cpu", threads=1, more=found.more, origin=found.origin)
     about = read_json(folder / "run.json")
     assert about["pairs"] == 86 and about["corpora"] == ["synth", "hku-is"] and about["rejected"] == {"hku-is": 1}
-
-
-def test_test_sets_are_never_trained_on(corpus: Path) -> None:
-    from train.union import training_set
-
-    with pytest.raises(InputError, match="ecssd is a test set"):
-        training_set(["duts-tr", "ecssd"], [corpus])
-    with pytest.raises(InputError, match="named twice"):
-        training_set(["synth", "synth"], [corpus])
-    with pytest.raises(InputError, match="3 roots for 2 corpora"):
-        training_set(["synth", "hku-is"], [corpus] * 3)

@@ -83,3 +83,12 @@ def test_a_run_keeps_what_was_not_at_hand_for_its_pictures(tmp_path: Path, monke
     with pytest.raises(Claimed):
         run_once(pairs, tmp_path / "run", lesson=Lesson(tmp_path, unchecked=("ecssd",)))
     assert read_json(tmp_path / "run" / "run.json")["unchecked"] == ["ecssd"]
+
+
+def test_test_sets_are_never_trained_on(corpus: Path) -> None:
+    with pytest.raises(InputError, match="ecssd is a test set"):
+        training_set(["duts-tr", "ecssd"], [corpus])
+    with pytest.raises(InputError, match="named twice"):
+        training_set(["synth", "synth"], [corpus])
+    with pytest.raises(InputError, match="3 roots for 2 corpora"):
+        training_set(["synth", "hku-is"], [corpus] * 3)
